@@ -1,0 +1,1 @@
+"""Authentication: a file per method; each says who a request comes from, or passes."""

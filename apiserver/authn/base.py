@@ -1,0 +1,36 @@
+"""Who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An authenticated (or anonymous) user."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request brings: the bearer token and the peer's certificate (DER), each empty if absent."""
+
+    token: str = field(default="", repr=False)
+    certificate: bytes = b""
+
+
+class Authenticator(Protocol):
+    """One method. Returns None to pass; raises ApiError 401 for credentials that are its own and wrong."""
+
+    async def authenticate(self, credentials: Credentials) -> User | None:
+        """The user, or None if these credentials are not of this kind."""
+        ...

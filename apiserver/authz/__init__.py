@@ -1,0 +1,1 @@
+"""Authorization: a file per mode; each allows, or has no opinion."""

@@ -1,0 +1,72 @@
+"""The strategy: what the generic registry asks of a kind, each hook in the order in which it runs.
+
+Objects are plain dictionaries that passed the schema. A hook changes the object it is given and nothing else; it does no
+I/O except through `Context`.
+
+Source: Kubernetes' apiserver, registry/rest (create and update order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from k8slite.errors import Cause
+
+if TYPE_CHECKING:
+    from ..authn.base import User
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a hook may know of the request and the cluster."""
+
+    user: User
+    now: datetime
+    namespace: str
+    dry_run: bool
+    lookup: Callable[[str, str, str, str], Document | None]
+    """`lookup(group, plural, namespace, name)`: another object from the watch cache, decoded; None if absent."""
+    warnings: list[str]
+    """Sent to the client as Warning headers."""
+
+
+class Strategy:
+    """A kind without semantics: everything the schema admits is stored as it is. Kinds override what they need."""
+
+    #: Fields usable in field selectors besides metadata.name and metadata.namespace, with how to read each.
+    selectable_fields: Mapping[str, Callable[[Document], str]] = {}
+    #: Whether the spec's changes raise metadata.generation (kinds with a spec and a status).
+    has_generation = True
+    #: Whether DELETE without a grace period removes the object at once (pods override `graceful`).
+
+    def default(self, obj: Document) -> None:
+        """Fill in what the user left out."""
+
+    def prepare_create(self, obj: Document, context: Context) -> None:
+        """Clear what users may not set on create (status); allocate."""
+
+    def prepare_update(self, obj: Document, old: Document, context: Context) -> None:
+        """Keep what this endpoint may not change (status), carry allocations over."""
+
+    def prepare_status_update(self, obj: Document, old: Document, context: Context) -> None:
+        """Keep everything but status (and metadata that a status update may touch)."""
+
+    def validate(self, obj: Document) -> list[Cause]:
+        """What the schema cannot say."""
+        return []
+
+    def validate_update(self, obj: Document, old: Document) -> list[Cause]:
+        """What must not change. `validate` runs too."""
+        return []
+
+    def graceful(self, obj: Document, requested: int | None) -> int:
+        """Seconds between the deletion's begin and its end; 0 removes the object at once."""
+        return 0
+
+    def after_delete(self, obj: Document, context: Context) -> None:
+        """Release what `prepare_create` allocated."""

@@ -1,0 +1,1 @@
+"""Validation that the schema alone cannot say, a file per API group."""

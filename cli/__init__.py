@@ -1,0 +1,1 @@
+"""The `k8slite` command: cluster lifecycle and kubectl-like verbs."""

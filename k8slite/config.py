@@ -1,0 +1,194 @@
+"""Configuration of every program: one model each, read from a YAML or JSON file.
+
+The models stand here, not in the components, because two sides must agree on them: `k8slite up` writes the files, the
+programs read them. Times are seconds, addresses are `host` or `host:port` strings, paths are absolute.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+
+class ConfigError(Exception):
+    """The configuration file is missing, malformed or names an unknown setting."""
+
+
+class Config(BaseModel):
+    """The base: frozen, camelCase in the file, unknown settings refused."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class StoreConfig(Config):
+    """Where the API server keeps its objects."""
+
+    engine: Literal["memory", "sqlite", "etcd"] = "sqlite"
+    path: Path | None = None
+    """SQLite: the database file."""
+    endpoints: list[str] = []
+    """etcd: `https://host:2379` or `http://127.0.0.1:2379`."""
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    compaction_age: float = 300.0
+    """History older than this many seconds may be dropped."""
+
+
+class ApiServerConfig(Config):
+    """The API server."""
+
+    bind_addresses: list[str] = ["127.0.0.1"]
+    """Addresses to listen on; one that does not exist yet (the pod bridge) is bound all the same (IP_FREEBIND)."""
+    port: int = 6443
+    advertise_address: str = "127.0.0.1"
+    """The address that pods reach: the endpoint of the Service `kubernetes.default`."""
+    store: StoreConfig = StoreConfig()
+    cert_file: Path
+    key_file: Path
+    client_ca_file: Path
+    """Certificates signed by this CA authenticate: CN is the user, O the groups."""
+    service_account_key_file: Path
+    """The private key that signs ServiceAccount tokens (PEM)."""
+    service_account_issuer: str = "https://kubernetes.default.svc.cluster.local"
+    token_file: Path | None = None
+    """Static bearer tokens: CSV lines `token,user,uid,"group1,group2"`."""
+    kubelet_ca_file: Path | None = None
+    kubelet_client_cert_file: Path | None = None
+    kubelet_client_key_file: Path | None = None
+    service_cidr: str = "10.96.0.0/16"
+    node_port_range: tuple[int, int] = (30000, 32767)
+
+
+class LeaderElectionConfig(Config):
+    """Timing of leader election."""
+
+    enabled: bool = True
+    lease_duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry_period: float = 2.0
+
+
+class SchedulerConfig(Config):
+    """The scheduler."""
+
+    kubeconfig: Path
+    leader_election: LeaderElectionConfig = LeaderElectionConfig()
+    metrics_port: int = 0
+    """Plain HTTP on loopback for /metrics and /healthz; 0 is off."""
+    scheduler_name: str = "default-scheduler"
+
+
+class ControllerManagerConfig(Config):
+    """The controller manager."""
+
+    kubeconfig: Path
+    leader_election: LeaderElectionConfig = LeaderElectionConfig()
+    metrics_port: int = 0
+    controllers: list[str] = ["*"]
+    """Names of controllers to run; `*` is all, `-name` leaves one out."""
+    root_ca_file: Path | None = None
+    """Published to every namespace as the ConfigMap `kube-root-ca.crt`."""
+    cluster_cidr: str = "10.42.0.0/16"
+    """Node pod CIDRs are cut from this."""
+    node_cidr_mask_size: int = 24
+    node_monitor_period: float = 5.0
+    node_monitor_grace_period: float = 40.0
+    workers: int = 8
+
+
+class KubeletConfig(Config):
+    """A kubelet: one node."""
+
+    node_name: str
+    kubeconfig: Path
+    state_dir: Path
+    """Volumes, logs, the hosts files of pods."""
+    runtime: Literal["docker", "simulated"] = "docker"
+    docker_host: str = ""
+    """Docker's socket; empty means the environment's."""
+    cluster_name: str = "default"
+    """Containers carry it as a label, so that several clusters can share one Docker engine."""
+    bind_address: str = "127.0.0.1"
+    node_ip: str = "127.0.0.1"
+    """Published as the node's InternalIP; the API server dials it for logs and exec."""
+    port: int = 10250
+    cert_file: Path
+    key_file: Path
+    client_ca_file: Path
+    """Only certificates of this CA may use the kubelet's server."""
+    bridge: str = "k8slite0"
+    bridge_address: str = "10.42.0.1/16"
+    """The bridge's address with the prefix of the machine's pods: their gateway."""
+    cluster_dns: list[str] = ["10.96.0.10"]
+    cluster_domain: str = "cluster.local"
+    resolv_conf: Path = Path("/etc/resolv.conf")
+    max_pods: int = 110
+    labels: dict[str, str] = {}
+    taints: list[dict[str, str]] = []
+    node_status_period: float = 10.0
+    node_lease_duration: int = 40
+    relist_period: float = 1.0
+    simulated_nodes: int = 1
+    """Simulated runtime only: how many nodes this one program plays; names are `<node_name>-<index>` if more than one."""
+
+
+class DnsConfig(Config):
+    """Cluster DNS."""
+
+    enabled: bool = True
+    bind_addresses: list[str] = ["10.42.0.1"]
+    port: int = 10053
+    cluster_domain: str = "cluster.local"
+    cluster_ip: str = "10.96.0.10"
+    """The ClusterIP of the Service `kube-system/kube-dns`, which leads here."""
+    upstream: list[str] = []
+    """Name servers for other names; empty means those of resolv_conf."""
+    resolv_conf: Path = Path("/etc/resolv.conf")
+
+
+class ProxyConfig(Config):
+    """The service proxy and DNS of one machine."""
+
+    kubeconfig: Path
+    metrics_port: int = 0
+    node_names: list[str] = []
+    """The nodes of this machine: endpoints on them are local."""
+    table: str = "k8slite"
+    """The nftables table (families ip and ip6) that holds every rule."""
+    cluster_cidr: str = "10.42.0.0/16"
+    service_cidr: str = "10.96.0.0/16"
+    bridge: str = "k8slite0"
+    bridge_address: str = "10.42.0.1/16"
+    node_port_addresses: list[str] = []
+    """CIDRs on which NodePorts answer; empty means every local address."""
+    dns: DnsConfig = DnsConfig()
+
+
+C = TypeVar("C", bound=Config)
+
+
+def load(model: type[C], path: Path) -> C:
+    """Read a configuration file. Raises ConfigError with file and setting."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    try:
+        return model.model_validate(data or {})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{path}: {problems}") from error
+
+
+def dump(config: Config, path: Path) -> None:
+    """Write a configuration file, readable by its owner only."""
+    text = yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False)
+    path.touch(mode=0o600, exist_ok=True)
+    path.write_text(text)

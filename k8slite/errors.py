@@ -1,0 +1,254 @@
+"""Errors as the Kubernetes API words them: a `Status` object with code, reason, message and causes.
+
+The API server raises `ApiError` and writes it to the wire; the client reads it from the wire and raises it again, so that
+one `except ApiError as error: if error.reason == "NotFound"` serves on both sides.
+
+Source: Kubernetes API conventions, "Response Status Kind".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One reason why an object was refused.
+
+    `reason` is Kubernetes' machine word (`FieldValueRequired`, `FieldValueInvalid` …), `message` the human text without the
+    field, `field` a path such as `spec.containers[0].name`.
+    """
+
+    reason: str
+    message: str
+    field: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+def required(field: str, detail: str = "") -> Cause:
+    """The cause for a field that must be set and is not."""
+    return Cause("FieldValueRequired", "Required value" + (f": {detail}" if detail else ""), field)
+
+
+def invalid_value(field: str, value: object, detail: str) -> Cause:
+    """The cause for a value of the right type that breaks a rule."""
+    return Cause("FieldValueInvalid", f"Invalid value: {_quoted(value)}: {detail}", field)
+
+
+def type_invalid(field: str, value: object, detail: str) -> Cause:
+    """The cause for a value of the wrong type."""
+    return Cause("FieldValueTypeInvalid", f"Invalid value: {_quoted(value)}: {detail}", field)
+
+
+def not_supported(field: str, value: object, allowed: Sequence[str]) -> Cause:
+    """The cause for a value outside an enumeration."""
+    listed = ", ".join(f'"{item}"' for item in sorted(allowed))
+    return Cause("FieldValueNotSupported", f"Unsupported value: {_quoted(value)}: supported values: {listed}", field)
+
+
+def duplicate(field: str, value: object) -> Cause:
+    """The cause for a value that must be unique in its list."""
+    return Cause("FieldValueDuplicate", f"Duplicate value: {_quoted(value)}", field)
+
+
+def forbidden_field(field: str, detail: str) -> Cause:
+    """The cause for a field that may not be set, or not be changed, here."""
+    return Cause("FieldValueForbidden", f"Forbidden: {detail}", field)
+
+
+def too_long(field: str, limit: int) -> Cause:
+    """The cause for a string longer than `limit` bytes."""
+    return Cause("FieldValueTooLong", f"Too long: may not be more than {limit} bytes", field)
+
+
+def _quoted(value: object) -> str:
+    match value:
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "null"
+        case dict() | list():
+            import orjson
+
+            return orjson.dumps(value).decode()
+        case _:
+            return str(value)
+
+
+class ApiError(Exception):
+    """A request that ended in a `Status` of `Failure`.
+
+    Attributes: `code` (HTTP status), `reason` (machine word, may be empty), `message`, `details` (may be None).
+    """
+
+    def __init__(self, code: int, reason: str, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = details
+
+    def status(self) -> dict[str, Any]:
+        """The `v1.Status` object for the wire."""
+        status: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+        }
+        if self.reason:
+            status["reason"] = self.reason
+        if self.details:
+            status["details"] = dict(self.details)
+        status["code"] = self.code
+        return status
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait before a retry, if the server named them."""
+        seconds = (self.details or {}).get("retryAfterSeconds")
+        return float(seconds) if seconds else None
+
+    @classmethod
+    def from_status(cls, code: int, status: Mapping[str, Any]) -> ApiError:
+        """Read a `Status` object (or anything else that a proxy answered) back into an error."""
+        return cls(
+            int(status.get("code") or code),
+            str(status.get("reason") or ""),
+            str(status.get("message") or f"the server answered with status {code}"),
+            details=status.get("details"),
+        )
+
+
+def _details(resource: str, group: str, name: str) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    if name:
+        details["name"] = name
+    if group:
+        details["group"] = group
+    if resource:
+        details["kind"] = resource
+    return details
+
+
+def _qualified(resource: str, group: str) -> str:
+    return f"{resource}.{group}" if group else resource
+
+
+def not_found(resource: str, name: str, *, group: str = "") -> ApiError:
+    """404: no such object. `resource` is the plural."""
+    message = f'{_qualified(resource, group)} "{name}" not found'
+    return ApiError(404, "NotFound", message, details=_details(resource, group, name))
+
+
+def no_such_path() -> ApiError:
+    """404: no such resource or path."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource", details={})
+
+
+def already_exists(resource: str, name: str, *, group: str = "") -> ApiError:
+    """409: an object of that name is there."""
+    message = f'{_qualified(resource, group)} "{name}" already exists'
+    return ApiError(409, "AlreadyExists", message, details=_details(resource, group, name))
+
+
+def conflict(resource: str, name: str, detail: str = "", *, group: str = "") -> ApiError:
+    """409: the object changed since it was read, or a precondition failed."""
+    detail = detail or ("the object has been modified; please apply your changes to the latest version and try again")
+    message = f'Operation cannot be fulfilled on {_qualified(resource, group)} "{name}": {detail}'
+    return ApiError(409, "Conflict", message, details=_details(resource, group, name))
+
+
+def invalid(kind: str, name: str, causes: Sequence[Cause], *, group: str = "") -> ApiError:
+    """422: the object breaks rules; every one of them is a cause. `kind` is the kind, not the plural."""
+    texts = [str(cause) for cause in causes]
+    body = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+    details = _details(kind, group, name)
+    details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
+    return ApiError(422, "Invalid", f'{_qualified(kind, group)} "{name}" is invalid: {body}', details=details)
+
+
+def bad_request(message: str) -> ApiError:
+    """400: the request cannot be understood."""
+    return ApiError(400, "BadRequest", message)
+
+
+def unauthorized() -> ApiError:
+    """401: the credentials are missing or wrong."""
+    return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def forbidden(resource: str, name: str, detail: str, *, group: str = "") -> ApiError:
+    """403: known, but not allowed."""
+    subject = f'{_qualified(resource, group)} "{name}"' if name else _qualified(resource, group)
+    message = f"{subject} is forbidden: {detail}" if resource else f"forbidden: {detail}"
+    return ApiError(403, "Forbidden", message, details=_details(resource, group, name))
+
+
+def method_not_allowed(resource: str, verb: str, *, group: str = "") -> ApiError:
+    """405: the resource does not know the verb."""
+    return ApiError(
+        405,
+        "MethodNotAllowed",
+        f'{verb} is not supported on resources of kind "{_qualified(resource, group)}"',
+        details=_details(resource, group, ""),
+    )
+
+
+def not_acceptable(offered: Sequence[str]) -> ApiError:
+    """406: none of the media types that the client accepts can be given."""
+    return ApiError(406, "NotAcceptable", "only the following media types are accepted: " + ", ".join(offered))
+
+
+def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
+    """415: the body's media type is not understood."""
+    message = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+    return ApiError(415, "UnsupportedMediaType", message)
+
+
+def expired(message: str = "The resourceVersion for the provided watch or list is too old.") -> ApiError:
+    """410: the wanted revision is compacted."""
+    return ApiError(410, "Expired", message)
+
+
+def too_large_resource_version(requested: int, current: int) -> ApiError:
+    """504: the client asks for a revision that has not been reached."""
+    return ApiError(
+        504,
+        "Timeout",
+        f"Too large resource version: {requested}, current: {current}",
+        details={
+            "retryAfterSeconds": 1,
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+        },
+    )
+
+
+def request_entity_too_large(limit: int) -> ApiError:
+    """413: the body is larger than `limit` bytes."""
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+
+
+def too_many_requests(message: str, *, retry_after: int = 1, causes: Sequence[Cause] = ()) -> ApiError:
+    """429: refused for now."""
+    details: dict[str, Any] = {"retryAfterSeconds": retry_after}
+    if causes:
+        details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
+    return ApiError(429, "TooManyRequests", message, details=details)
+
+
+def service_unavailable(message: str) -> ApiError:
+    """503: the server, or something behind it, is not ready."""
+    return ApiError(503, "ServiceUnavailable", message)
+
+
+def internal(message: str) -> ApiError:
+    """500: a fault of the server."""
+    return ApiError(500, "InternalError", f"Internal error occurred: {message}")

@@ -1,0 +1,93 @@
+"""`apps/v1`: workloads."""
+
+from __future__ import annotations
+
+from .base import Condition, LabelSelectorModel, Model, Object
+from .core import IntOrString, PodTemplateSpec
+
+
+class ReplicaSetSpec(Model):
+    """How many pods of which template."""
+
+    replicas: int = 1
+    min_ready_seconds: int = 0
+    selector: LabelSelectorModel = LabelSelectorModel()
+    template: PodTemplateSpec = PodTemplateSpec()
+
+
+class ReplicaSetStatus(Model):
+    """How many there are."""
+
+    replicas: int = 0
+    fully_labeled_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    observed_generation: int = 0
+    conditions: list[Condition] = []
+
+
+class ReplicaSet(Object):
+    """`apps/v1.ReplicaSet`."""
+
+    spec: ReplicaSetSpec = ReplicaSetSpec()
+    status: ReplicaSetStatus = ReplicaSetStatus()
+
+
+class RollingUpdateDeployment(Model):
+    """How far a rolling update may stray from the wanted count."""
+
+    max_unavailable: IntOrString = "25%"
+    max_surge: IntOrString = "25%"
+
+
+class DeploymentStrategy(Model):
+    """Recreate or RollingUpdate."""
+
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdateDeployment | None = None
+
+
+class DeploymentSpec(Model):
+    """What a Deployment rolls out."""
+
+    replicas: int = 1
+    selector: LabelSelectorModel = LabelSelectorModel()
+    template: PodTemplateSpec = PodTemplateSpec()
+    strategy: DeploymentStrategy = DeploymentStrategy()
+    min_ready_seconds: int = 0
+    revision_history_limit: int = 10
+    paused: bool = False
+    progress_deadline_seconds: int = 600
+
+
+class DeploymentStatus(Model):
+    """How far the rollout is."""
+
+    observed_generation: int = 0
+    replicas: int = 0
+    updated_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    unavailable_replicas: int = 0
+    conditions: list[Condition] = []
+    collision_count: int = 0
+
+
+class Deployment(Object):
+    """`apps/v1.Deployment`."""
+
+    spec: DeploymentSpec = DeploymentSpec()
+    status: DeploymentStatus = DeploymentStatus()
+
+
+class DaemonSetSpec(Model):
+    """One pod on each node."""
+
+    selector: LabelSelectorModel = LabelSelectorModel()
+    template: PodTemplateSpec = PodTemplateSpec()
+
+
+class DaemonSet(Object):
+    """`apps/v1.DaemonSet`."""
+
+    spec: DaemonSetSpec = DaemonSetSpec()

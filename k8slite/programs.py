@@ -1,0 +1,65 @@
+"""The programs of the suite by name, and how one is run.
+
+Each component offers `main.py` with `async def serve(config) -> None`, which runs until it is cancelled and cleans up on
+the way out. This table is the only place that knows them all; it imports them by name, so that no component depends on
+another and a command that needs one program does not load the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import config, logs
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program: the module that holds `serve`, and the model of its configuration file."""
+
+    module: str
+    config: type[config.Config]
+
+    def load(self) -> Callable[[Any], Awaitable[None]]:
+        """Import the program's `serve`."""
+        serve: Callable[[Any], Awaitable[None]] = importlib.import_module(self.module).serve
+        return serve
+
+
+PROGRAMS = {
+    "apiserver": Program("k8slite.apiserver.main", config.ApiServerConfig),
+    "controller-manager": Program("k8slite.controllers.main", config.ControllerManagerConfig),
+    "scheduler": Program("k8slite.scheduler.main", config.SchedulerConfig),
+    "kubelet": Program("k8slite.kubelet.main", config.KubeletConfig),
+    "proxy": Program("k8slite.proxy.main", config.ProxyConfig),
+}
+
+
+def run(name: str, config_file: Path) -> None:
+    """Run a program until SIGTERM or SIGINT. Raises ConfigError before anything starts."""
+    program = PROGRAMS[name]
+    settings = config.load(program.config, config_file)
+    logs.configure()
+    serve = program.load()
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(_until_signalled(serve(settings)))
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_signalled(serve(settings)))
+
+
+async def _until_signalled(work: Awaitable[None]) -> None:
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,1 @@
+"""What tests of k8slite, and of programs that use it, share: servers, builders, simulated parts."""

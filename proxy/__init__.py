@@ -1,0 +1,1 @@
+"""The service proxy: makes Services and cluster DNS reachable on one machine."""
