@@ -106,7 +106,7 @@ class Client:
         field_selector: str = "",
         timeout: float = 0.0,
     ) -> AsyncIterator[WatchEvent[K]]:
-        """Changes after a revision, with bookmarks, until the server ends the stream. ApiError 410 asks for a relist."""
+        """Changes after a revision, with bookmarks, until the stream ends. ApiError 410 asks for a relist."""
         raise NotImplementedError
 
     async def create(

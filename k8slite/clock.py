@@ -1,7 +1,7 @@
 """Time as an argument: nothing outside this module reads the wall clock or sleeps.
 
-`SystemClock` is the real one. `VirtualClock` moves only when a test steps it, so that a test of back-off, leases or grace
-periods takes no time at all.
+`SystemClock` is the real one. `VirtualClock` moves only when a test steps it, so that a test of back-off, leases or
+grace periods takes no time at all.
 """
 
 from __future__ import annotations

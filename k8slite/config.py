@@ -134,7 +134,7 @@ class KubeletConfig(Config):
     node_lease_duration: int = 40
     relist_period: float = 1.0
     simulated_nodes: int = 1
-    """Simulated runtime only: how many nodes this one program plays; names are `<node_name>-<index>` if more than one."""
+    """Simulated runtime only: how many nodes this one program plays; names are `<node_name>-<index>` if several."""
 
 
 class DnsConfig(Config):

@@ -22,7 +22,7 @@ Sync = Callable[[str], Awaitable[Result]]
 
 
 class Controller:
-    """Runs `sync(key)` with a number of workers; an exception means again later, logged once per key and back-off step."""
+    """Runs `sync(key)` with a number of workers; an exception means again later, with back-off."""
 
     def __init__(self, name: str, sync: Sync, *, clock: Clock, workers: int = 4) -> None:
         self.name = name

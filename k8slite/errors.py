@@ -1,7 +1,7 @@
 """Errors as the Kubernetes API words them: a `Status` object with code, reason, message and causes.
 
-The API server raises `ApiError` and writes it to the wire; the client reads it from the wire and raises it again, so that
-one `except ApiError as error: if error.reason == "NotFound"` serves on both sides.
+The API server raises `ApiError` and writes it to the wire; the client reads it from the wire and raises it again, so
+that one `except ApiError as error: if error.reason == "NotFound"` serves on both sides.
 
 Source: Kubernetes API conventions, "Response Status Kind".
 """
@@ -17,8 +17,8 @@ from typing import Any
 class Cause:
     """One reason why an object was refused.
 
-    `reason` is Kubernetes' machine word (`FieldValueRequired`, `FieldValueInvalid` …), `message` the human text without the
-    field, `field` a path such as `spec.containers[0].name`.
+    `reason` is Kubernetes' machine word (`FieldValueRequired`, `FieldValueInvalid` …), `message` the human text without
+    the field, `field` a path such as `spec.containers[0].name`.
     """
 
     reason: str

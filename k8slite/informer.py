@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic
 
 from .client import Client
@@ -54,11 +54,11 @@ class Informer(Generic[K]):
         """The object of `namespace/name` (or `name`)."""
         raise NotImplementedError
 
-    def list(self, namespace: str = "") -> list[K]:
+    def list(self, namespace: str = "") -> Sequence[K]:
         """All objects, or those of a namespace."""
         raise NotImplementedError
 
-    def by_index(self, index: str, value: str) -> list[K]:
+    def by_index(self, index: str, value: str) -> Sequence[K]:
         """The objects for which the named indexer yields `value`."""
         raise NotImplementedError
 

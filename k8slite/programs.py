@@ -1,8 +1,8 @@
 """The programs of the suite by name, and how one is run.
 
-Each component offers `main.py` with `async def serve(config) -> None`, which runs until it is cancelled and cleans up on
-the way out. This table is the only place that knows them all; it imports them by name, so that no component depends on
-another and a command that needs one program does not load the rest.
+Each component offers `main.py` with `async def serve(config) -> None`, which runs until it is cancelled and cleans up
+on the way out. This table is the only place that knows them all; it imports them by name, so that no component depends
+on another and a command that needs one program does not load the rest.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from ..authn.base import User
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """A request as rules see it. For URLs outside the resource API only `verb` (lower-case method) and `path` are set."""
+    """A request as rules see it. Outside the resource API only `verb` (lower-case method) and `path` are set."""
 
     user: User
     verb: str

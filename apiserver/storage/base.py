@@ -1,7 +1,7 @@
 """The contract of every store: an append-only log of revisions over a flat, ordered map of keys to bytes.
 
-There is one global revision; each successful write raises it by at least one, and the revision of an object's last write
-is its `resourceVersion`. The contract suite in `tests/contract/` says the rest and runs over every engine.
+There is one global revision; each successful write raises it by at least one, and the revision of an object's last
+write is its `resourceVersion`. The contract suite in `tests/contract/` says the rest and runs over every engine.
 
 **The placeholder.** A document is stored as compact JSON that starts with `kind` and `apiVersion`, and its metadata
 starts with `"resourceVersion":""`. The store fills the empty string in when the revision is known (`stamp`), so every
@@ -44,7 +44,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write, in revision order. For DELETED `value` is the last document, stamped with the revision of the deletion.
+    """One write, in revision order. For DELETED `value` is the last document, stamped with the deletion's revision.
 
     `previous` is the value before the write, None for ADDED.
     """

@@ -1,7 +1,7 @@
 """The strategy: what the generic registry asks of a kind, each hook in the order in which it runs.
 
-Objects are plain dictionaries that passed the schema. A hook changes the object it is given and nothing else; it does no
-I/O except through `Context`.
+Objects are plain dictionaries that passed the schema. A hook changes the object it is given and nothing else; it does
+no I/O except through `Context`.
 
 Source: Kubernetes' apiserver, registry/rest (create and update order).
 """
