@@ -1,0 +1,94 @@
+"""Prometheus metrics: the server every program may run, and the metrics that several programs share.
+
+The names are those of Kubernetes' components, so that its dashboards and alerts work unchanged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+
+_READ_TIMEOUT = 10.0
+_BUCKETS = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+
+WORKQUEUE_DEPTH = Gauge("workqueue_depth", "Keys that wait for a worker.", ["name"])
+WORKQUEUE_ADDS = Counter("workqueue_adds_total", "Keys added.", ["name"])
+WORKQUEUE_RETRIES = Counter("workqueue_retries_total", "Keys added again after a failure.", ["name"])
+WORKQUEUE_WAIT = Histogram(
+    "workqueue_queue_duration_seconds", "How long a key waits for a worker.", ["name"], buckets=_BUCKETS
+)
+WORKQUEUE_WORK = Histogram(
+    "workqueue_work_duration_seconds", "How long a worker takes over a key.", ["name"], buckets=_BUCKETS
+)
+CLIENT_REQUESTS = Counter(
+    "rest_client_requests_total", "Requests to the API server by answer.", ["code", "method", "host"]
+)
+LEADER = Gauge("leader_election_master_status", "1 while this process leads.", ["name"])
+
+
+class QueueMetrics:
+    """The metrics of one work queue, looked up once instead of at every key."""
+
+    def __init__(self, name: str) -> None:
+        self.depth = WORKQUEUE_DEPTH.labels(name)
+        self.adds = WORKQUEUE_ADDS.labels(name)
+        self.retries = WORKQUEUE_RETRIES.labels(name)
+        self.wait = WORKQUEUE_WAIT.labels(name)
+        self.work = WORKQUEUE_WORK.labels(name)
+
+
+def render() -> tuple[bytes, str]:
+    """Every metric of this process in Prometheus' text format, and its media type."""
+    return generate_latest(), CONTENT_TYPE_LATEST
+
+
+@asynccontextmanager
+async def serve_metrics(port: int, *, healthy: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+    """Answer `/metrics` and `/healthz` on loopback, in plain HTTP, until the block ends; port 0 serves nothing.
+
+    Raises OSError if the port is taken.
+    """
+    if not port:
+        yield
+        return
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            async with asyncio.timeout(_READ_TIMEOUT):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(_answer(head, healthy=healthy))
+                await writer.drain()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", port, limit=16384)
+    try:
+        yield
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def _answer(head: bytes, *, healthy: Callable[[], bool]) -> bytes:
+    method, _, rest = head.partition(b" ")
+    path = rest.split(b" ", 1)[0].split(b"?", 1)[0]
+    if method not in (b"GET", b"HEAD"):
+        return _response("405 Method Not Allowed", b"method not allowed\n")
+    if path == b"/metrics":
+        body, media_type = render()
+        return _response("200 OK", body, media_type=media_type)
+    if path in (b"/healthz", b"/livez", b"/readyz"):
+        return _response("200 OK", b"ok") if healthy() else _response("500 Internal Server Error", b"unhealthy\n")
+    return _response("404 Not Found", b"not found\n")
+
+
+def _response(status: str, body: bytes, *, media_type: str = "text/plain; charset=utf-8") -> bytes:
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
