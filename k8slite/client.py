@@ -6,15 +6,29 @@ partial view.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Generic, Literal
+from typing import Any, Literal
+from urllib.parse import urlencode
 
+import aiohttp
+import orjson
+from yarl import URL
+
+from .connection import ClientConfig, connect
+from .decoding import Listing, WatchEvent, decode, decode_event, decode_list
+from .errors import ApiError
 from .kinds.base import K, ResourceType
 
+__all__ = ["Body", "Client", "ClientConfig", "Listing", "Patch", "WatchEvent"]
+
 Body = Mapping[str, Any] | Sequence[Any]
+
+REQUEST_TIMEOUT = 30.0
+"""Seconds for any request but a watch, connection included."""
+
+_JSON = "application/json"
 
 
 class Patch(StrEnum):
@@ -25,48 +39,16 @@ class Patch(StrEnum):
     STRATEGIC = "application/strategic-merge-patch+json"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientConfig:
-    """Where the API server is and who we are; `token` is never logged."""
-
-    server: str
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    token: str = ""
-    user_agent: str = "k8slite"
-
-    @classmethod
-    def from_kubeconfig(cls, path: Path, *, context: str = "") -> ClientConfig:
-        """Read a kubeconfig; inline `*-data` is written to private temporary files. Raises ConfigError."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class Listing(Generic[K]):
-    """A consistent list: items and the revision to watch from."""
-
-    items: list[K]
-    resource_version: str
-    continue_token: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent(Generic[K]):
-    """One change. A BOOKMARK's object holds nothing but its resource version."""
-
-    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
-    object: K
-
-
 class Client:
     """Verbs over one connection pool. Every method raises ApiError for a Status, aiohttp.ClientError for the network.
 
-    Safe reads are retried once on a dropped keep-alive connection; writes are not.
+    GET, PUT and DELETE, which HTTP calls idempotent, are retried once when the kept-alive connection turns out to be
+    dropped; POST and PATCH are not.
     """
 
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Client:
         return self
@@ -76,11 +58,13 @@ class Client:
 
     async def close(self) -> None:
         """Close the connections."""
-        raise NotImplementedError
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def get(self, resource: ResourceType[K], name: str, *, namespace: str = "") -> K:
         """One object."""
-        raise NotImplementedError
+        return decode(resource, await self._send("GET", resource.path(namespace=namespace, name=name)))
 
     async def list(
         self,
@@ -94,9 +78,16 @@ class Client:
         continue_token: str = "",
     ) -> Listing[K]:
         """A page of objects (all of them without `limit`)."""
-        raise NotImplementedError
+        query = {
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "resourceVersion": resource_version or "",
+            "limit": str(limit) if limit else "",
+            "continue": continue_token,
+        }
+        return decode_list(resource, await self._send("GET", resource.path(namespace=namespace), query=query))
 
-    def watch(
+    async def watch(
         self,
         resource: ResourceType[K],
         *,
@@ -107,19 +98,64 @@ class Client:
         timeout: float = 0.0,
     ) -> AsyncIterator[WatchEvent[K]]:
         """Changes after a revision, with bookmarks, until the stream ends. ApiError 410 asks for a relist."""
-        raise NotImplementedError
+        batches = self.watch_batches(
+            resource,
+            resource_version=resource_version,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            timeout=timeout,
+        )
+        async for batch in batches:
+            for event in batch:
+                yield event
+
+    async def watch_batches(
+        self,
+        resource: ResourceType[K],
+        *,
+        resource_version: str,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout: float = 0.0,
+    ) -> AsyncIterator[Sequence[WatchEvent[K]]]:
+        """`watch`, with all the events that arrived together in one step, which is what makes bursts cheap.
+
+        The first batch is empty: it says that the server has accepted the watch.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "timeoutSeconds": str(int(timeout)) if timeout else "",
+        }
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT)
+        url = self._url(resource.path(namespace=namespace), query)
+        async with self._pool().get(url, timeout=limits) as response:
+            if response.status >= 400:
+                raise _error(response.status, await response.read())
+            yield ()
+            rest = b""
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield [event for line in lines if line and (event := decode_event(resource, line)) is not None]
 
     async def create(
         self, resource: ResourceType[K], body: Body, *, namespace: str = "", name: str = "", subresource: str = ""
     ) -> K:
-        """POST an object, or to a subresource of `name`."""
-        raise NotImplementedError
+        """POST an object, or to a subresource of `name`; a subresource that answers no object gives an empty one."""
+        path = resource.path(namespace=namespace, name=name, subresource=subresource)
+        return _answer(resource, await self._send("POST", path, body=body))
 
     async def update(
         self, resource: ResourceType[K], name: str, body: Body, *, namespace: str = "", subresource: str = ""
     ) -> K:
         """PUT a whole object."""
-        raise NotImplementedError
+        path = resource.path(namespace=namespace, name=name, subresource=subresource)
+        return decode(resource, await self._send("PUT", path, body=body))
 
     async def patch(
         self,
@@ -132,7 +168,8 @@ class Client:
         patch: Patch = Patch.MERGE,
     ) -> K:
         """PATCH; put `metadata.uid` or `metadata.resourceVersion` in a merge body to make it conditional."""
-        raise NotImplementedError
+        path = resource.path(namespace=namespace, name=name, subresource=subresource)
+        return decode(resource, await self._send("PATCH", path, body=body, content_type=patch.value))
 
     async def delete(
         self,
@@ -146,13 +183,21 @@ class Client:
         propagation: Literal["", "Background", "Foreground", "Orphan"] = "",
     ) -> None:
         """DELETE, conditional on UID or revision when given."""
-        raise NotImplementedError
+        options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        if grace_period is not None:
+            options["gracePeriodSeconds"] = grace_period
+        if propagation:
+            options["propagationPolicy"] = propagation
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        if any(preconditions.values()):
+            options["preconditions"] = {key: value for key, value in preconditions.items() if value}
+        await self._send("DELETE", resource.path(namespace=namespace, name=name), body=options)
 
     async def delete_collection(
         self, resource: ResourceType[K], *, namespace: str = "", label_selector: str = ""
     ) -> None:
         """DELETE every object that matches."""
-        raise NotImplementedError
+        await self._send("DELETE", resource.path(namespace=namespace), query={"labelSelector": label_selector})
 
     async def request(
         self,
@@ -161,7 +206,55 @@ class Client:
         *,
         query: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
     ) -> Any:
         """Any other call: the decoded JSON answer, or bytes if it is none."""
-        raise NotImplementedError
+        answer = await self._send(method, path, query=query or {}, body=body, content_type=content_type)
+        try:
+            return orjson.loads(answer)
+        except orjson.JSONDecodeError:
+            return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Body | bytes | None = None,
+        content_type: str = _JSON,
+    ) -> bytes:
+        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        headers = {} if data is None else {"Content-Type": content_type}
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                async with self._pool().request(method, self._url(path, query), data=data, headers=headers) as response:
+                    answer = await response.read()
+        except TimeoutError as error:
+            raise aiohttp.ServerTimeoutError(f"{method} {path}: no answer in {REQUEST_TIMEOUT:.0f} s") from error
+        if response.status >= 400:
+            raise _error(response.status, answer)
+        return answer
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+        text = urlencode({key: value for key, value in (query or {}).items() if value})
+        return URL(self.config.server + path + ("?" + text if text else ""), encoded=True)
+
+    def _pool(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = connect(self.config)
+        return self._session
+
+
+def _answer(resource: ResourceType[K], document: bytes) -> K:
+    if b'"kind":"Status"' in document[:64].replace(b" ", b""):
+        return resource.model()
+    return decode(resource, document)
+
+
+def _error(code: int, answer: bytes) -> ApiError:
+    try:
+        status = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        status = {"message": answer[:300].decode(errors="replace").strip()}
+    return ApiError.from_status(code, status if isinstance(status, dict) else {})

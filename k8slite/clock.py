@@ -73,7 +73,8 @@ class VirtualClock:
         await future
 
     async def advance(self, seconds: float) -> None:
-        """Move time on, waking every sleeper in order and letting the woken run before the next."""
+        """Move time on, waking every sleeper in order and letting all that are ready run before each step."""
+        await _settle()
         goal = self._elapsed + seconds
         while self._sleepers and self._sleepers[0][0] <= goal:
             moment, _, future = heapq.heappop(self._sleepers)

@@ -1,22 +1,144 @@
 """EventRecorder: tells users what a component did or could not do, without flooding the store.
 
+Three brakes, in this order: an object's events beyond a burst are dropped; events that differ only in their message are
+joined into one after ten of them; an event said before raises the count of the first instead of making another.
+
 Source: Kubernetes documentation, "Event"; client-go tools/record for aggregation.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+import asyncio
+import itertools
+import logging
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+import aiohttp
 
 from .client import Client
-from .clock import Clock
+from .clock import Clock, timestamp
+from .errors import ApiError
 from .kinds.base import Object
+from .kinds.resources import EVENTS
+
+log = logging.getLogger(__name__)
+
+QUEUE_SIZE = 1000
+CACHE_SIZE = 4096
+BURST = 25
+REFILL_SECONDS = 300.0
+SIMILAR_LIMIT = 10
+SIMILAR_SECONDS = 600.0
+FLUSH_SECONDS = 2.0
+
+V = TypeVar("V")
+
+
+class _Recent(Generic[V]):
+    """A mapping that forgets what was used longest ago."""
+
+    def __init__(self) -> None:
+        self._items: OrderedDict[tuple[str, ...], V] = OrderedDict()
+
+    def get(self, key: tuple[str, ...]) -> V | None:
+        """The value, marked as used."""
+        if key in self._items:
+            self._items.move_to_end(key)
+        return self._items.get(key)
+
+    def put(self, key: tuple[str, ...], value: V) -> V:
+        """Set the value."""
+        self._items[key] = value
+        self._items.move_to_end(key)
+        while len(self._items) > CACHE_SIZE:
+            self._items.popitem(last=False)
+        return value
+
+
+@dataclass(slots=True)
+class _Written:
+    """An event in the store, or on its way there."""
+
+    namespace: str
+    name: str
+    count: int = 0
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    filled_at: float
+
+
+@dataclass(slots=True)
+class _Similar:
+    started_at: float
+    messages: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One call of `record`."""
+
+    involved: dict[str, str]
+    reason: str
+    message: str
+    type: str
+    at: datetime
+
+
+class Correlator:
+    """Decides what becomes of something said: a new event, a higher count, or nothing. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._buckets: _Recent[_Bucket] = _Recent()
+        self._similar: _Recent[_Similar] = _Recent()
+        self._written: _Recent[_Written] = _Recent()
+        self._order = itertools.count()
+
+    def admit(self, said: Said, *, now: float) -> bool:
+        """Whether the object may say more: 25 at once, then one each five minutes."""
+        key = tuple(said.involved.values())
+        bucket = self._buckets.get(key) or self._buckets.put(key, _Bucket(float(BURST), now))
+        bucket.tokens = min(float(BURST), bucket.tokens + (now - bucket.filled_at) / REFILL_SECONDS)
+        bucket.filled_at = now
+        if bucket.tokens < 1.0:
+            return False
+        bucket.tokens -= 1.0
+        return True
+
+    def entry(self, said: Said, *, now: float) -> tuple[_Written, str]:
+        """The stored event that this belongs to (count 0: to be created), and its message."""
+        group = (*said.involved.values(), said.reason, said.type)
+        similar = self._similar.get(group)
+        if similar is None or now - similar.started_at > SIMILAR_SECONDS:
+            similar = self._similar.put(group, _Similar(now))
+        if said.message in similar.messages or len(similar.messages) < SIMILAR_LIMIT:
+            similar.messages.add(said.message)
+            key, message = (*group, said.message), said.message
+        else:
+            key, message = (*group, ""), f"(combined from similar events): {said.message}"
+        written = self._written.get(key)
+        if written is None:
+            name = f"{said.involved['name']}.{int(said.at.timestamp() * 1e6):x}{next(self._order) & 0xFFF:03x}"
+            written = self._written.put(key, _Written(said.involved.get("namespace") or "default", name))
+        return written, message
 
 
 class EventRecorder:
     """Writes `v1.Event` objects in the background; repeats raise the count of one event instead of making more."""
 
     def __init__(self, client: Client, *, component: str, clock: Clock, host: str = "") -> None:
-        raise NotImplementedError
+        self._client = client
+        self._source = {"component": component} | ({"host": host} if host else {})
+        self._instance = host or component
+        self._clock = clock
+        self._correlator = Correlator()
+        self._queue: deque[Said] = deque(maxlen=QUEUE_SIZE)
+        self._pending = asyncio.Event()
 
     def record(
         self,
@@ -28,8 +150,75 @@ class EventRecorder:
         field_path: str = "",
     ) -> None:
         """Queue an event and return at once; a full queue drops the oldest. `about` needs api_version and kind set."""
-        raise NotImplementedError
+        involved = {
+            "kind": about.kind,
+            "namespace": about.namespace,
+            "name": about.name,
+            "uid": about.uid,
+            "apiVersion": about.api_version,
+            "resourceVersion": about.metadata.resource_version,
+            "fieldPath": field_path,
+        }
+        identity = {key: value for key, value in involved.items() if value and key != "resourceVersion"}
+        self._queue.append(Said(identity, reason, message[:1024], type, self._clock.now()))
+        self._pending.set()
 
     async def run(self) -> None:
         """Write queued events until cancelled, then flush for up to 2 seconds."""
-        raise NotImplementedError
+        try:
+            while True:
+                await self._pending.wait()
+                await self._write_queued()
+        finally:
+            flush = asyncio.ensure_future(self._write_queued())
+            deadline = asyncio.ensure_future(self._clock.sleep(FLUSH_SECONDS))
+            await asyncio.wait({flush, deadline}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (flush, deadline):
+                task.cancel()
+            await asyncio.gather(flush, deadline, return_exceptions=True)
+
+    async def _write_queued(self) -> None:
+        while self._queue:
+            said = self._queue.popleft()
+            now = self._clock.monotonic()
+            if not self._correlator.admit(said, now=now):
+                continue
+            written, message = self._correlator.entry(said, now=now)
+            try:
+                await self._write(said, written, message)
+            except ApiError as error:
+                # The namespace may be on its way out; nobody will miss the event.
+                log.debug("event about %s: %s", said.involved.get("name"), error)
+            except (aiohttp.ClientError, OSError) as error:
+                log.warning("event about %s: %s: %s", said.involved.get("name"), type(error).__name__, error)
+        self._pending.clear()
+
+    async def _write(self, said: Said, written: _Written, message: str) -> None:
+        if written.count:
+            change = {"count": written.count + 1, "lastTimestamp": timestamp(said.at), "message": message}
+            try:
+                await self._client.patch(EVENTS, written.name, change, namespace=written.namespace)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+                written.count = 0  # it expired: begin anew
+            else:
+                written.count += 1
+                return
+        body: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": written.name, "namespace": written.namespace},
+            "involvedObject": said.involved,
+            "reason": said.reason,
+            "message": message,
+            "type": said.type,
+            "count": 1,
+            "source": self._source,
+            "firstTimestamp": timestamp(said.at),
+            "lastTimestamp": timestamp(said.at),
+            "reportingComponent": self._source["component"],
+            "reportingInstance": self._instance,
+        }
+        await self._client.create(EVENTS, body, namespace=written.namespace)
+        written.count = 1

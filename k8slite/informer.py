@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import heapq
+import itertools
+import logging
+import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic
 
-from .client import Client
+import aiohttp
+
+from .client import Client, WatchEvent
 from .clock import Clock
+from .errors import ApiError
+from .indexed import IndexedStore
 from .kinds.base import K, ResourceType
+
+log = logging.getLogger(__name__)
 
 Indexer = Callable[[K], Iterable[str]]
 Handler = Callable[[K | None, K | None], None]
+
+WATCH_TIMEOUT = 300.0
+"""Seconds after which a watch is asked to end (times 1 to 2, by chance), so that servers can shed old connections."""
+MIN_BACKOFF, MAX_BACKOFF = 0.1, 5.0
 
 
 class Informer(Generic[K]):
@@ -18,6 +33,10 @@ class Informer(Generic[K]):
 
     Invariants: an object in the cache is never replaced by an older revision; handlers see every change in order, after
     the cache holds it, as `(old, new)` with None for absent; a handler must not block (it maps objects to queue keys).
+
+    Lists are consistent reads (no resource version), so that a cache once synced holds everything that was written
+    before. To save memory, hand in a resource whose model reads less: `replace(PODS, model=PodMetadata)`; what a model
+    does not name is never decoded.
     """
 
     def __init__(
@@ -30,38 +49,174 @@ class Informer(Generic[K]):
         label_selector: str = "",
         field_selector: str = "",
         indexers: Mapping[str, Indexer[K]] | None = None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.resource = resource
+        self._client = client
+        self._clock = clock
+        self._namespace = namespace
+        self._label_selector = label_selector
+        self._field_selector = field_selector
+        self._jitter = jitter
+        self._store: IndexedStore[K] = IndexedStore(indexers or {})
+        self._handlers: list[Handler[K]] = []
+        self._synced = asyncio.Event()
+        self._revision = ""
+        self._backoff = MIN_BACKOFF
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
 
     async def run(self) -> None:
         """List and watch until cancelled; network faults and 410 are handled inside, with back-off."""
-        raise NotImplementedError
+        while True:
+            try:
+                if not self._revision:
+                    await self._relist()
+                await self._watch()
+            except ApiError as error:
+                if _asks_for_relist(error):
+                    self._revision = ""
+                log.warning("%s: %s", self.resource.plural, error)
+                await self._back_off(error.retry_after or 0.0)
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                log.warning("%s: %s: %s", self.resource.plural, type(error).__name__, error)
+                await self._back_off()
 
     def add_handler(self, handler: Handler[K]) -> None:
         """Call `handler(old, new)` for every change, and once `(None, object)` for each object already there."""
-        raise NotImplementedError
+        self._handlers.append(handler)
+        for found in self._store.list():
+            self._call(handler, None, found)
+
+    def add_indexer(self, name: str, indexer: Indexer[K]) -> None:
+        """Index what is there and what comes by one more function; several users of one informer each add theirs."""
+        self._store.add_indexer(name, indexer)
 
     async def wait_synced(self) -> None:
         """Return when the first list is in the cache."""
-        raise NotImplementedError
+        await self._synced.wait()
 
     @property
     def synced(self) -> bool:
         """Whether the first list is in the cache."""
-        raise NotImplementedError
+        return self._synced.is_set()
 
     def get(self, key: str) -> K | None:
         """The object of `namespace/name` (or `name`)."""
-        raise NotImplementedError
+        return self._store.get(key)
 
     def list(self, namespace: str = "") -> Sequence[K]:
         """All objects, or those of a namespace."""
-        raise NotImplementedError
+        return self._store.list(namespace)
 
     def by_index(self, index: str, value: str) -> Sequence[K]:
         """The objects for which the named indexer yields `value`."""
-        raise NotImplementedError
+        return self._store.by_index(index, value)
 
     async def wait_for_revision(self, key: str, resource_version: str, *, timeout: float = 5.0) -> bool:
-        """Read your writes: wait until the cache has seen `key` at that revision or later; False on timeout."""
-        raise NotImplementedError
+        """Read your writes: wait until the cache has seen `key` at that revision or later; False on timeout.
+
+        Revisions are those of the whole store and a watch delivers them in order, so that any later one will do.
+        """
+        wanted = int(resource_version)
+        found = self._store.get(key)
+        if _number(self._revision) >= wanted or (found and _number(found.metadata.resource_version) >= wanted):
+            return True
+        seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiters, (wanted, next(self._order), seen))
+        sleeper = asyncio.ensure_future(self._clock.sleep(timeout))
+        try:
+            await asyncio.wait({seen, sleeper}, return_when=asyncio.FIRST_COMPLETED)
+            return seen.done()
+        finally:
+            sleeper.cancel()
+            seen.cancel()
+
+    async def _relist(self) -> None:
+        listing = await self._client.list(
+            self.resource,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+        )
+        present = set()
+        for item in listing.items:
+            present.add(item.key)
+            old = self._store.get(item.key)
+            if old is None or old.metadata.resource_version != item.metadata.resource_version:
+                self._replace(old, item)
+        for gone in [found for found in self._store.list() if found.key not in present]:
+            self._remove(gone, gone)
+        self._see(listing.resource_version)
+        self._synced.set()
+
+    async def _watch(self) -> None:
+        batches = self._client.watch_batches(
+            self.resource,
+            resource_version=self._revision,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+            timeout=WATCH_TIMEOUT * (1.0 + self._jitter()),
+        )
+        async for batch in batches:
+            self._backoff = MIN_BACKOFF
+            for event in batch:
+                self._apply(event)
+
+    def _apply(self, event: WatchEvent[K]) -> None:
+        new = event.object
+        if event.type != "BOOKMARK":
+            old = self._store.get(new.key)
+            if old is not None and _number(old.metadata.resource_version) > _number(new.metadata.resource_version):
+                return
+            if event.type != "DELETED":
+                self._replace(old, new)
+            elif old is not None:
+                self._remove(old, new)
+        self._see(new.metadata.resource_version)
+
+    def _replace(self, old: K | None, new: K) -> None:
+        if old is not None and old.uid != new.uid:
+            self._remove(old, old)
+            old = None
+        self._store.put(new)
+        self._notify(old, new)
+
+    def _remove(self, old: K, last: K) -> None:
+        """Handlers get the last state that was seen, which the deletion itself may have brought."""
+        self._store.remove(old.key)
+        self._notify(last if last.uid == old.uid else old, None)
+
+    def _notify(self, old: K | None, new: K | None) -> None:
+        for handler in self._handlers:
+            self._call(handler, old, new)
+
+    def _call(self, handler: Handler[K], old: K | None, new: K | None) -> None:
+        try:
+            handler(old, new)
+        except Exception:
+            log.exception("%s: a handler failed", self.resource.plural)
+
+    def _see(self, resource_version: str) -> None:
+        self._revision = resource_version
+        reached = _number(resource_version)
+        while self._waiters and self._waiters[0][0] <= reached:
+            _, _, seen = heapq.heappop(self._waiters)
+            if not seen.done():
+                seen.set_result(None)
+
+    async def _back_off(self, at_least: float = 0.0) -> None:
+        delay = max(at_least, self._backoff * (0.5 + self._jitter()))
+        self._backoff = min(self._backoff * 2, MAX_BACKOFF)
+        await self._clock.sleep(delay)
+
+
+def _number(resource_version: str) -> int:
+    return int(resource_version) if resource_version.isdigit() else 0
+
+
+def _asks_for_relist(error: ApiError) -> bool:
+    """The revision is compacted, or the store was replaced and has not reached it yet."""
+    causes = (error.details or {}).get("causes") or ()
+    return error.code == 410 or any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes)

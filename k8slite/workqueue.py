@@ -1,9 +1,15 @@
 """WorkQueue: deduplicating, delaying, backing off.
 
 Invariants: a key is never worked on twice at once; a key added while it is being worked on is worked on again after.
+Every key in the queue is dirty and not being worked on; a key that is dirty and being worked on is queued by `done`.
 """
 
 from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import deque
 
 from .clock import Clock
 
@@ -12,31 +18,111 @@ class WorkQueue:
     """Keys waiting for a worker."""
 
     def __init__(self, *, clock: Clock, base_delay: float = 0.005, max_delay: float = 60.0) -> None:
-        raise NotImplementedError
+        self._clock = clock
+        self._base_delay = base_delay
+        self._max_delay = max_delay
+        self._queue: deque[str] = deque()
+        self._dirty: set[str] = set()
+        self._processing: set[str] = set()
+        self._failures: dict[str, int] = {}
+        self._getters: deque[asyncio.Future[None]] = deque()
+        self._due: dict[str, float] = {}
+        self._heap: list[tuple[float, int, str]] = []
+        self._order = itertools.count()
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_due = 0.0
 
     def add(self, key: str) -> None:
         """Queue a key unless it waits already."""
-        raise NotImplementedError
+        if key in self._dirty:
+            return
+        self._dirty.add(key)
+        if key not in self._processing:
+            self._queue.append(key)
+            self._wake_getter()
 
     def add_after(self, key: str, seconds: float) -> None:
         """Queue a key later; the earliest of several delays wins."""
-        raise NotImplementedError
+        if seconds <= 0:
+            self.add(key)
+            return
+        due = self._clock.monotonic() + seconds
+        if due >= self._due.get(key, float("inf")):
+            return
+        self._due[key] = due
+        heapq.heappush(self._heap, (due, next(self._order), key))
+        self._set_timer()
 
     def add_rate_limited(self, key: str) -> None:
         """Queue a key after a delay that doubles with each failure."""
-        raise NotImplementedError
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        self.add_after(key, min(self._base_delay * 2.0 ** min(failures, 40), self._max_delay))
 
     def forget(self, key: str) -> None:
         """The key succeeded: its next failure starts from the base delay."""
-        raise NotImplementedError
+        self._failures.pop(key, None)
 
     async def get(self) -> str:
         """The next key; call `done` when finished with it."""
-        raise NotImplementedError
+        while not self._queue:
+            getter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._getters.append(getter)
+            try:
+                await getter
+            except asyncio.CancelledError:
+                if getter.done() and not getter.cancelled():
+                    self._wake_getter()  # this worker was chosen, but goes: another must take the key
+                elif getter in self._getters:
+                    self._getters.remove(getter)
+                raise
+        key = self._queue.popleft()
+        self._dirty.discard(key)
+        self._processing.add(key)
+        return key
 
     def done(self, key: str) -> None:
         """The worker is finished with the key."""
-        raise NotImplementedError
+        self._processing.discard(key)
+        if key in self._dirty:
+            self._queue.append(key)
+            self._wake_getter()
+
+    def close(self) -> None:
+        """Drop what is delayed, so that no timer outlives the queue."""
+        self._heap.clear()
+        self._due.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        return len(self._queue)
+
+    def _wake_getter(self) -> None:
+        while self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
+                return
+
+    def _set_timer(self) -> None:
+        """One timer, for the earliest delay only: a queue without delays has none."""
+        due = self._heap[0][0]
+        if self._timer is not None and not self._timer.done():
+            if self._timer_due <= due:
+                return
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = asyncio.get_running_loop().create_task(self._deliver())
+
+    async def _deliver(self) -> None:
+        while self._heap:
+            self._timer_due = self._heap[0][0]
+            await self._clock.sleep(self._timer_due - self._clock.monotonic())
+            now = self._clock.monotonic()
+            while self._heap and self._heap[0][0] <= now:
+                due, _, key = heapq.heappop(self._heap)
+                if self._due.get(key) == due:
+                    del self._due[key]
+                    self.add(key)

@@ -1,0 +1,76 @@
+import asyncio
+
+from k8slite.clock import VirtualClock
+from k8slite.workqueue import WorkQueue
+
+
+async def test_a_key_waits_once():
+    queue = WorkQueue(clock=VirtualClock())
+    queue.add("a")
+    queue.add("a")
+    queue.add("b")
+    assert len(queue) == 2
+    assert [await queue.get(), await queue.get()] == ["a", "b"]
+
+
+async def test_a_key_added_while_worked_on_comes_again_only_after():
+    queue = WorkQueue(clock=VirtualClock())
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.add("a")
+    queue.add("a")
+    assert len(queue) == 0
+    queue.done("a")
+    assert await queue.get() == "a"
+    queue.done("a")
+    assert len(queue) == 0
+
+
+async def test_the_earliest_delay_wins():
+    clock = VirtualClock()
+    queue = WorkQueue(clock=clock)
+    queue.add_after("a", 10)
+    queue.add_after("a", 2)
+    queue.add_after("a", 5)
+    await clock.advance(1.9)
+    assert len(queue) == 0
+    await clock.advance(0.2)
+    assert await queue.get() == "a"
+    queue.done("a")
+    await clock.advance(20)
+    assert len(queue) == 0
+
+
+async def test_failures_double_the_delay_up_to_the_limit_and_success_resets_it():
+    clock = VirtualClock()
+    queue = WorkQueue(clock=clock, base_delay=1, max_delay=5)
+    for delay in (1, 2, 4, 5, 5):
+        queue.add_rate_limited("a")
+        await clock.advance(delay - 0.1)
+        assert len(queue) == 0
+        await clock.advance(0.2)
+        assert await queue.get() == "a"
+        queue.done("a")
+    queue.forget("a")
+    queue.add_rate_limited("a")
+    await clock.advance(1.1)
+    assert len(queue) == 1
+
+
+async def test_a_cancelled_worker_passes_its_key_on():
+    queue = WorkQueue(clock=VirtualClock())
+    first = asyncio.create_task(queue.get())
+    second = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    queue.add("a")
+    first.cancel()
+    assert await second == "a"
+
+
+async def test_close_drops_delays():
+    clock = VirtualClock()
+    queue = WorkQueue(clock=clock)
+    queue.add_after("a", 1)
+    queue.close()
+    await clock.advance(2)
+    assert len(queue) == 0
