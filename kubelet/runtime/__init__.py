@@ -1,0 +1,1 @@
+"""Container runtimes behind one contract: Docker, and a simulated one that runs nothing."""
