@@ -41,3 +41,39 @@ def whole(text: str | int | float) -> int:
 def milli(text: str | int | float) -> int:
     """The value in thousandths rounded up: millicores of CPU."""
     return int((parse(text) * 1000).to_integral_value(ROUND_CEILING))
+
+
+@lru_cache(maxsize=4096)
+def canonical(text: str | int | float) -> str:
+    """The form in which the API writes a quantity: the largest suffix that leaves a whole number.
+
+    A quantity keeps its family: `1024Mi` becomes `1Gi`, `1000m` becomes `1`, `1000e3` becomes `1e6`. Parts smaller than
+    a nano are rounded up. Raises QuantityError.
+    """
+    value = parse(text)
+    found = _PATTERN.match(str(text))
+    suffix = found[2] if found else ""
+    if value == 0:
+        return "0"
+    if suffix in _BINARY:
+        if abs(value) >= 1024 and value == value.to_integral_value():
+            return _largest(int(value), 1024, ("", *_BINARY))
+        suffix = ""
+    nanos = int((abs(value) * 10**9).to_integral_value(ROUND_CEILING))
+    nanos = -nanos if value < 0 else nanos
+    if suffix in _DECIMAL:
+        return _largest(nanos, 1000, tuple(_DECIMAL))
+    exponent = -9
+    while nanos % 1000 == 0:
+        nanos //= 1000
+        exponent += 3
+    return f"{nanos}e{exponent}" if exponent else str(nanos)
+
+
+def _largest(number: int, base: int, suffixes: tuple[str, ...]) -> str:
+    """The number with the largest of the suffixes (each `base` times the one before) that divides it."""
+    step = 0
+    while number % base == 0 and step < len(suffixes) - 1:
+        number //= base
+        step += 1
+    return f"{number}{suffixes[step]}"

@@ -1,0 +1,201 @@
+"""Documents in, dictionaries out: the one door through which objects enter the API server.
+
+`decode` takes the fast road (`validators.py`) and, if that refuses, the slow one (`decoder.py`), which either repairs
+the document or knows the words for what is wrong with it.
+
+Source: Kubernetes documentation, "API concepts: field validation"; apiserver's decode errors for the words.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+from pydantic_core import SchemaValidator, ValidationError
+
+from ..errors import ApiError, Cause, bad_request, no_such_path
+from .decoder import Findings, keep_duplicates, walk
+from .facts import FactsTable, TypeFacts, builtin_facts
+from .validators import compile_type
+
+Strictness = Literal["Ignore", "Warn", "Strict"]
+_DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A document that passed.
+
+    `object` is pruned, canonical, and has `kind`, `apiVersion` and (if the kind has it) `metadata` first. `warnings` are for
+    the client. `causes` are required fields that are missing: add them to what the kind's validation finds, after
+    defaults and admission had their turn, and answer 422 with all of them.
+    """
+
+    object: dict[str, Any]
+    warnings: list[str]
+    causes: list[Cause] = field(default_factory=list)
+
+
+class Schemas:
+    """Decodes documents of every kind in a table of facts; validators are compiled when a kind is first used."""
+
+    def __init__(self, facts: FactsTable | None = None) -> None:
+        self._facts = facts or builtin_facts()
+        self._compiled: dict[str, SchemaValidator] = {}
+
+    def type_of(self, group: str, version: str, kind: str) -> TypeFacts | None:
+        """The walkable facts of a kind; None if it is unknown."""
+        facts = self._facts.by_kind(group, version, kind)
+        return self._facts.by_name(_DELETE_OPTIONS) if facts is None and kind == "DeleteOptions" else facts
+
+    def decode(self, body: bytes, *, group: str, version: str, kind: str, strictness: Strictness = "Warn") -> Decoded:
+        """Read a JSON body as an object of that kind.
+
+        Raises ApiError 400 in Kubernetes' words: for broken JSON, for another kind or version in the body, for a value
+        of the wrong type, and with `Strict` for unknown and duplicate fields.
+        """
+        facts = self._known(group, version, kind)
+        try:
+            document = self._validator(facts).validate_json(body)
+        except ValidationError:
+            pass
+        else:
+            if strictness == "Ignore" or not _may_repeat_keys(body, document):
+                return Decoded(_headed(document, facts, _Kind(group, version, kind)), [])
+        return self._slowly(_parse(body, kind), facts, _Kind(group, version, kind), strictness)
+
+    def check(
+        self, document: dict[str, Any], *, group: str, version: str, kind: str, strictness: Strictness = "Warn"
+    ) -> Decoded:
+        """The same for a document that is decoded already, such as the outcome of a patch. The argument is not changed."""
+        facts = self._known(group, version, kind)
+        try:
+            valid = self._validator(facts).validate_python(document)
+        except ValidationError:
+            return self._slowly(document, facts, _Kind(group, version, kind), strictness)
+        return Decoded(_headed(valid, facts, _Kind(group, version, kind)), [])
+
+    def _known(self, group: str, version: str, kind: str) -> TypeFacts:
+        facts = self.type_of(group, version, kind)
+        if facts is None:
+            raise no_such_path()
+        return facts
+
+    def _validator(self, facts: TypeFacts) -> SchemaValidator:
+        compiled = self._compiled.get(facts.name)
+        if compiled is None:
+            compiled = self._compiled[facts.name] = compile_type(facts)
+        return compiled
+
+    def _slowly(self, document: Any, facts: TypeFacts, expected: _Kind, strictness: Strictness) -> Decoded:
+        _refuse_other_kind(document, expected)
+        result, findings = walk(document, facts)
+        if findings.error:
+            raise expected.error(findings.error)
+        if findings.strict and strictness == "Strict":
+            raise expected.error("strict decoding error: " + ", ".join(findings.strict))
+        return Decoded(_headed(result, facts, expected), _warnings(findings, strictness), findings.causes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The kind that the endpoint expects."""
+
+    group: str
+    version: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def error(self, detail: str, *, given: str = "") -> ApiError:
+        return bad_request(
+            f'{given or self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {detail}'
+        )
+
+
+def _warnings(findings: Findings, strictness: Strictness) -> list[str]:
+    return findings.strict if strictness == "Warn" else []
+
+
+def _may_repeat_keys(body: bytes, document: dict[str, Any]) -> bool:
+    """Whether keys were lost on the way in: then the body has more of them than the document.
+
+    `":` ends every key, and inside a string its quote is escaped in both texts alike. A body that puts a space before
+    its colons, or escapes quotes otherwise, looks like one with lost keys; the slow road then finds that it is not.
+    """
+    return body.count(b'":') != orjson.dumps(document).count(b'":') or b'" :' in body
+
+
+def _headed(document: dict[str, Any], facts: TypeFacts, expected: _Kind) -> dict[str, Any]:
+    """The document with the members that every object has, once its kind was checked."""
+    if document.get("kind") == expected.kind and document.get("apiVersion") == expected.api_version:
+        if "metadata" in document or "metadata" not in facts.fields:
+            return document
+    else:
+        _refuse_other_kind(document, expected)
+    head: dict[str, Any] = {"kind": expected.kind, "apiVersion": expected.api_version}
+    if "metadata" in facts.fields:
+        head["metadata"] = {}
+    rest = {name: value for name, value in document.items() if name not in ("kind", "apiVersion")}
+    return {**head, **rest}
+
+
+def _refuse_other_kind(document: Any, expected: _Kind) -> None:
+    """Raise if the document says that it is something else; saying nothing is fine."""
+    if not isinstance(document, dict) or expected.kind == "DeleteOptions":
+        return
+    kind, api_version = document.get("kind") or expected.kind, document.get("apiVersion") or expected.api_version
+    if isinstance(api_version, str) and api_version != expected.api_version:
+        raise bad_request(
+            f"the API version in the data ({api_version}) does not match the expected API version "
+            f"({expected.api_version})"
+        )
+    if isinstance(kind, str) and kind != expected.kind:
+        raise expected.error(f"the kind in the data is not {expected.kind}", given=kind)
+
+
+def _parse(body: bytes, kind: str) -> Any:
+    try:
+        return json.loads(body, object_pairs_hook=keep_duplicates, parse_constant=_refuse_constant)
+    except RecursionError:
+        detail = "exceeded max depth"
+    except UnicodeDecodeError:
+        detail = "invalid UTF-8"
+    except json.JSONDecodeError as error:
+        detail = _go_words(error)
+    summary = _summary(body)
+    raise bad_request(
+        f"the object provided is unrecognized (must be of type {kind}): "
+        f"couldn't get version/kind; json parse error: {detail} ({summary})"
+    )
+
+
+def _refuse_constant(name: str) -> Any:
+    raise json.JSONDecodeError(name, name, 0)
+
+
+def _go_words(error: json.JSONDecodeError) -> str:
+    """A syntax error as Go would word it."""
+    if error.pos >= len(error.doc.rstrip()):
+        return "unexpected end of JSON input"
+    character = error.doc[error.pos]
+    if error.msg == "Extra data":
+        return f"invalid character '{character}' after top-level value"
+    if error.msg.startswith("Expecting property name"):
+        return f"invalid character '{character}' looking for beginning of object key string"
+    if error.msg.startswith("Expecting ',' delimiter"):
+        return f"invalid character '{character}' after object key:value pair"
+    if error.msg.startswith("Expecting ':' delimiter"):
+        return f"invalid character '{character}' after object key"
+    return f"invalid character '{character}' looking for beginning of value"
+
+
+def _summary(body: bytes) -> str:
+    if not body:
+        return "<empty>"
+    text = body[:30].decode(errors="replace") if body.startswith(b"{") else body[:30].hex()
+    return text + (" ..." if len(body) > 30 else "")
