@@ -1,4 +1,4 @@
-"""Write `k8slite/schema/facts.json`: what Kubernetes' OpenAPI definitions say about every kind, and none of their prose.
+"""Write `k8slite/schema/facts.json`: what Kubernetes' OpenAPI definitions say about every kind, without prose.
 
 A development tool; run it when the schema version moves:
 

@@ -16,7 +16,6 @@ from ..errors import Cause, required
 from .facts import FieldFacts, TypeFacts
 from .scalars import ScalarError, convert, json_type, zero
 from .semantics import is_demanded
-from .validators import ordered
 
 
 class DuplicateKeys(dict[str, Any]):
@@ -76,8 +75,7 @@ class _Walker:
         if isinstance(value, DuplicateKeys):
             self._strict("duplicate", (_join(path, key) for key in value.repeated))
         self._strict("unknown", (_join(path, key) for key in value if key not in known))
-        for entry in ordered(facts):
-            name = entry.name
+        for name, entry in known.items():
             below = demanding and not (root and name == "status")
             given = value.get(name)
             if given is not None:
@@ -142,9 +140,8 @@ class _Walker:
         for step in place.entry.shape[:depth]:
             expected = expected.removeprefix("[]" if step == "list" else "map[string]")
         struct, names = place.facts.struct, ".".join(place.names)
-        self._error(
-            f"json: cannot unmarshal {found or json_type(value)} into Go struct field {struct}.{names} of type {expected}"
-        )
+        found = found or json_type(value)
+        self._error(f"json: cannot unmarshal {found} into Go struct field {struct}.{names} of type {expected}")
         return fallback
 
     def _error(self, message: str) -> None:

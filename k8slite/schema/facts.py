@@ -27,6 +27,14 @@ SCALARS = frozenset(
 )
 
 
+#: Members that come first, in this order; the rest follow alphabetically, `status` last. A stored document starts with
+#: kind and apiVersion, and its metadata with the resourceVersion that the store fills in.
+_FIRST = (
+    *("kind", "apiVersion", "metadata"),
+    *("resourceVersion", "name", "generateName", "namespace", "uid", "generation", "creationTimestamp"),
+)
+
+
 class TypeFacts:
     """A structure: a kind such as Deployment, or a part of one such as Container.
 
@@ -52,7 +60,7 @@ class TypeFacts:
 
     @property
     def fields(self) -> Fields:
-        """Its fields by name."""
+        """Its fields by name, in the order in which documents carry them."""
         if self._fields is None:
             self._fields = self._load()
         return self._fields
@@ -81,7 +89,8 @@ class FieldFacts:
 
     `[]Container` has the shape `("list",)` and the type Container; `map[string]string` has `("map",)`, no type and the
     scalar `string`. `type` is None exactly when `scalar` is set. The merge marks are Kubernetes' own: `patch_strategy`
-    and `merge_key` rule strategic merge patches, `list_type` (`atomic`, `set`, `map`) and `list_map_keys` server-side apply.
+    and `merge_key` rule strategic merge patches, `list_type` (`atomic`, `set`, `map`) and `list_map_keys` server-side
+    apply.
     """
 
     name: str
@@ -154,7 +163,7 @@ class FactsTable:
             facts = self._raw[name]
             known = self._types[name] = TypeFacts(
                 name,
-                lambda: {field: self._field(field, marked) for field, marked in facts["fields"].items()},
+                lambda: {field: self._field(field, facts["fields"][field]) for field in _ordered(facts["fields"])},
                 map_type=facts.get("map", "granular"),
                 kinds=tuple((group, version, kind) for group, version, kind in facts.get("kinds", ())),
             )
@@ -181,6 +190,12 @@ class FactsTable:
             list_map_keys=tuple(marks.get("keys", ())),
             map_type=marks.get("map", ""),
         )
+
+
+def _ordered(names: Mapping[str, Any]) -> list[str]:
+    first = [name for name in _FIRST if name in names]
+    rest = [name for name in names if name not in _FIRST and name != "status"]
+    return first + rest + (["status"] if "status" in names else [])
 
 
 @cache

@@ -27,7 +27,7 @@ _TIME = re.compile(
     r"^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)$", re.ASCII
 )  # RFC 3339 as Go reads it
 
-# The forms that a quantity keeps when it is written again: no thousands left in a decimal one, no 1024s in a binary one.
+# The forms that a quantity keeps when it is written again: a decimal one has no thousands left, a binary one no 1024s.
 _DECIMAL = r"(?:[1-9]\d{0,2}|[1-9]\d*(?:[1-9]\d\d|\d[1-9]\d|\d\d[1-9]))[numkMGTPE]?"
 _BINARY = r"(?:[1-9]\d{0,2}|[1-9]\d*[13579])(?:Ki|Mi|Gi|Ti|Pi|Ei)"
 

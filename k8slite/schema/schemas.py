@@ -16,7 +16,7 @@ import orjson
 from pydantic_core import SchemaValidator, ValidationError
 
 from ..errors import ApiError, Cause, bad_request, no_such_path
-from .decoder import Findings, keep_duplicates, walk
+from .decoder import keep_duplicates, walk
 from .facts import FactsTable, TypeFacts, builtin_facts
 from .validators import compile_type
 
@@ -28,8 +28,8 @@ _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 class Decoded:
     """A document that passed.
 
-    `object` is pruned, canonical, and has `kind`, `apiVersion` and (if the kind has it) `metadata` first. `warnings` are for
-    the client. `causes` are required fields that are missing: add them to what the kind's validation finds, after
+    `object` is pruned, canonical, with `kind`, `apiVersion` and (if the kind has it) `metadata` first. `warnings` are
+    for the client. `causes` are required fields that are missing: add them to what the kind's validation finds, after
     defaults and admission had their turn, and answer 422 with all of them.
     """
 
@@ -43,7 +43,7 @@ class Schemas:
 
     def __init__(self, facts: FactsTable | None = None) -> None:
         self._facts = facts or builtin_facts()
-        self._compiled: dict[str, SchemaValidator] = {}
+        self._kinds: dict[tuple[str, str, str], _Kind] = {}
 
     def type_of(self, group: str, version: str, kind: str) -> TypeFacts | None:
         """The walkable facts of a kind; None if it is unknown."""
@@ -56,60 +56,47 @@ class Schemas:
         Raises ApiError 400 in Kubernetes' words: for broken JSON, for another kind or version in the body, for a value
         of the wrong type, and with `Strict` for unknown and duplicate fields.
         """
-        facts = self._known(group, version, kind)
+        known = self._kind(group, version, kind)
         try:
-            document = self._validator(facts).validate_json(body)
+            document = known.validator.validate_json(body)
         except ValidationError:
             pass
         else:
             if strictness == "Ignore" or not _may_repeat_keys(body, document):
-                return Decoded(_headed(document, facts, _Kind(group, version, kind)), [])
-        return self._slowly(_parse(body, kind), facts, _Kind(group, version, kind), strictness)
+                return Decoded(_headed(document, known), [])
+        return _slowly(_parse(body, kind), known, strictness)
 
     def check(
         self, document: dict[str, Any], *, group: str, version: str, kind: str, strictness: Strictness = "Warn"
     ) -> Decoded:
-        """The same for a document that is decoded already, such as the outcome of a patch. The argument is not changed."""
-        facts = self._known(group, version, kind)
+        """The same for a document that is decoded, such as the outcome of a patch; the argument is not changed."""
+        known = self._kind(group, version, kind)
         try:
-            valid = self._validator(facts).validate_python(document)
+            valid = known.validator.validate_python(document)
         except ValidationError:
-            return self._slowly(document, facts, _Kind(group, version, kind), strictness)
-        return Decoded(_headed(valid, facts, _Kind(group, version, kind)), [])
+            return _slowly(document, known, strictness)
+        return Decoded(_headed(valid, known), [])
 
-    def _known(self, group: str, version: str, kind: str) -> TypeFacts:
-        facts = self.type_of(group, version, kind)
-        if facts is None:
-            raise no_such_path()
-        return facts
-
-    def _validator(self, facts: TypeFacts) -> SchemaValidator:
-        compiled = self._compiled.get(facts.name)
-        if compiled is None:
-            compiled = self._compiled[facts.name] = compile_type(facts)
-        return compiled
-
-    def _slowly(self, document: Any, facts: TypeFacts, expected: _Kind, strictness: Strictness) -> Decoded:
-        _refuse_other_kind(document, expected)
-        result, findings = walk(document, facts)
-        if findings.error:
-            raise expected.error(findings.error)
-        if findings.strict and strictness == "Strict":
-            raise expected.error("strict decoding error: " + ", ".join(findings.strict))
-        return Decoded(_headed(result, facts, expected), _warnings(findings, strictness), findings.causes)
+    def _kind(self, group: str, version: str, kind: str) -> _Kind:
+        known = self._kinds.get((group, version, kind))
+        if known is None:
+            facts = self.type_of(group, version, kind)
+            if facts is None:
+                raise no_such_path()
+            known = _Kind(f"{group}/{version}" if group else version, version, kind, facts, compile_type(facts))
+            self._kinds[(group, version, kind)] = known
+        return known
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """The kind that the endpoint expects."""
+    """A kind that an endpoint expects, compiled."""
 
-    group: str
+    api_version: str
     version: str
     kind: str
-
-    @property
-    def api_version(self) -> str:
-        return f"{self.group}/{self.version}" if self.group else self.version
+    facts: TypeFacts
+    validator: SchemaValidator
 
     def error(self, detail: str, *, given: str = "") -> ApiError:
         return bad_request(
@@ -117,28 +104,37 @@ class _Kind:
         )
 
 
-def _warnings(findings: Findings, strictness: Strictness) -> list[str]:
-    return findings.strict if strictness == "Warn" else []
+def _slowly(document: Any, expected: _Kind, strictness: Strictness) -> Decoded:
+    _refuse_other_kind(document, expected)
+    result, findings = walk(document, expected.facts)
+    if findings.error:
+        raise expected.error(findings.error)
+    if findings.strict and strictness == "Strict":
+        raise expected.error("strict decoding error: " + ", ".join(findings.strict))
+    return Decoded(_headed(result, expected), findings.strict if strictness == "Warn" else [], findings.causes)
 
 
 def _may_repeat_keys(body: bytes, document: dict[str, Any]) -> bool:
     """Whether keys were lost on the way in: then the body has more of them than the document.
 
-    `":` ends every key, and inside a string its quote is escaped in both texts alike. A body that puts a space before
-    its colons, or escapes quotes otherwise, looks like one with lost keys; the slow road then finds that it is not.
+    Compact bodies have the document's own length. In others `":` ends every key, and inside a string its quote is
+    escaped in both texts alike. A body that puts a space before its colons looks like one with lost keys; the slow road
+    then finds that it is not.
     """
-    return body.count(b'":') != orjson.dumps(document).count(b'":') or b'" :' in body
+    encoded = orjson.dumps(document)
+    return len(encoded) != len(body) and encoded.count(b'":') != body.count(b'":')
 
 
-def _headed(document: dict[str, Any], facts: TypeFacts, expected: _Kind) -> dict[str, Any]:
+def _headed(document: dict[str, Any], expected: _Kind) -> dict[str, Any]:
     """The document with the members that every object has, once its kind was checked."""
+    fields = expected.facts.fields
     if document.get("kind") == expected.kind and document.get("apiVersion") == expected.api_version:
-        if "metadata" in document or "metadata" not in facts.fields:
+        if "metadata" in document or "metadata" not in fields:
             return document
     else:
         _refuse_other_kind(document, expected)
     head: dict[str, Any] = {"kind": expected.kind, "apiVersion": expected.api_version}
-    if "metadata" in facts.fields:
+    if "metadata" in fields:
         head["metadata"] = {}
     rest = {name: value for name, value in document.items() if name not in ("kind", "apiVersion")}
     return {**head, **rest}

@@ -13,21 +13,6 @@ from .facts import FieldFacts, TypeFacts
 from .scalars import core_schemas, required_string
 from .semantics import is_demanded
 
-#: Members that come first, in this order; the rest follow in the facts' order, `status` last. A stored document starts
-#: with kind and apiVersion, and its metadata with the resourceVersion that the store fills in.
-_FIRST = (
-    *("kind", "apiVersion", "metadata"),
-    *("resourceVersion", "name", "generateName", "namespace", "uid", "generation", "creationTimestamp"),
-)
-
-
-def ordered(facts: TypeFacts) -> list[FieldFacts]:
-    """A type's fields in the order in which documents carry them."""
-    fields = facts.fields
-    first = [fields[name] for name in _FIRST if name in fields]
-    rest = [field for name, field in fields.items() if name not in _FIRST and name != "status"]
-    return first + rest + ([fields["status"]] if "status" in fields else [])
-
 
 def compile_type(facts: TypeFacts) -> SchemaValidator:
     """The validator of a kind."""
@@ -57,7 +42,7 @@ class _Compiler:
 
     def _structure(self, facts: TypeFacts, name: str, *, demanding: bool, root: bool) -> CoreSchema:
         fields: dict[str, core_schema.TypedDictField] = {}
-        for field in ordered(facts):
+        for field in facts.fields.values():
             below = demanding and not (root and field.name == "status")
             demanded = below and is_demanded(facts, field)
             fields[field.name] = core_schema.typed_dict_field(
