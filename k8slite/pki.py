@@ -195,10 +195,8 @@ class Authority:
 
 
 def ensure_signing_key(path: Path) -> Path:
-    """The private key (PEM, P-256) that signs service account tokens: kept if it is there, made if not."""
-    if path.exists():
-        _read_key(path)
-    else:
+    """The private key (PEM) that signs service account tokens: kept if it is there, made (P-256) if not."""
+    if not path.exists():
         write_private(path, _key_pem(ec.generate_private_key(ec.SECP256R1())))
     return path
 

@@ -17,6 +17,9 @@ class User:
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
+"""The key in `User.extra` that names the credential a user came with, never the credential itself."""
+
 ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 
 
