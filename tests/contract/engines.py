@@ -1,0 +1,56 @@
+"""The engines under test, and what the suite says about documents and watches."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from k8slite.apiserver.storage.base import PLACEHOLDER, Change, Store
+from k8slite.apiserver.storage.memory import MemoryStore
+from k8slite.apiserver.storage.sqlite import SqliteStore
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How to make stores that share one place; `lasting` if that place outlives them."""
+
+    make: Callable[[], Store]
+    lasting: bool
+
+
+def _memory(path: Path) -> Engine:
+    return Engine(MemoryStore, lasting=False)
+
+
+def _sqlite(path: Path) -> Engine:
+    return Engine(lambda: SqliteStore(path / "store.db"), lasting=True)
+
+
+ENGINES: dict[str, Callable[[Path], Engine]] = {"memory": _memory, "sqlite": _sqlite}
+
+
+def document(name: str, **members: Any) -> bytes:
+    rest = json.dumps({"name": name}, separators=(",", ":"))[1:]
+    text = json.dumps(members, separators=(",", ":"))[1:-1]
+    tail = "," + text if text else ""
+    return b'{"kind":"Pod","apiVersion":"v1","metadata":{%b,%b%b}' % (PLACEHOLDER, rest.encode(), tail.encode())
+
+
+def revision_of(value: bytes) -> int:
+    return int(json.loads(value)["metadata"]["resourceVersion"])
+
+
+def name_of(value: bytes) -> str:
+    return str(json.loads(value)["metadata"]["name"])
+
+
+async def take(watch: AsyncIterator[list[Change]], count: int) -> list[Change]:
+    """The next changes of a watch."""
+    changes: list[Change] = []
+    async with asyncio.timeout(20):
+        while len(changes) < count:
+            changes += await anext(watch)
+    assert len(changes) == count
+    return changes

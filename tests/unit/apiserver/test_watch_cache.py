@@ -1,0 +1,299 @@
+"""The watch cache over the memory store: reading one's writes, selecting, paging, watching."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from k8slite.apiserver.cache import ResourceCache, WatchCache
+from k8slite.apiserver.storage.base import PLACEHOLDER, FutureRevision, Record
+from k8slite.apiserver.storage.memory import MemoryStore
+from k8slite.apiserver.watch import Watcher, stream
+from k8slite.selectors import parse_field_selector, parse_label_selector
+
+
+def pod(name: str, *, node: str = "", **labels: str) -> bytes:
+    metadata = json.dumps({"name": name, "labels": labels})[1:]
+    return b'{"kind":"Pod","apiVersion":"v1","metadata":{%b,%b,"spec":{"nodeName":"%b"}}' % (
+        PLACEHOLDER,
+        metadata.encode(),
+        node.encode(),
+    )
+
+
+class World:
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.cache = WatchCache()
+
+    @property
+    def pods(self) -> ResourceCache:
+        return self.cache.resource("", "pods")
+
+    async def start(self) -> None:
+        await self.store.open()
+        self.pods.index({"spec.nodeName": lambda document: document.get("spec", {}).get("nodeName", "")})
+        await self.cache.start(self.store)
+
+    async def stop(self) -> None:
+        await self.cache.stop()
+        await self.store.close()
+
+    async def create(self, namespace: str, name: str, *, node: str = "", **labels: str) -> Record:
+        return await self.store.create(self.pods.key(namespace, name), pod(name, node=node, **labels))
+
+    async def update(self, record: Record, *, node: str = "", **labels: str) -> Record:
+        name = record.key.rpartition("/")[2]
+        return await self.store.update(record.key, pod(name, node=node, **labels), expected=record.revision)
+
+
+class Client:
+    """Reads a watch to its lines."""
+
+    def __init__(self, watcher: Watcher, timeout: float = 60) -> None:
+        self.watcher = watcher
+        self._pieces = stream(watcher, timeout=timeout, kind="Pod", api_version="v1")
+        self._lines: list[dict[str, Any]] = []
+
+    async def next(self) -> tuple[str, str, int]:
+        """Type, name and revision of the next event."""
+        event = await self.line()
+        metadata = event["object"]["metadata"]
+        return event["type"], metadata.get("name", ""), int(metadata["resourceVersion"])
+
+    async def line(self) -> dict[str, Any]:
+        async with asyncio.timeout(5):
+            while not self._lines:
+                self._lines = [json.loads(text) for text in (await anext(self._pieces)).splitlines()]
+        return self._lines.pop(0)
+
+    async def rest(self) -> list[dict[str, Any]]:
+        async with asyncio.timeout(5):
+            return self._lines + [json.loads(text) async for piece in self._pieces for text in piece.splitlines()]
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    await world.start()
+    yield world
+    await world.stop()
+
+
+def names(entries: list[Any]) -> list[str]:
+    return [f"{entry.namespace}/{entry.name}" for entry in entries]
+
+
+async def test_what_was_written_is_read_at_once(world: World) -> None:
+    record = await world.create("a", "x")
+    entry = world.pods.get("a", "x")
+    assert entry is not None
+    assert (entry.value, entry.revision) == (record.value, record.revision)
+    assert world.cache.revision == record.revision
+    await world.store.delete(record.key, expected=record.revision)
+    assert world.pods.get("a", "x") is None
+
+
+async def test_what_was_there_before_the_start_is_in_the_cache(world: World) -> None:
+    await world.create("a", "x")
+    cache = WatchCache()
+    await cache.start(world.store)
+    assert names(cache.resource("", "pods").select()) == ["a/x"]
+    assert cache.revision == world.cache.revision
+    await cache.stop()
+
+
+async def test_selecting(world: World) -> None:
+    await world.create("b", "x", node="n1", app="web")
+    await world.create("a", "y", node="n2", app="web")
+    moving = await world.create("a", "x", node="n1", app="db")
+    pods = world.pods
+    assert names(pods.select()) == ["a/x", "a/y", "b/x"]
+    assert names(pods.select(namespace="a")) == ["a/x", "a/y"]
+    assert names(pods.select(labels=parse_label_selector("app=web"))) == ["a/y", "b/x"]
+    assert names(pods.select(fields=parse_field_selector("spec.nodeName=n1"))) == ["a/x", "b/x"]
+    assert names(pods.select(namespace="a", fields=parse_field_selector("spec.nodeName=n1"))) == ["a/x"]
+    assert names(pods.select(fields=parse_field_selector("metadata.name=x"))) == ["a/x", "b/x"]
+    assert names(pods.select(namespace="b", fields=parse_field_selector("metadata.name=x"))) == ["b/x"]
+    assert names(pods.select(fields=parse_field_selector("metadata.namespace=b"))) == ["b/x"]
+    moved = await world.update(moving, node="n3")
+    assert names(pods.select(fields=parse_field_selector("spec.nodeName=n1"))) == ["b/x"]
+    assert names(pods.select(fields=parse_field_selector("spec.nodeName=n3"))) == ["a/x"]
+    await world.store.delete(moved.key, expected=moved.revision)
+    assert names(pods.select(fields=parse_field_selector("spec.nodeName=n3"))) == []
+    assert names(pods.select(fields=parse_field_selector("spec.nodeName!=n1"))) == ["a/y"]
+
+
+async def test_pages_stay_consistent_while_objects_change(world: World) -> None:
+    records = [await world.create("a", f"{i}", app="web") for i in range(6)]
+    first = await world.pods.page(limit=4)
+    assert (names(first.entries), first.remaining) == (["a/0", "a/1", "a/2", "a/3"], 2)
+    await world.store.delete(records[4].key, expected=records[4].revision)
+    await world.create("a", "45", app="web")
+    second = await world.pods.page(limit=4, after=first.last, revision=first.revision)
+    assert (names(second.entries), second.remaining) == (["a/4", "a/5"], 0)
+    second = await world.pods.page(
+        limit=1, after=first.last, revision=first.revision, labels=parse_label_selector("app=web")
+    )
+    assert (names(second.entries), second.remaining) == (["a/4"], 1)
+    with pytest.raises(FutureRevision):
+        await world.pods.page(revision=world.cache.revision + 1)
+
+
+async def test_a_watch_follows_from_a_revision(world: World) -> None:
+    first = await world.create("a", "x")
+    second = await world.create("a", "y")
+    client = Client(world.pods.watch(after=first.revision))
+    assert await client.next() == ("ADDED", "y", second.revision)
+    third = await world.update(second)
+    assert await client.next() == ("MODIFIED", "y", third.revision)
+    gone = await world.store.delete(second.key, expected=third.revision)
+    assert await client.next() == ("DELETED", "y", gone.revision)
+
+
+async def test_an_object_that_starts_or_stops_matching_is_added_or_deleted(world: World) -> None:
+    for watch in (
+        lambda: world.pods.watch(after=world.cache.revision, labels=parse_label_selector("app=web")),
+        lambda: world.pods.watch(after=world.cache.revision, fields=parse_field_selector("spec.nodeName=n1")),
+    ):
+        client = Client(watch())
+        first = await world.create("a", "x", node="n2", app="db")
+        second = await world.update(first, node="n1", app="web")
+        third = await world.update(second, node="n1", app="web")
+        fourth = await world.update(third, node="n2", app="db")
+        assert await client.next() == ("ADDED", "x", second.revision)
+        assert await client.next() == ("MODIFIED", "x", third.revision)
+        left = await client.line()
+        assert left["type"] == "DELETED"
+        assert left["object"]["metadata"] | {"resourceVersion": ""} == {
+            "resourceVersion": "",
+            "name": "x",
+            "labels": {"app": "web"},
+        }
+        assert int(left["object"]["metadata"]["resourceVersion"]) == fourth.revision
+        await world.store.delete(first.key, expected=fourth.revision)
+        client.watcher.close()
+
+
+async def test_a_watch_sees_only_its_namespace_or_name(world: World) -> None:
+    namespaced = Client(world.pods.watch(namespace="a", after=world.cache.revision))
+    named = Client(world.pods.watch(namespace="a", name="y", after=world.cache.revision))
+    by_field = Client(world.pods.watch(fields=parse_field_selector("metadata.name=y"), after=world.cache.revision))
+    await world.create("b", "x")
+    await world.create("a", "x")
+    await world.create("a", "y")
+    await world.create("b", "y")
+    assert [(await namespaced.next())[1] for _ in range(2)] == ["x", "y"]
+    assert (await named.next())[1] == "y"
+    assert [(await by_field.next())[1] for _ in range(2)] == ["y", "y"]
+
+
+async def test_a_watch_without_a_revision_begins_with_what_is_there(world: World) -> None:
+    record = await world.create("a", "x", app="web")
+    await world.create("a", "y", app="db")
+    web = parse_label_selector("app=web")
+    client = Client(world.pods.watch(labels=web, after=None, bookmarks=True, initial_bookmark=True))
+    assert await client.next() == ("ADDED", "x", record.revision)
+    end = await client.line()
+    assert end == {
+        "type": "BOOKMARK",
+        "object": {
+            "kind": "Pod",
+            "apiVersion": "v1",
+            "metadata": {
+                "resourceVersion": str(world.cache.revision),
+                "annotations": {"k8s.io/initial-events-end": "true"},
+            },
+        },
+    }
+    later = await world.create("a", "z", app="web")
+    assert await client.next() == ("ADDED", "z", later.revision)
+
+
+async def test_the_end_of_the_time_comes_with_a_bookmark(world: World) -> None:
+    await world.create("a", "x")
+    after = world.cache.revision
+    last = await world.store.create("/core/secrets/a/s", pod("s"))
+    told = await Client(world.pods.watch(after=after, bookmarks=True), timeout=0.01).rest()
+    assert [(e["type"], e["object"]["metadata"]["resourceVersion"]) for e in told] == [("BOOKMARK", str(last.revision))]
+    assert await Client(world.pods.watch(after=after), timeout=0.01).rest() == []
+
+
+async def test_a_slow_watcher_is_cut_off_and_the_others_go_on(world: World) -> None:
+    slow = world.pods.watch(after=world.cache.revision)
+    quick = Client(world.pods.watch(after=world.cache.revision))
+    for index in range(Watcher.LIMIT + 10):
+        await world.create("a", f"{index}")
+        assert (await quick.next())[1] == f"{index}"
+    assert slow.ended
+    assert len(await Client(slow).rest()) == Watcher.LIMIT
+    assert not quick.watcher.ended
+
+
+async def test_a_watch_from_before_the_memory_reads_the_stores_history(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ResourceCache, "HISTORY_EVENTS", 5)
+    web = parse_label_selector("app=web")
+    start = world.cache.revision
+    client = Client(world.pods.watch(labels=web, after=start))
+    record = await world.create("a", "x", app="web")
+    for index in range(30):
+        record = await world.update(record, app="web" if index % 3 else "db")
+    live = [await client.next() for _ in range(31)]
+    again = Client(world.pods.watch(labels=web, after=start))
+    assert [await again.next() for _ in range(31)] == live
+    last = await world.update(record, app="web")
+    assert (await again.next())[2] == (await client.next())[2] == last.revision
+
+
+async def test_a_watch_from_a_compacted_revision_ends_with_410(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ResourceCache, "HISTORY_EVENTS", 1)
+    start = world.cache.revision
+    for index in range(5):
+        await world.create("a", f"{index}")
+    await world.store.compact(world.cache.revision)
+    [error] = await Client(world.pods.watch(after=start)).rest()
+    assert error["type"] == "ERROR"
+    assert (error["object"]["code"], error["object"]["reason"]) == (410, "Expired")
+
+
+async def test_a_transformation_runs_once_for_all_watchers(world: World) -> None:
+    calls = []
+
+    def table(document: bytes) -> bytes:
+        calls.append(document)
+        return b'{"kind":"Table"}'
+
+    streams = [
+        stream(world.pods.watch(after=world.cache.revision), timeout=5, kind="Pod", api_version="v1", transform=table)
+        for _ in range(10)
+    ]
+    waiting = [asyncio.ensure_future(anext(pieces)) for pieces in streams]
+    await asyncio.sleep(0)
+    record = await world.create("a", "x")
+    for piece in await asyncio.gather(*waiting):
+        assert piece == b'{"type":"ADDED","object":{"kind":"Table"}}\n'
+    assert calls == [record.value]
+    for pieces in streams:
+        await pieces.aclose()
+
+
+async def test_waiting_for_a_revision(world: World) -> None:
+    record = await world.create("a", "x")
+    await world.cache.wait_for(record.revision, 1)
+    waiting = asyncio.create_task(world.cache.wait_for(record.revision + 1, 5))
+    await asyncio.sleep(0)
+    await world.create("a", "y")
+    await waiting
+    with pytest.raises(FutureRevision):
+        await world.cache.wait_for(record.revision + 100, 0.01)
+
+
+async def test_a_watch_from_a_revision_that_another_server_has_reached_waits_for_it(world: World) -> None:
+    client = Client(world.pods.watch(after=world.cache.revision + 1))
+    await world.create("a", "x")
+    second = await world.create("a", "y")
+    assert await client.next() == ("ADDED", "y", second.revision)
