@@ -41,6 +41,11 @@ PROGRAMS = {
 }
 
 
+def entry(module: str, name: str) -> Any:
+    """A function of a component that another program calls without depending on it (setting up, cleaning up)."""
+    return getattr(importlib.import_module(module), name)
+
+
 def run(name: str, config_file: Path) -> None:
     """Run a program until SIGTERM or SIGINT. Raises ConfigError before anything starts."""
     program = PROGRAMS[name]

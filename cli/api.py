@@ -1,0 +1,109 @@
+"""Talking to the API server from the command line: synchronous, over httpx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+import orjson
+
+from k8slite.catalogue import Catalogue, Resource, builtin
+from k8slite.errors import ApiError
+
+from . import kubeconfig
+from .failure import Failure
+
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+
+class Api:
+    """A connection to one cluster."""
+
+    def __init__(
+        self, path: Path | None = None, *, context: str = "", namespace: str = "", timeout: float = 30
+    ) -> None:
+        self.access = kubeconfig.read(path, context=context)
+        self.namespace = namespace or self.access.namespace
+        headers = {"User-Agent": "k8slite", "Accept": "application/json"}
+        if self.access.token:
+            headers["Authorization"] = f"Bearer {self.access.token}"
+        self._http = httpx.Client(
+            base_url=self.access.server,
+            verify=self.access.tls or False,
+            headers=headers,
+            timeout=timeout,
+            trust_env=False,
+        )
+        self._catalogue: Catalogue | None = None
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self._http.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        accept: str = "application/json",
+        content_type: str = "application/json",
+    ) -> Any:
+        """One request: the decoded answer. Raises ApiError, or Failure when there is no server."""
+        headers = {"Accept": accept}
+        content = None
+        if body is not None:
+            content = orjson.dumps(body)
+            headers["Content-Type"] = content_type
+        try:
+            answer = self._http.request(method, path, params=dict(query or {}), content=content, headers=headers)
+        except httpx.HTTPError as error:
+            raise Failure(f"the server at {self.access.server} does not answer: {error}") from error
+        if answer.status_code >= 400:
+            raise _error(answer.status_code, answer.content)
+        return orjson.loads(answer.content) if answer.content else None
+
+    def lines(self, path: str, *, query: Mapping[str, str] | None = None, accept: str = "*/*") -> Iterator[bytes]:
+        """The pieces of a streamed answer (logs, watches) as they come."""
+        try:
+            with self._http.stream(
+                "GET", path, params=dict(query or {}), headers={"Accept": accept}, timeout=httpx.Timeout(30, read=None)
+            ) as answer:
+                if answer.status_code >= 400:
+                    raise _error(answer.status_code, answer.read())
+                yield from answer.iter_bytes()
+        except httpx.HTTPError as error:
+            raise Failure(f"the server at {self.access.server} ended the stream: {error}") from error
+
+    def resource(self, word: str) -> Resource:
+        """The resource that a user's word means. Raises Failure."""
+        found = self.catalogue().resolve(word)
+        if found is None:
+            raise Failure(f'the server doesn\'t have a resource type "{word}"')
+        return found
+
+    def catalogue(self) -> Catalogue:
+        """The built-in resources."""
+        if self._catalogue is None:
+            self._catalogue = builtin()
+        return self._catalogue
+
+    def path(self, resource: Resource, name: str = "", *, subresource: str = "", all_namespaces: bool = False) -> str:
+        """The URL path of a collection, an object, or a subresource in the current namespace."""
+        root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+        scope = f"/namespaces/{self.namespace}" if resource.namespaced and not all_namespaces else ""
+        return "/".join(part for part in (root + scope + "/" + resource.plural, name, subresource) if part)
+
+
+def _error(code: int, body: bytes) -> ApiError:
+    try:
+        status = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        status = {}
+    return ApiError.from_status(code, status if isinstance(status, dict) else {})

@@ -1,0 +1,40 @@
+"""Every certificate and kubeconfig of a cluster, made once and renewed near their end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from k8slite import kubeconfig
+from k8slite.pki import Authority, ensure_signing_key
+
+from .spec import ClusterSpec
+
+#: File name -> user and groups of each program's client certificate.
+IDENTITIES: dict[str, tuple[str, Sequence[str]]] = {
+    "scheduler": ("system:kube-scheduler", ()),
+    "controller-manager": ("system:kube-controller-manager", ()),
+    "proxy": ("system:kube-proxy", ()),
+    "simulator": ("k8slite:simulator", ("k8slite:simulators",)),
+}
+
+
+def ensure(spec: ClusterSpec) -> None:
+    """Make what is missing, renew what ends soon; the authority itself never changes. Raises PkiError."""
+    authority = Authority.ensure(spec.directory / "pki")
+    directory = spec.directory / "pki"
+    ensure_signing_key(directory / "service-account.key")
+    names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+    names += ["kubernetes.default.svc.cluster.local", "127.0.0.1", spec.bridge_ip, spec.kubernetes_ip]
+    authority.issue_server("apiserver", common_name="kube-apiserver", hosts=names)
+    authority.issue_server("kubelet", common_name="kubelet", hosts=["localhost", "127.0.0.1", spec.bridge_ip])
+    authority.issue_client("apiserver-kubelet-client", user="kube-apiserver-kubelet-client", groups=("system:masters",))
+    identities = dict(IDENTITIES)
+    for node in spec.node_names if not spec.simulated else ():
+        identities[node] = (f"system:node:{node}", ("system:nodes",))
+    for name, (user, groups) in identities.items():
+        pair = authority.issue_client(name, user=user, groups=groups)
+        access = kubeconfig.Access(spec.server, authority.cert_file, pair, cluster=spec.name, user=user)
+        kubeconfig.write(directory / f"{name}.conf", access)
+    pair = authority.issue_client("admin", user="kubernetes-admin", groups=("system:masters",))
+    access = kubeconfig.Access(spec.server, authority.cert_file, pair, cluster=spec.name, user="kubernetes-admin")
+    kubeconfig.write(spec.kubeconfig, access, inline=True)

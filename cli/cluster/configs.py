@@ -1,0 +1,164 @@
+"""From a cluster's decisions to its programs: which run, and with which configuration. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from k8slite.config import (
+    ApiServerConfig,
+    Config,
+    ControllerManagerConfig,
+    DnsConfig,
+    KubeletConfig,
+    LeaderElectionConfig,
+    ProxyConfig,
+    SchedulerConfig,
+    StoreConfig,
+)
+
+from .spec import ClusterSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One supervised process: a program of ours with its configuration, or a foreign command."""
+
+    name: str
+    program: str = ""
+    config: Config | None = None
+    command: tuple[str, ...] = ()
+
+
+def services(spec: ClusterSpec) -> list[Service]:
+    """Every process of the cluster, in starting order."""
+    pki = spec.directory / "pki"
+    election = LeaderElectionConfig(enabled=False)  # one of each per cluster: nobody to race with
+    found = [etcd(spec)] if spec.runs_etcd else []
+    found += [
+        Service("apiserver", "apiserver", apiserver(spec)),
+        Service("scheduler", "scheduler", SchedulerConfig(kubeconfig=pki / "scheduler.conf", leader_election=election)),
+        Service(
+            "controller-manager",
+            "controller-manager",
+            ControllerManagerConfig(
+                kubeconfig=pki / "controller-manager.conf",
+                leader_election=election,
+                root_ca_file=pki / "ca.crt",
+                cluster_cidr=spec.pod_cidr,
+            ),
+        ),
+    ]
+    if spec.simulated:
+        return [*found, Service("simulator", "kubelet", simulator(spec))]
+    found.append(Service("proxy", "proxy", proxy(spec)))
+    for index, node in enumerate(spec.node_names):
+        found.append(Service(f"kubelet-{index + 1}", "kubelet", kubelet(spec, index=index, node=node)))
+    return found
+
+
+def etcd(spec: ClusterSpec) -> Service:
+    """A local etcd on loopback; only this machine's root reaches its data."""
+    client, peer = f"http://127.0.0.1:{spec.etcd_port}", f"http://127.0.0.1:{spec.etcd_port + 1}"
+    return Service(
+        "etcd",
+        command=(
+            "etcd",
+            "--name=k8slite",
+            f"--data-dir={spec.directory / 'etcd'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=k8slite={peer}",
+            "--log-level=warn",
+        ),
+    )
+
+
+def store(spec: ClusterSpec) -> StoreConfig:
+    """Where the API server keeps its objects."""
+    if spec.store == "sqlite":
+        return StoreConfig(engine="sqlite", path=spec.directory / "store.db")
+    return StoreConfig(engine="etcd", endpoints=spec.etcd_endpoints or [f"http://127.0.0.1:{spec.etcd_port}"])
+
+
+def apiserver(spec: ClusterSpec) -> ApiServerConfig:
+    """The API server answers on loopback and, for pods, on the bridge."""
+    pki = spec.directory / "pki"
+    return ApiServerConfig(
+        bind_addresses=list(dict.fromkeys(["127.0.0.1", spec.bridge_ip])),
+        port=spec.api_port,
+        advertise_address=spec.bridge_ip,
+        store=store(spec),
+        cert_file=pki / "apiserver.crt",
+        key_file=pki / "apiserver.key",
+        client_ca_file=pki / "ca.crt",
+        service_account_key_file=pki / "service-account.key",
+        kubelet_ca_file=pki / "ca.crt",
+        kubelet_client_cert_file=pki / "apiserver-kubelet-client.crt",
+        kubelet_client_key_file=pki / "apiserver-kubelet-client.key",
+        service_cidr=spec.service_cidr,
+    )
+
+
+def kubelet(spec: ClusterSpec, *, index: int, node: str) -> KubeletConfig:
+    """One node of this machine."""
+    pki = spec.directory / "pki"
+    return KubeletConfig(
+        node_name=node,
+        kubeconfig=pki / f"{node}.conf",
+        state_dir=spec.directory / "kubelet" / node,
+        docker_host=spec.docker_host,
+        cluster_name=spec.name,
+        bind_address=spec.bridge_ip,
+        node_ip=spec.bridge_ip,
+        port=spec.kubelet_port + index,
+        cert_file=pki / "kubelet.crt",
+        key_file=pki / "kubelet.key",
+        client_ca_file=pki / "ca.crt",
+        bridge=spec.bridge,
+        bridge_address=spec.bridge_address,
+        cluster_dns=[spec.dns_ip],
+    )
+
+
+def simulator(spec: ClusterSpec) -> KubeletConfig:
+    """One program that plays every node."""
+    pki = spec.directory / "pki"
+    return KubeletConfig(
+        node_name=f"{spec.name}-simulated",
+        kubeconfig=pki / "simulator.conf",
+        state_dir=spec.directory / "kubelet",
+        runtime="simulated",
+        simulated_nodes=spec.nodes,
+        cluster_name=spec.name,
+        port=spec.kubelet_port,
+        cert_file=pki / "kubelet.crt",
+        key_file=pki / "kubelet.key",
+        client_ca_file=pki / "ca.crt",
+    )
+
+
+def proxy(spec: ClusterSpec) -> ProxyConfig:
+    """Services and DNS of this machine."""
+    return ProxyConfig(
+        kubeconfig=spec.directory / "pki" / "proxy.conf",
+        node_names=spec.node_names,
+        table=spec.name.replace("-", "_"),
+        cluster_cidr=spec.pod_cidr,
+        service_cidr=spec.service_cidr,
+        bridge=spec.bridge,
+        bridge_address=spec.bridge_address,
+        dns=DnsConfig(bind_addresses=[spec.bridge_ip], cluster_ip=spec.dns_ip),
+    )
+
+
+def config_file(spec: ClusterSpec, service: Service) -> Path:
+    """Where a program's configuration stands."""
+    return spec.directory / "config" / f"{service.name}.yaml"
+
+
+def log_file(spec: ClusterSpec, name: str) -> Path:
+    """Where a program's output goes."""
+    return spec.directory / "logs" / f"{name}.log"

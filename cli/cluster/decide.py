@@ -1,0 +1,88 @@
+"""From what the user asked for to a spec: a known cluster keeps its decisions, a new one takes what is free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from k8slite import config
+
+from ..failure import Failure
+from . import free
+from .spec import DEFAULT_NAME, ClusterSpec, clusters_dir
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The options of `k8slite up`; None means that the user did not say."""
+
+    name: str = DEFAULT_NAME
+    nodes: int | None = None
+    simulate: int | None = None
+    store: Literal["sqlite", "etcd"] | None = None
+    etcd_endpoints: tuple[str, ...] = ()
+
+
+def find(name: str) -> ClusterSpec | None:
+    """The cluster of that name on this machine. Raises Failure for an unreadable one."""
+    file = ClusterSpec(name=name).file
+    if not file.exists():
+        return None
+    try:
+        return config.load(ClusterSpec, file)
+    except config.ConfigError as error:
+        raise Failure(str(error)) from error
+
+
+def every() -> list[ClusterSpec]:
+    """All clusters of this machine."""
+    found = (find(file.parent.name) for file in sorted(clusters_dir().glob("*/cluster.yaml")))
+    return [spec for spec in found if spec]
+
+
+def existing(name: str) -> ClusterSpec:
+    """The cluster of that name. Raises Failure if there is none."""
+    spec = find(name)
+    if spec is None:
+        raise Failure(f"there is no cluster {name!r} on this machine; `k8slite up` makes one")
+    return spec
+
+
+def contradictions(wish: Wish, spec: ClusterSpec) -> list[str]:
+    """What the user asks for that the cluster there is not."""
+    found = []
+    if wish.nodes is not None and (spec.simulated or wish.nodes != spec.nodes):
+        found.append(f"it has {spec.nodes} {'simulated ' if spec.simulated else ''}node(s), not {wish.nodes}")
+    if wish.simulate is not None and (not spec.simulated or wish.simulate != spec.nodes):
+        found.append(f"it has {spec.nodes} {'simulated' if spec.simulated else 'real'} node(s)")
+    if wish.store is not None and wish.store != spec.store:
+        found.append(f"its store is {spec.store}, not {wish.store}")
+    if wish.etcd_endpoints and list(wish.etcd_endpoints) != spec.etcd_endpoints:
+        found.append("its etcd endpoints are others")
+    return found
+
+
+def new(wish: Wish) -> ClusterSpec:
+    """A new cluster, placed where this machine has room. Raises Failure."""
+    if len(wish.name) > 40 or not wish.name.replace("-", "a").isalnum() or not wish.name.islower():
+        raise Failure(f"{wish.name!r} is no name for a cluster: use lower-case letters, digits and dashes")
+    others = every()
+    taken = free.routed_networks() + [free.Network(cidr) for s in others for cidr in (s.pod_cidr, s.service_cidr)]
+    try:
+        index, pods, services = free.ranges(taken)
+        nodes = wish.simulate or wish.nodes or 1
+        return ClusterSpec(
+            name=wish.name,
+            nodes=nodes,
+            simulated=wish.simulate is not None,
+            store=wish.store or ("etcd" if wish.etcd_endpoints else "sqlite"),
+            etcd_endpoints=list(wish.etcd_endpoints),
+            api_port=free.port(6443 + 10 * index),
+            etcd_port=free.port(2379 + 10 * index, count=2),
+            kubelet_port=free.port(10250 + 100 * index, count=nodes if wish.simulate is None else 1),
+            pod_cidr=str(pods),
+            service_cidr=str(services),
+            bridge=f"k8slite{index}",
+        )
+    except OSError as error:
+        raise Failure(str(error)) from error

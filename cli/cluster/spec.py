@@ -1,0 +1,96 @@
+"""What a cluster on this machine is: its name, size, addresses and files. Decided once, kept in `cluster.yaml`.
+
+A cluster's identity does not hang on the machine's addresses: nodes answer on the pod bridge's own address, so a
+cluster survives a reboot or a change of network.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from k8slite.config import Config
+
+DEFAULT_NAME = "k8slite"
+
+
+def clusters_dir() -> Path:
+    """Where clusters live: `K8SLITE_HOME`, else /var/lib/k8slite for root, else the user's data directory."""
+    if home := os.environ.get("K8SLITE_HOME"):
+        return Path(home)
+    if os.geteuid() == 0:
+        return Path("/var/lib/k8slite")
+    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share")) / "k8slite"
+
+
+class ClusterSpec(Config):
+    """The decisions about one cluster; changing one means `down` and `up`."""
+
+    name: str = DEFAULT_NAME
+    nodes: int = Field(default=1, ge=1)
+    simulated: bool = False
+    store: Literal["sqlite", "etcd"] = "sqlite"
+    etcd_endpoints: list[str] = []
+    """An etcd that runs already; empty with `store: etcd` means one that this cluster starts."""
+    api_port: int = 6443
+    etcd_port: int = 2379
+    kubelet_port: int = 10250
+    """The first node's; the others follow."""
+    pod_cidr: str = "10.42.0.0/16"
+    service_cidr: str = "10.96.0.0/16"
+    bridge: str = "k8slite0"
+    docker_host: str = ""
+
+    @property
+    def directory(self) -> Path:
+        """Where the cluster's files are."""
+        return clusters_dir() / self.name
+
+    @property
+    def bridge_ip(self) -> str:
+        """The bridge's own address: the pods' gateway, where the API server and kubelets answer pods."""
+        return str(next(ipaddress.ip_network(self.pod_cidr).hosts())) if not self.simulated else "127.0.0.1"
+
+    @property
+    def bridge_address(self) -> str:
+        """The bridge's address with its prefix length."""
+        return f"{self.bridge_ip}/{ipaddress.ip_network(self.pod_cidr).prefixlen}"
+
+    @property
+    def dns_ip(self) -> str:
+        """The ClusterIP of cluster DNS: the tenth address of the service range."""
+        return str(ipaddress.ip_network(self.service_cidr)[10])
+
+    @property
+    def kubernetes_ip(self) -> str:
+        """The ClusterIP of `default/kubernetes`: the first address of the service range."""
+        return str(ipaddress.ip_network(self.service_cidr)[1])
+
+    @property
+    def node_names(self) -> list[str]:
+        """The nodes' names."""
+        return [f"{self.name}-{index}" for index in range(1, self.nodes + 1)]
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return f"https://127.0.0.1:{self.api_port}"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.directory / "kubeconfig"
+
+    @property
+    def file(self) -> Path:
+        """Where this object is kept."""
+        return self.directory / "cluster.yaml"
+
+    @property
+    def runs_etcd(self) -> bool:
+        """Whether this cluster starts an etcd of its own."""
+        return self.store == "etcd" and not self.etcd_endpoints

@@ -1,0 +1,69 @@
+"""`k8slite status`: what a cluster is, which of its programs run, how its nodes are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k8slite.errors import ApiError
+
+from ..api import Api
+from ..failure import Failure
+from ..printers import columns
+from . import supervisor
+from .spec import ClusterSpec
+
+
+def gather(spec: ClusterSpec) -> dict[str, Any]:
+    """Everything that `status` knows, as plain data (`-o json`)."""
+    running = supervisor.is_running(spec)
+    return {
+        "name": spec.name,
+        "running": running,
+        "simulated": spec.simulated,
+        "store": spec.store,
+        "server": spec.server,
+        "kubeconfig": str(spec.kubeconfig),
+        "directory": str(spec.directory),
+        "supervisor": supervisor.ask(spec, do="status") if running else None,
+        "nodes": _nodes(spec) if running else [],
+    }
+
+
+def _nodes(spec: ClusterSpec) -> list[dict[str, str]]:
+    try:
+        with Api(spec.kubeconfig, timeout=5) as api:
+            items = api.call("GET", "/api/v1/nodes")["items"]
+    except (ApiError, Failure):
+        return []
+    return [{"name": node["metadata"]["name"], "status": _ready(node)} for node in items]
+
+
+def _ready(node: dict[str, Any]) -> str:
+    conditions = node.get("status", {}).get("conditions", [])
+    return "Ready" if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions) else "NotReady"
+
+
+def describe(status: dict[str, Any]) -> str:
+    """The status for people."""
+    state = "running" if status["running"] else "stopped; `k8slite up` starts it again"
+    lines = [f"Cluster {status['name']} is {state}.", f"Kubeconfig: {status['kubeconfig']}"]
+    if status["simulated"]:
+        lines.append("Nodes are simulated: no container runs.")
+    if not status["running"]:
+        return "\n".join(lines)
+    nodes, services = status["nodes"], status["supervisor"]["services"]
+    ready = sum(node["status"] == "Ready" for node in nodes)
+    lines += [f"Server: {status['server']}   Store: {status['store']}   Nodes: {ready} of {len(nodes)} ready", ""]
+    lines.append(
+        columns.render(["PROGRAM", "STATE", "PID", "RESTARTS", "UPTIME", "MEMORY"], [_row(s) for s in services])
+    )
+    if len(nodes) <= 20:
+        lines += ["", columns.render(["NODE", "STATUS"], [[node["name"], node["status"]] for node in nodes])]
+    return "\n".join(lines)
+
+
+def _row(service: dict[str, Any]) -> list[str]:
+    memory = f"{service['memory'] / 2**20:.0f} MB" if service["memory"] else ""
+    state = "running" if service["running"] else "stopped"
+    uptime = f"{service['uptime']:.0f} s" if service["running"] else ""
+    return [service["name"], state, str(service["pid"] or ""), str(service["restarts"]), uptime, memory]

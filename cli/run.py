@@ -1,0 +1,31 @@
+"""Running one program of the suite in the foreground, for systemd and for containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from k8slite import programs
+from k8slite.config import ConfigError
+
+from .failure import Failure
+
+
+def _command(name: str) -> click.Command:
+    @click.command(name, help=f"Run the {name} in the foreground.")
+    @click.option("--config", "file", type=click.Path(path_type=Path), required=True, help="Its configuration (YAML).")
+    def run(file: Path) -> None:
+        try:
+            programs.run(name, file)
+        except ConfigError as error:
+            raise Failure(str(error)) from error
+
+    return run
+
+
+apiserver = _command("apiserver")
+controller_manager = _command("controller-manager")
+scheduler = _command("scheduler")
+kubelet = _command("kubelet")
+proxy = _command("proxy")

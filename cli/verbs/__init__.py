@@ -1,0 +1,1 @@
+"""The kubectl-like verbs, a file each."""

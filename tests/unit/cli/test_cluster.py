@@ -1,0 +1,103 @@
+"""Decisions about a cluster: what is free, what it runs, what contradicts it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from k8slite.cli.cluster import decide, free
+from k8slite.cli.cluster.configs import services
+from k8slite.cli.cluster.decide import Wish
+from k8slite.cli.cluster.spec import ClusterSpec
+from k8slite.cli.cluster.supervisor import Slot
+from k8slite.cli.failure import Failure
+from k8slite.config import KubeletConfig
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K8SLITE_HOME", str(tmp_path))
+
+
+def test_a_taken_port_is_passed_over() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        assert free.port(number) != number
+
+
+def test_ranges_avoid_what_is_routed() -> None:
+    index, pods, services_range = free.ranges(
+        [ipaddress.IPv4Network("10.42.7.0/24"), ipaddress.IPv4Network("10.97.0.0/16")]
+    )
+    assert (index, str(pods), str(services_range)) == (2, "10.44.0.0/16", "10.98.0.0/16")
+
+
+def test_routes_are_read_from_the_kernels_table(tmp_path: Path) -> None:
+    table = tmp_path / "route"
+    table.write_text(
+        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+        "eth0\t00000000\t0100A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+        "br0\t00002A0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+    )
+    assert [str(network) for network in free.routed_networks(table)] == ["10.42.0.0/16"]
+
+
+def test_every_node_has_a_kubelet_on_a_port_of_its_own() -> None:
+    found = services(ClusterSpec(nodes=3))
+    kubelets = [service.config for service in found if isinstance(service.config, KubeletConfig)]
+    assert [config.node_name for config in kubelets] == ["k8slite-1", "k8slite-2", "k8slite-3"]
+    assert len({config.port for config in kubelets}) == 3
+
+
+def test_a_simulated_cluster_has_no_proxy_and_one_simulator() -> None:
+    names = [service.name for service in services(ClusterSpec(nodes=5, simulated=True))]
+    assert names == ["apiserver", "scheduler", "controller-manager", "simulator"]
+
+
+def test_etcd_comes_first_when_the_cluster_brings_its_own() -> None:
+    assert services(ClusterSpec(store="etcd"))[0].name == "etcd"
+    assert services(ClusterSpec(store="etcd", etcd_endpoints=["http://10.0.0.1:2379"]))[0].name == "apiserver"
+
+
+@pytest.mark.parametrize(
+    ("wish", "spec", "count"),
+    [
+        (Wish(), ClusterSpec(nodes=3), 0),
+        (Wish(nodes=3), ClusterSpec(nodes=3), 0),
+        (Wish(nodes=2), ClusterSpec(nodes=3), 1),
+        (Wish(simulate=3), ClusterSpec(nodes=3), 1),
+        (Wish(nodes=3, store="etcd"), ClusterSpec(nodes=1), 2),
+    ],
+)
+def test_contradictions_are_found(wish: Wish, spec: ClusterSpec, count: int) -> None:
+    assert len(decide.contradictions(wish, spec)) == count
+
+
+@pytest.mark.parametrize("name", ["Upper", "with space", "a/b", "", "x" * 41])
+def test_a_bad_name_is_refused(name: str) -> None:
+    with pytest.raises(Failure, match="is no name for a cluster"):
+        decide.new(Wish(name=name))
+
+
+def test_a_program_that_keeps_failing_waits_longer_each_time_and_a_stable_one_starts_afresh() -> None:
+    slot = Slot(services(ClusterSpec())[0], pid=1)
+    delays = []
+    for _ in range(9):
+        slot.started = 0.0
+        slot.ended(1, now=1.0)
+        delays.append(slot.delay)
+    assert delays[:3] == [0.2, 0.4, 0.8]
+    assert delays[-1] == 10.0
+    slot.ended(1, now=100.0)
+    assert slot.delay == 0.1
+
+
+def test_files_of_a_cluster_stay_in_its_home(tmp_path: Path) -> None:
+    assert ClusterSpec(name="a").directory == tmp_path / "a"
+    assert os.environ["K8SLITE_HOME"] == str(tmp_path)
