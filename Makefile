@@ -1,0 +1,43 @@
+# Two commands matter: `make up` and `make test`. The rest is for those who build k8slite.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: up down test check bench clean help
+
+help:
+	@echo "make up     a cluster with the example application on this machine"
+	@echo "make down   remove it"
+	@echo "make test   the whole test suite (installs what tests need)"
+	@echo "make check  ruff, mypy, import-linter"
+	@echo "make bench  the figures of the README; KUBECONFIG=... measures another cluster"
+
+up: $(VENV)/.installed
+	@$(BIN)/k8slite up --install --example
+
+down: $(VENV)/.installed
+	@$(BIN)/k8slite down
+
+test: $(VENV)/.tests
+	@scripts/prepare-tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.tests
+	scripts/check $(BIN)
+
+bench: $(VENV)/.tests
+	@scripts/prepare-tests
+	$(BIN)/python -m benchmarks $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG)) $(ARGS)
+
+$(VENV)/.installed: pyproject.toml
+	@scripts/make-venv $(PYTHON) $(VENV)
+	@echo "Installing k8slite into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --editable '.[test,check]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
