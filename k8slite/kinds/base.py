@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 Quantities = dict[str, str | int | float]
+IntOrString = int | str
 
 
 class Model(BaseModel):
