@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -25,10 +24,8 @@ from k8slite.clock import Clock, timestamp
 from k8slite.config import ConfigError
 from k8slite.errors import Cause, bad_request, conflict, invalid, invalid_value, not_found
 
+from .lookup import Lookup
 from .strategies.base import Document
-
-Lookup = Callable[[str, str, str, str], Document | None]
-"""`lookup(group, plural, namespace, name)`: an object from the watch cache, None if absent."""
 
 CLAIMS = "kubernetes.io"
 """The private claim: namespace, serviceaccount, and what the token is bound to."""

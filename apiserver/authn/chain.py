@@ -13,7 +13,8 @@ from k8slite.clock import Clock
 from k8slite.config import ApiServerConfig
 from k8slite.errors import unauthorized
 
-from ..tokens import Lookup, TokenKey
+from ..lookup import Objects
+from ..tokens import TokenKey
 from .base import ANONYMOUS, Authenticator, Credentials, User
 from .serviceaccount import ServiceAccountAuthenticator
 from .static import StaticTokenAuthenticator
@@ -58,12 +59,12 @@ class Chain:
         return completed
 
 
-def build(config: ApiServerConfig, *, key: TokenKey, lookup: Lookup, clock: Clock) -> Chain:
+def build(config: ApiServerConfig, *, key: TokenKey, objects: Objects, clock: Clock) -> Chain:
     """The chain that a configuration asks for. Raises ConfigError for a bad token file."""
     tokens: list[Authenticator] = []
     if config.token_file is not None:
         tokens.append(StaticTokenAuthenticator.load(config.token_file))
     tokens.append(
-        ServiceAccountAuthenticator(key=key, issuer=config.service_account_issuer, lookup=lookup, clock=clock)
+        ServiceAccountAuthenticator(key=key, issuer=config.service_account_issuer, objects=objects, clock=clock)
     )
     return Chain(certificates=[CertificateAuthenticator(clock=clock)], tokens=tokens)

@@ -1,7 +1,8 @@
 """Service account tokens: JWTs that this cluster signed, for accounts (and pods) that still exist.
 
-A signature is verified once; after that a token costs a digest and two look-ups in the watch cache. The look-ups are
-made at every request, so a token ends with the account or the pod that it is bound to.
+A signature is verified once; after that a token costs a digest and two look-ups in the watch cache, which decode
+nothing unless the object has changed. They are made at every request, so a token ends with the account or the pod that
+it is bound to.
 
 Source: Kubernetes documentation, "Managing Service Accounts"; RFC 7519.
 """
@@ -19,8 +20,8 @@ import jwt
 from k8slite.clock import Clock
 from k8slite.errors import unauthorized
 
-from ..strategies.base import Document
-from ..tokens import CLAIMS, Lookup, TokenKey, username
+from ..lookup import Objects, Rows
+from ..tokens import CLAIMS, TokenKey, username
 from .base import CREDENTIAL_ID, Credentials, User
 
 _CACHED = 4096
@@ -41,17 +42,45 @@ class _Verified:
     audiences: frozenset[str]
     begins: float
     ends: float
-    objects: tuple[tuple[str, str, str, str], ...]
-    """Plural, namespace, name and UID of every object that must still exist."""
+    objects: tuple[_Bound, ...]
+    """Every object that must still exist."""
+
+
+class _Bound:
+    """An object that a token is bound to, and what was seen of it last."""
+
+    __slots__ = ("_ends", "_name", "_namespace", "_revision", "_rows", "_uid")
+
+    def __init__(self, rows: Rows, *, namespace: str, name: str, uid: str) -> None:
+        self._rows = rows
+        self._namespace = namespace
+        self._name = name
+        self._uid = uid
+        self._revision = 0
+        self._ends: datetime | None = None
+
+    def alive(self, now: datetime) -> bool:
+        """Whether the object is still there and not long deleted."""
+        entry = self._rows.get(self._namespace, self._name)
+        if entry is None:
+            return False
+        if entry.revision != self._revision:
+            metadata = entry.document["metadata"]
+            if metadata.get("uid") != self._uid:
+                return False
+            deleted = metadata.get("deletionTimestamp")
+            self._ends = datetime.fromisoformat(deleted) + _BOUND_LEEWAY if deleted else None
+            self._revision = entry.revision
+        return self._ends is None or now <= self._ends
 
 
 class ServiceAccountAuthenticator:
     """Verifies tokens of one issuer and one key."""
 
-    def __init__(self, *, key: TokenKey, issuer: str, lookup: Lookup, clock: Clock) -> None:
+    def __init__(self, *, key: TokenKey, issuer: str, objects: Objects, clock: Clock) -> None:
         self._key = key
         self._issuer = issuer
-        self._lookup = lookup
+        self._objects = objects
         self._clock = clock
         self._verified: dict[bytes, _Verified] = {}
 
@@ -74,9 +103,8 @@ class ServiceAccountAuthenticator:
         shared = tuple(audience for audience in audiences if audience in verified.audiences)
         if not shared or not verified.begins <= now.timestamp() < verified.ends:
             raise unauthorized()
-        for plural, namespace, name, uid in verified.objects:
-            if not _alive(self._lookup("", plural, namespace, name), uid=uid, now=now):
-                raise unauthorized()
+        if not all(bound.alive(now) for bound in verified.objects):
+            raise unauthorized()
         return verified.user, shared
 
     def _decode(self, token: str) -> _Verified | None:
@@ -104,17 +132,22 @@ class ServiceAccountAuthenticator:
         except jwt.InvalidTokenError:
             raise unauthorized() from None
         try:
-            return _read(claims)
+            return _read(claims, self._objects)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise unauthorized() from None
 
 
-def _read(claims: dict[str, Any]) -> _Verified:
+def _read(claims: dict[str, Any], objects: Objects) -> _Verified:
     private = claims[CLAIMS]
     namespace, account = private["namespace"], private["serviceaccount"]
     if claims["sub"] != username(namespace, account["name"]):
         raise ValueError("subject and claims differ")
-    objects = [("serviceaccounts", namespace, account["name"], account["uid"])]
+
+    def bound_to(plural: str, namespace: str, reference: dict[str, str]) -> _Bound:
+        rows = objects.resource("", plural)
+        return _Bound(rows, namespace=namespace, name=reference["name"], uid=reference["uid"])
+
+    required = [bound_to("serviceaccounts", namespace, account)]
     extra: dict[str, tuple[str, ...]] = {}
     if identifier := claims.get("jti"):
         extra[CREDENTIAL_ID] = (f"JTI={identifier}",)
@@ -122,7 +155,7 @@ def _read(claims: dict[str, Any]) -> _Verified:
         bound = private.get(kind)
         # A pod-bound token also tells the node; only a token bound to nothing but the node ends with it.
         if bound and not (kind == "node" and "pod" in private):
-            objects.append((plural, "" if kind == "node" else namespace, bound["name"], bound["uid"]))
+            required.append(bound_to(plural, "" if kind == "node" else namespace, bound))
     if pod := private.get("pod"):
         extra |= {_POD_NAME: (pod["name"],), _POD_UID: (pod["uid"],)}
     if node := private.get("node"):
@@ -140,15 +173,5 @@ def _read(claims: dict[str, Any]) -> _Verified:
         audiences=frozenset([audience] if isinstance(audience, str) else audience),
         begins=float(claims.get("nbf", claims["iat"])),
         ends=float(claims["exp"]),
-        objects=tuple(objects),
+        objects=tuple(required),
     )
-
-
-def _alive(document: Document | None, *, uid: str, now: datetime) -> bool:
-    if document is None:
-        return False
-    metadata = document["metadata"]
-    if metadata.get("uid") != uid:
-        return False
-    deleted = metadata.get("deletionTimestamp")
-    return not deleted or now <= datetime.fromisoformat(deleted) + _BOUND_LEEWAY

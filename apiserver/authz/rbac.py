@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..authn.base import User
+from ..lookup import Objects
 from ..strategies.base import Document
 from . import rules
 from .base import Attributes, Decision
 from .rules import Rule
 
 GROUP = "rbac.authorization.k8s.io"
+_PLURALS = ("clusterroles", "roles", "clusterrolebindings", "rolebindings")
 _USERS = 4096
 _ANSWERS = 4096
 _NO_NAMES: Mapping[str, str] = {}
@@ -33,6 +35,21 @@ class Source(Protocol):
     def documents(self, plural: str) -> Iterable[Document]:
         """All objects of one of RBAC's resources."""
         ...
+
+
+class CacheSource:
+    """The source over the watch cache."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._rows = {plural: objects.resource(GROUP, plural) for plural in _PLURALS}
+
+    def version(self) -> Hashable:
+        """The revisions of the last changes."""
+        return tuple(rows.changed for rows in self._rows.values())
+
+    def documents(self, plural: str) -> Iterable[Document]:
+        """All objects of one of RBAC's resources."""
+        return [entry.document for entry in self._rows[plural].select()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import ssl
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from k8slite.apiserver.authn.chain import Chain
 from k8slite.apiserver.authn.serviceaccount import ServiceAccountAuthenticator
 from k8slite.apiserver.authn.static import StaticTokenAuthenticator
 from k8slite.apiserver.authn.x509 import CertificateAuthenticator
+from k8slite.apiserver.lookup import lookup_in
 from k8slite.apiserver.tokens import TokenIssuer, TokenKey
 from k8slite.clock import SystemClock, VirtualClock, timestamp
 from k8slite.config import ConfigError
@@ -25,6 +27,32 @@ ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 
 UNTIMED: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+
+
+class Row:
+    """An object in the cluster, decoded; every look is at a newer revision."""
+
+    revisions = itertools.count(1)
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.key = ""
+        self.document = document
+        self.revision = next(self.revisions)
+
+
+class Rows:
+    changed = 0
+
+    def __init__(self, objects: dict[tuple[str, str, str], dict[str, Any]], plural: str) -> None:
+        self.objects = objects
+        self.plural = plural
+
+    def get(self, namespace: str, name: str) -> Row | None:
+        document = self.objects.get((self.plural, namespace, name))
+        return Row(document) if document else None
+
+    def select(self, **_: Any) -> list[Row]:
+        raise NotImplementedError
 
 
 class Cluster:
@@ -48,13 +76,13 @@ class Cluster:
                 )
             )
         self.key = TokenKey.load(ensure_signing_key(path))
-        common: dict[str, Any] = {"key": self.key, "issuer": ISSUER, "lookup": self.lookup, "clock": self.clock}
-        self.issuer = TokenIssuer(**common)
-        self.authenticator = ServiceAccountAuthenticator(**common)
+        common: dict[str, Any] = {"key": self.key, "issuer": ISSUER, "clock": self.clock}
+        self.issuer = TokenIssuer(**common, lookup=lookup_in(self))
+        self.authenticator = ServiceAccountAuthenticator(**common, objects=self)
         self.chain = Chain(tokens=[self.authenticator])
 
-    def lookup(self, group: str, plural: str, namespace: str, name: str) -> dict[str, Any] | None:
-        return self.objects.get((plural, namespace, name))
+    def resource(self, group: str, plural: str) -> Rows:
+        return Rows(self.objects, plural)
 
     def token(self, **spec: Any) -> str:
         token: str = self.issuer.request("ns", "bot", {"spec": spec})["status"]["token"]

@@ -1,0 +1,226 @@
+"""Escalation, impersonation and reviews: what stands on top of the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from k8slite import catalogue
+from k8slite.apiserver.admission.base import Admission
+from k8slite.apiserver.admission.rbac_escalation import RbacEscalation
+from k8slite.apiserver.authn.base import Credentials, User
+from k8slite.apiserver.authn.chain import Chain as Authenticators
+from k8slite.apiserver.authn.impersonation import impersonate
+from k8slite.apiserver.authn.static import StaticTokenAuthenticator
+from k8slite.apiserver.authz.chain import Chain, Masters
+from k8slite.apiserver.authz.rbac import GROUP, RBAC
+from k8slite.apiserver.reviews import Reviews
+from k8slite.apiserver.strategies.base import Context
+from k8slite.clock import VirtualClock
+from k8slite.errors import ApiError
+
+ALICE = User("alice", groups=("system:authenticated",))
+ROOT = User("root", groups=("system:masters",))
+
+
+class Roles:
+    def __init__(self, *rules: dict[str, Any]) -> None:
+        self.objects: dict[str, list[dict[str, Any]]] = {
+            "clusterroles": [
+                {"metadata": {"name": "alices"}, "rules": list(rules)},
+                {"metadata": {"name": "reader"}, "rules": [rule("get", "pods")]},
+                {"metadata": {"name": "writer"}, "rules": [rule("get create", "pods")]},
+            ],
+            "clusterrolebindings": [
+                {
+                    "metadata": {"name": "b"},
+                    "roleRef": {"kind": "ClusterRole", "name": "alices"},
+                    "subjects": [{"kind": "User", "name": "alice"}],
+                }
+            ],
+        }
+
+    def version(self) -> int:
+        return 1
+
+    def documents(self, plural: str) -> Iterable[dict[str, Any]]:
+        return self.objects.get(plural, [])
+
+
+def rule(verbs: str, resources: str, groups: str = "", names: str = "") -> dict[str, Any]:
+    fields = {"verbs": verbs.split(), "apiGroups": groups.split() or [""], "resources": resources.split()}
+    return fields | ({"resourceNames": names.split()} if names else {})
+
+
+def writing(plural: str, new: dict[str, Any], *, user: User = ALICE, old: dict[str, Any] | None = None) -> Admission:
+    resource = catalogue.builtin().by_path(GROUP, "v1", plural)
+    assert resource
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    context = Context(user=user, now=now, namespace="ns", dry_run=False, lookup=lambda *_: None, warnings=[])
+    return Admission("UPDATE" if old else "CREATE", resource, "", "ns", new["metadata"]["name"], new, old, context)
+
+
+def escalation(*rules: dict[str, Any]) -> RbacEscalation:
+    rbac = RBAC(Roles(*rules))
+    return RbacEscalation(rbac=rbac, authorizer=Chain([Masters(), rbac]))
+
+
+def role(*rules: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": "new"}, "rules": list(rules)}
+
+
+def binding(name: str) -> dict[str, Any]:
+    return {"metadata": {"name": "new"}, "roleRef": {"kind": "ClusterRole", "name": name}, "subjects": []}
+
+
+async def test_a_role_of_what_one_holds() -> None:
+    await escalation(rule("get list", "pods")).validate(writing("roles", role(rule("get", "pods"))))
+
+
+async def test_a_role_of_more_than_one_holds() -> None:
+    with pytest.raises(ApiError) as refused:
+        await escalation(rule("get", "pods")).validate(writing("roles", role(rule("get delete", "pods"))))
+    assert refused.value.message == (
+        'roles.rbac.authorization.k8s.io "new" is forbidden: user "alice" (groups=["system:authenticated"]) is '
+        "attempting to grant RBAC permissions not currently held:\n"
+        '{APIGroups:[""], Resources:["pods"], Verbs:["delete"]}'
+    )
+
+
+async def test_who_may_escalate_or_bind_may_grant_anything() -> None:
+    await escalation(rule("escalate", "roles", GROUP)).validate(writing("roles", role(rule("*", "*"))))
+    await escalation(rule("bind", "clusterroles", GROUP, "writer")).validate(writing("rolebindings", binding("writer")))
+    await escalation().validate(writing("roles", role(rule("*", "*")), user=ROOT))
+
+
+async def test_bindings() -> None:
+    plugin = escalation(rule("get", "pods"))
+    await plugin.validate(writing("rolebindings", binding("reader")))
+    with pytest.raises(ApiError, match="not currently held"):
+        await plugin.validate(writing("rolebindings", binding("writer")))
+    with pytest.raises(ApiError, match='"gone" not found'):
+        await plugin.validate(writing("rolebindings", binding("gone")))
+
+
+async def test_an_update_that_leaves_the_rules_alone() -> None:
+    old = role(rule("*", "*"))
+    new = old | {"metadata": {"name": "new", "labels": {"a": "b"}}}
+    await escalation().validate(writing("roles", new, old=old))
+
+
+async def test_only_who_holds_everything_may_aggregate() -> None:
+    new = role() | {"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}}
+    with pytest.raises(ApiError, match="not currently held"):
+        await escalation(rule("get", "pods")).validate(writing("clusterroles", new))
+
+
+async def test_impersonation() -> None:
+    chain = Chain([Masters(), RBAC(Roles(rule("impersonate", "users", names="bob")))])
+    assert await impersonate(ALICE, [(b"accept", b"x")], authorizer=chain) is ALICE
+    assert await impersonate(ALICE, [(b"impersonate-user", b"bob")], authorizer=chain) == User(
+        "bob", groups=("system:authenticated",)
+    )
+    with pytest.raises(ApiError, match='cannot impersonate resource "users"'):
+        await impersonate(ALICE, [(b"impersonate-user", b"root")], authorizer=chain)
+    with pytest.raises(ApiError, match='cannot impersonate resource "groups"'):
+        headers = [(b"impersonate-user", b"bob"), (b"impersonate-group", b"system:masters")]
+        await impersonate(ALICE, headers, authorizer=chain)
+    with pytest.raises(ApiError) as refused:
+        await impersonate(ROOT, [(b"impersonate-group", b"dev")], authorizer=chain)
+    assert refused.value.code == 400
+    account = await impersonate(ROOT, [(b"impersonate-user", b"system:serviceaccount:ns:bot")], authorizer=chain)
+    assert account.groups == ("system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated")
+    extra = [
+        (b"impersonate-user", b"x"),
+        (b"impersonate-extra-scopes%2fa", b"1"),
+        (b"impersonate-extra-scopes%2fa", b"2"),
+    ]
+    assert (await impersonate(ROOT, extra, authorizer=chain)).extra == {"scopes/a": ("1", "2")}
+
+
+class NoAccounts:
+    """Knows no service account."""
+
+    def verify(self, token: str, *, audiences: Any) -> tuple[None, tuple[str, ...]]:
+        return None, ()
+
+
+@pytest.fixture
+def reviews(tmp_path: Any) -> Reviews:
+    rbac = RBAC(Roles(rule("get list", "pods")))
+    (tmp_path / "tokens.csv").write_text("s3cret,carol,7,dev\n")
+    static = StaticTokenAuthenticator.load(tmp_path / "tokens.csv")
+    accounts: Any = NoAccounts()
+    return Reviews(
+        authenticator=Authenticators(tokens=[static]),
+        accounts=accounts,
+        authorizer=Chain([Masters(), rbac]),
+        rbac=rbac,
+        issuer="https://issuer",
+        clock=VirtualClock(),
+    )
+
+
+def body(kind: str, **spec: Any) -> dict[str, Any]:
+    return {"kind": kind, "apiVersion": "authorization.k8s.io/v1", "metadata": {}, "spec": spec}
+
+
+async def test_can_i(reviews: Reviews) -> None:
+    async def can(verb: str, user: User = ALICE, **resource: str) -> dict[str, Any]:
+        asked = body("SelfSubjectAccessReview", resourceAttributes={"verb": verb, **resource})
+        status: dict[str, Any] = (await reviews.review("selfsubjectaccessreviews", asked, user=user))["status"]
+        return status
+
+    yes = await can("get", resource="pods", namespace="ns")
+    assert yes["allowed"]
+    assert yes["reason"] == 'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "alices" to User "alice"'
+    assert await can("delete", resource="pods") == {"allowed": False}
+    assert await can("*", resource="*", user=ROOT) == {"allowed": True}
+    with pytest.raises(ApiError, match="exactly one of"):
+        await reviews.review("selfsubjectaccessreviews", body("SelfSubjectAccessReview"), user=ALICE)
+
+
+async def test_can_someone_else(reviews: Reviews) -> None:
+    resource = {"verb": "get", "resource": "pods", "namespace": "ns"}
+    asked = body("SubjectAccessReview", user="alice", resourceAttributes=resource)
+    assert (await reviews.review("subjectaccessreviews", asked, user=ROOT))["status"]["allowed"]
+    local = await reviews.review("localsubjectaccessreviews", asked, user=ROOT, namespace="ns")
+    assert local["status"]["allowed"]
+    with pytest.raises(ApiError, match=r"must match metadata\.namespace"):
+        await reviews.review("localsubjectaccessreviews", asked, user=ROOT, namespace="other")
+
+
+async def test_rules_review(reviews: Reviews) -> None:
+    asked = body("SelfSubjectRulesReview", namespace="ns")
+    status = (await reviews.review("selfsubjectrulesreviews", asked, user=ALICE))["status"]
+    assert status["resourceRules"] == [{"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"]}]
+    assert status["nonResourceRules"] == []
+    assert status["incomplete"] is False
+
+
+async def test_who_am_i(reviews: Reviews) -> None:
+    asked = {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {}}
+    user = replace(ALICE, uid="1", extra={"k": ("v",)})
+    assert (await reviews.review("selfsubjectreviews", asked, user=user))["status"]["userInfo"] == {
+        "username": "alice",
+        "uid": "1",
+        "groups": ["system:authenticated"],
+        "extra": {"k": ["v"]},
+    }
+
+
+async def test_token_review_never_repeats_the_token(reviews: Reviews) -> None:
+    answer = await reviews.review("tokenreviews", body("TokenReview", token="s3cret"), user=ROOT)
+    assert answer["status"]["authenticated"]
+    assert answer["status"]["user"]["username"] == "carol"
+    assert "s3cret" not in str(answer)
+    answer = await reviews.review("tokenreviews", body("TokenReview", token="wrong"), user=ROOT)
+    assert answer["status"] == {"authenticated": False, "user": {}, "error": "invalid bearer token"}
+
+
+def test_credentials_do_not_show_tokens() -> None:
+    assert "s3cret" not in f"{Credentials(token='s3cret')!r}"
