@@ -1,0 +1,114 @@
+"""Binding: many at once, off the decision's way.
+
+The scheduler counts a pod as placed before its binding is written; a binder tells afterwards whether that held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aiohttp
+
+from k8slite.errors import ApiError
+
+from .framework import Profile
+from .queue import Waiting
+
+log = logging.getLogger(__name__)
+
+#: Bindings under way at most. More do not go faster, they only wait in the API server.
+CONCURRENCY = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The API server has the binding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The binding failed, or was not permitted; the pod is tried again if it is still there to be bound.
+
+    `outrun` means that the pod was deleted, changed or bound meanwhile: nothing that a user must be told.
+    """
+
+    message: str
+    outrun: bool = False
+
+
+Outcome = Bound | Refused
+
+
+class Binder:
+    """Runs permit and bind plugins with bounded concurrency. `settle` gets each outcome."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        settle: Callable[[Waiting, str, Outcome], None],
+        has_node: Callable[[str], bool],
+    ) -> None:
+        self._profile = profile
+        self._settle = settle
+        self._has_node = has_node
+        self._jobs: asyncio.Queue[tuple[Waiting, str]] = asyncio.Queue()
+        self._free = CONCURRENCY
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def free(self) -> int:
+        """How many more may be submitted now. Twice the concurrency may be, so that workers never idle."""
+        return self._free + CONCURRENCY
+
+    async def room(self) -> None:
+        """Return when at least one may be submitted."""
+        await self._room.wait()
+
+    def submit(self, waiting: Waiting, node: str) -> None:
+        """Bind a pod in the background."""
+        self._free -= 1
+        if self.free <= 0:
+            self._room.clear()
+        self._jobs.put_nowait((waiting, node))
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONCURRENCY):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            waiting, node = await self._jobs.get()
+            try:
+                outcome = await self._bind(waiting, node)
+            finally:
+                self._free += 1
+                self._room.set()
+            self._settle(waiting, node, outcome)
+
+    async def _bind(self, waiting: Waiting, node: str) -> Outcome:
+        pod = waiting.pod
+        for plugin in self._profile.permit:
+            if reason := await plugin.permit(pod, node):
+                return Refused(reason)
+        if not self._has_node(node):
+            return Refused(f'node "{node}" is gone')
+        return await attempt(lambda: self._profile.bind.bind(pod, node))
+
+
+async def attempt(bind: Callable[[], Awaitable[None]]) -> Outcome:
+    """Carry a binding out and say what its failure means."""
+    try:
+        await bind()
+    except ApiError as error:
+        return Refused(str(error), outrun=error.reason in ("NotFound", "Conflict"))
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        log.warning("binding: %s", error)
+        return Refused(f"binding failed: {error}")
+    return Bound()

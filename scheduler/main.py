@@ -1,0 +1,38 @@
+"""The scheduler program."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import socket
+
+from k8slite.client import Client, ClientConfig
+from k8slite.clock import SystemClock
+from k8slite.config import SchedulerConfig
+from k8slite.leader import lead
+from k8slite.metrics import serve_metrics
+
+from .scheduler import Scheduler
+
+
+async def serve(config: SchedulerConfig) -> None:
+    """Schedule pods while holding the Lease; runs until cancelled. Raises LeadershipLost, ConfigError."""
+    clock = SystemClock()
+    identity = f"{socket.gethostname()}_{os.getpid()}_{random.getrandbits(32):08x}"
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(ClientConfig.from_kubeconfig(config.kubeconfig)))
+        if config.metrics_port:
+            await stack.enter_async_context(serve_metrics(config.metrics_port))
+
+        async def work() -> None:
+            await Scheduler(client, clock=clock, random=random.Random(), name=config.scheduler_name).run()
+
+        await lead(
+            client,
+            name="kube-scheduler",
+            identity=identity,
+            config=config.leader_election,
+            clock=clock,
+            work=work,
+        )

@@ -1,0 +1,38 @@
+"""Cordoned nodes take no pods, except those that tolerate the taint that says so."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from ..columns import Change, Columns
+from ..framework import Reads
+from ..journal import Rows
+from ..labels import Mask
+from ..shape import Shape
+from .taint_toleration import tolerates
+
+REASON = "node(s) were unschedulable"
+CORDONED = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
+
+
+class NodeUnschedulable:
+    """Filters by `spec.unschedulable`."""
+
+    name = "NodeUnschedulable"
+    reads = Reads.STATIC
+    cures = Change.NODE_ADDED | Change.NODE_TAINTS
+
+    def concerns(self, shape: Shape) -> bool:
+        """Whether the shape minds."""
+        return not any(tolerates(toleration, CORDONED) for toleration in shape.tolerations)
+
+    def filter(self, shape: Shape, columns: Columns, rows: Rows) -> Mask:
+        """Nodes that are not cordoned."""
+        return ~columns.unschedulable[rows]
+
+    def explain(self, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
+        """One reason for all."""
+        return Counter({REASON: rows.size})

@@ -1,0 +1,110 @@
+"""Pods and nodes in a line, and columns of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from random import Random
+from typing import Any, cast
+
+from k8slite.client import Client
+from k8slite.scheduler.columns import Columns
+from k8slite.scheduler.cycle import Cycle, Decision
+from k8slite.scheduler.framework import Handle, Profile
+from k8slite.scheduler.plugins import build
+from k8slite.scheduler.shape import Shape, shape_of
+from k8slite.scheduler.view import Node, Pod
+
+_numbers = itertools.count()
+
+
+def pod(
+    name: str = "",
+    *,
+    requests: dict[str, str] | None = None,
+    uid: str = "",
+    phase: str = "Pending",
+    conditions: Iterable[dict[str, Any]] = (),
+    labels: dict[str, str] | None = None,
+    deleting: bool = False,
+    **spec: Any,
+) -> Pod:
+    name = name or f"pod-{next(_numbers)}"
+    metadata: dict[str, Any] = {"name": name, "namespace": "default", "uid": uid or f"uid-{name}"}
+    metadata |= {"labels": labels or {}}
+    if deleting:
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    body: dict[str, Any] = {"containers": [{"name": "c", "resources": {"requests": requests or {}}}]} | spec
+    return Pod.model_validate(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata,
+            "spec": body,
+            "status": {"phase": phase, "conditions": list(conditions)},
+        }
+    )
+
+
+def node(
+    name: str = "node",
+    *,
+    allocatable: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
+    taints: Iterable[str] = (),
+    unschedulable: bool = False,
+) -> Node:
+    """`taints` are written as kubectl does: `key=value:effect`."""
+    return Node.model_validate(
+        {
+            "metadata": {"name": name, "labels": labels or {}},
+            "spec": {"unschedulable": unschedulable, "taints": [_taint(text) for text in taints]},
+            "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"} | (allocatable or {})},
+        }
+    )
+
+
+def _taint(text: str) -> dict[str, str]:
+    body, _, effect = text.rpartition(":")
+    key, _, value = body.partition("=")
+    return {"key": key, "value": value, "effect": effect}
+
+
+def affinity(*terms: dict[str, Any], preferred: Iterable[tuple[int, dict[str, Any]]] = ()) -> dict[str, Any]:
+    """`spec.affinity` with node affinity terms."""
+    rules: dict[str, Any] = {
+        "preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": weight, "preference": term} for weight, term in preferred
+        ]
+    }
+    if terms:
+        rules["requiredDuringSchedulingIgnoredDuringExecution"] = {"nodeSelectorTerms": list(terms)}
+    return {"nodeAffinity": rules}
+
+
+def expression(key: str, operator: str, *values: str) -> dict[str, Any]:
+    return {"key": key, "operator": operator, "values": list(values)}
+
+
+def columns(*nodes: Node) -> Columns:
+    found = Columns()
+    for each in nodes:
+        found.set_node(each)
+    return found
+
+
+def default_profile() -> Profile:
+    """The default plugins; binding is not for these tests."""
+    return build(Handle(cast(Client, None)))
+
+
+def cycle(seed: int = 1) -> Cycle:
+    return Cycle(default_profile(), random=Random(seed))
+
+
+def decide(asking: Pod, state: Columns) -> Decision:
+    return cycle().decide(asking, shape_of(asking), state)
+
+
+def shape(**spec: Any) -> Shape:
+    return shape_of(pod(**spec))

@@ -1,0 +1,247 @@
+"""The whole scheduler on virtual time over an API that records what is asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import aiohttp
+
+from k8slite import errors
+from k8slite.client import Client, ClientConfig
+from k8slite.clock import VirtualClock
+from k8slite.scheduler.queue import Place
+from k8slite.scheduler.scheduler import Scheduler
+from k8slite.scheduler.view import Pod
+
+from .builders import node, pod
+
+
+class Api(Client):
+    """Answers every binding, unless told to fail; remembers bindings, conditions and events."""
+
+    def __init__(self) -> None:
+        super().__init__(ClientConfig(server="http://nowhere"))
+        self.bound: list[tuple[str, str]] = []
+        self.conditions: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str]] = []
+        self.fail: list[Exception] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.under_way = self.most_under_way = 0
+
+    async def request(self, method: str, path: str, **more: Any) -> Any:
+        self.under_way += 1
+        self.most_under_way = max(self.under_way, self.most_under_way)
+        try:
+            await asyncio.sleep(0)
+            await self.hold.wait()
+            if self.fail:
+                raise self.fail.pop(0)
+        finally:
+            self.under_way -= 1
+        body = more["body"]
+        self.bound.append((body["metadata"]["name"], body["target"]["name"]))
+
+    async def patch(self, resource: Any, name: str, body: Any, **more: Any) -> Any:
+        assert more["subresource"] == "status"
+        (condition,) = body["status"]["conditions"]
+        self.conditions.append((name, condition["message"]))
+
+    async def create(self, resource: Any, body: Any, **more: Any) -> Any:
+        self.events.append((body["reason"], body["message"]))
+
+
+class Cluster:
+    """A scheduler at work, and its levers."""
+
+    def __init__(self, api: Api, clock: VirtualClock) -> None:
+        self.api = api
+        self.clock = clock
+        self.scheduler = Scheduler(api, clock=clock, random=Random(1), name="default-scheduler")
+        self.seen: dict[str, Pod] = {}
+
+    def show(self, *pods: Pod) -> None:
+        """The watch brings pods, new or changed."""
+        for each in pods:
+            self.scheduler.on_pod(self.seen.get(each.uid), each)
+            self.seen[each.uid] = each
+
+    def gone(self, *pods: Pod) -> None:
+        for each in pods:
+            self.scheduler.on_pod(self.seen.pop(each.uid, each), None)
+
+    async def settle(self, holds: Callable[[], object] = lambda: True) -> None:
+        """Let everything run that can run at this moment."""
+        for _ in range(300):
+            await asyncio.sleep(0)
+        assert holds()
+
+
+@asynccontextmanager
+async def cluster(*nodes: Any) -> AsyncIterator[Cluster]:
+    running = Cluster(Api(), VirtualClock())
+    for each in nodes:
+        running.scheduler.on_node(None, each)
+    work = asyncio.create_task(running.scheduler.work())
+    try:
+        yield running
+    finally:
+        work.cancel()
+        await running.clock.advance(10)
+        await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_pods_are_bound_and_told_so() -> None:
+    async with cluster(node("a")) as it:
+        it.show(pod("web"))
+        await it.settle(lambda: it.api.bound == [("web", "a")])
+        assert it.api.events == [("Scheduled", "Successfully assigned default/web to a")]
+        assert len(it.scheduler.queue) == 0
+
+
+async def test_many_pods_are_bound_at_once_but_not_too_many() -> None:
+    async with cluster(*(node(f"n{number}") for number in range(10))) as it:
+        it.api.hold.clear()
+        it.show(*(pod() for _ in range(300)))
+        await it.settle()
+        assert it.api.most_under_way == 48
+        it.api.hold.set()
+        await it.settle(lambda: len(it.api.bound) == 300)
+
+
+async def test_a_pod_that_fits_nowhere_is_told_why_once_and_bound_when_it_fits() -> None:
+    async with cluster(node("a", allocatable={"cpu": "1"})) as it:
+        big = pod("big", requests={"cpu": "2"})
+        it.show(big)
+        message = "0/1 nodes are available: 1 Insufficient cpu."
+        await it.settle(lambda: it.api.conditions == [("big", message)])
+        assert it.api.events == [("FailedScheduling", message)]
+
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        it.show(pod("big", requests={"cpu": "2"}, conditions=[condition]))
+        await it.clock.advance(20)
+        it.scheduler.on_node(None, node("b", allocatable={"cpu": "1"}, taints=["k=v:NoSchedule"]))
+        await it.clock.advance(20)
+        assert it.api.conditions[1:] == [
+            ("big", "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {k: v}.")
+        ]
+
+        it.scheduler.on_node(None, node("c"))
+        await it.clock.advance(20)
+        assert it.api.bound == [("big", "c")]
+
+
+async def test_nothing_is_said_twice() -> None:
+    async with cluster(node("a", allocatable={"cpu": "1"})) as it:
+        message = "0/1 nodes are available: 1 Insufficient cpu."
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        it.show(pod("big", requests={"cpu": "2"}))
+        await it.settle()
+        it.show(pod("big", requests={"cpu": "2"}, conditions=[condition]))
+        await it.clock.advance(1000)
+        assert len(it.api.conditions) == 1
+        assert len(it.api.events) == 1
+
+
+async def test_a_pod_that_leaves_makes_room() -> None:
+    async with cluster(node("a", allocatable={"cpu": "1"})) as it:
+        running = pod("running", requests={"cpu": "1"}, nodeName="a")
+        it.show(running, pod("waiting", requests={"cpu": "1"}))
+        await it.settle()
+        it.show(pod("running", requests={"cpu": "1"}, nodeName="a", phase="Succeeded"))
+        await it.clock.advance(11)
+        assert it.api.bound == [("waiting", "a")]
+
+
+async def test_room_is_held_from_the_decision_on() -> None:
+    async with cluster(node("a", allocatable={"cpu": "1"})) as it:
+        it.api.hold.clear()
+        it.show(pod("first", requests={"cpu": "1"}), pod("second", requests={"cpu": "1"}))
+        await it.settle()
+        it.api.hold.set()
+        await it.settle(lambda: it.api.bound == [("first", "a")])
+        assert it.scheduler.queue.place_of("uid-second") is Place.UNSCHEDULABLE
+
+
+async def test_a_binding_that_fails_is_tried_again() -> None:
+    async with cluster(node("a", allocatable={"cpu": "1"})) as it:
+        it.api.fail = [aiohttp.ClientConnectionError("reset")]
+        it.show(pod("web", requests={"cpu": "1"}))
+        await it.settle(lambda: not it.api.bound)
+        assert it.api.events == [("FailedScheduling", "binding failed: reset")]
+        await it.clock.advance(1.5)
+        assert it.api.bound == [("web", "a")]
+
+
+async def test_a_binding_that_was_outrun_is_no_event() -> None:
+    async with cluster(node("a")) as it:
+        it.api.fail = [errors.conflict("pods", "web")]
+        it.show(pod("web"))
+        await it.settle()
+        assert it.api.events == []
+        it.show(pod("web", nodeName="b"))
+        await it.clock.advance(20)
+        assert it.api.bound == []
+        assert it.scheduler.columns.node_of("uid-web") == "b"
+
+
+async def test_a_lost_answer_does_not_unplace_a_bound_pod() -> None:
+    async with cluster(node("a", allocatable={"cpu": "1"})) as it:
+        it.api.hold.clear()
+        it.api.fail = [aiohttp.ServerTimeoutError("no answer")]
+        it.show(pod("web", requests={"cpu": "1"}))
+        await it.settle()
+        it.show(pod("web", requests={"cpu": "1"}, nodeName="a"))
+        it.api.hold.set()
+        await it.settle()
+        assert it.scheduler.columns.node_of("uid-web") == "a"
+        assert len(it.scheduler.queue) == 0
+
+
+async def test_a_pod_deleted_while_queued_or_bound_leaves_nothing() -> None:
+    async with cluster(node("a")) as it:
+        it.api.hold.clear()
+        web = pod("web", requests={"cpu": "1"})
+        it.show(web)
+        await it.settle()
+        it.gone(web)
+        it.api.hold.set()
+        await it.settle()
+        assert it.scheduler.columns.requested.sum() == 0
+        assert len(it.scheduler.queue) == 0
+
+
+async def test_old_news_of_a_bound_pod_do_not_bring_it_back() -> None:
+    async with cluster(node("a")) as it:
+        it.show(pod("web"))
+        await it.settle(lambda: it.api.bound)
+        it.show(pod("web", labels={"changed": "before it was bound"}))
+        await it.settle()
+        assert len(it.api.bound) == 1
+        assert len(it.scheduler.queue) == 0
+
+
+async def test_other_schedulers_pods_and_pods_on_their_way_out_are_left_alone() -> None:
+    async with cluster(node("a")) as it:
+        it.show(pod("other", schedulerName="custom"), pod("leaving", deleting=True))
+        await it.settle()
+        assert it.api.bound == []
+        assert len(it.scheduler.queue) == 0
+
+
+async def test_a_node_that_goes_while_a_pod_waits_for_its_binding() -> None:
+    async with cluster(node("a")) as it:
+        it.api.hold.clear()
+        it.show(*(pod(f"p{number}") for number in range(60)))
+        await it.settle()
+        it.scheduler.on_node(node("a"), None)
+        it.scheduler.on_node(None, node("b"))
+        it.api.hold.set()
+        await it.clock.advance(5)
+        places = dict(it.api.bound)
+        assert len(places) == 60
+        assert sum(where == "b" for where in places.values()) == 12, "those not sent yet went elsewhere"
