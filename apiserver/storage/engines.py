@@ -21,4 +21,14 @@ def build(config: StoreConfig) -> Store:
                 raise ConfigError("store.path: needed for the engine sqlite")
             return SqliteStore(config.path, compaction_age=config.compaction_age)
         case "etcd":
-            raise ConfigError("store.engine: etcd is not built yet")
+            from .etcd import EtcdStore
+
+            if not config.endpoints:
+                raise ConfigError("store.endpoints: needed for the engine etcd")
+            return EtcdStore(
+                config.endpoints,
+                ca_file=config.ca_file,
+                cert_file=config.cert_file,
+                key_file=config.key_file,
+                compaction_age=config.compaction_age,
+            )

@@ -1,23 +1,46 @@
-"""Fixtures of the contract suites: each engine in turn."""
+"""Fixtures of the contract suites: each engine in turn, one etcd for all."""
 
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from k8slite.apiserver.storage.base import Store
+from k8slite.apiserver.storage.etcd import EtcdStore
+from k8slite.apiserver.storage.memory import MemoryStore
+from k8slite.apiserver.storage.sqlite import SqliteStore
 
-from .engines import ENGINES, Engine
+from .engines import NAMES, Engine
+from .etcd_server import etcd
+
+_numbers = itertools.count()
 
 
-@pytest.fixture(params=list(ENGINES))
+@pytest.fixture(scope="session")
+def etcd_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with etcd(tmp_path_factory.mktemp("etcd")) as [server]:
+        yield server.endpoint
+
+
+def _make(name: str, request: pytest.FixtureRequest, directory: Path) -> Callable[[], Store]:
+    if name == "memory":
+        return MemoryStore
+    if name == "sqlite":
+        return lambda: SqliteStore(directory / "store.db")
+    endpoint, prefix = request.getfixturevalue("etcd_endpoint"), f"/test{next(_numbers)}"
+    return lambda: EtcdStore([endpoint], prefix=prefix)
+
+
+@pytest.fixture(params=NAMES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
-    return ENGINES[request.param](tmp_path)
+    return Engine(request.param, _make(request.param, request, tmp_path))
 
 
-@pytest.fixture(params=[name for name in ENGINES if name != "memory"])
+@pytest.fixture(params=NAMES[1:])
 def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
-    return ENGINES[request.param](tmp_path)
+    """An engine whose objects outlive the store."""
+    return Engine(request.param, _make(request.param, request, tmp_path))
 
 
 @pytest.fixture

@@ -1,34 +1,22 @@
-"""The engines under test, and what the suite says about documents and watches."""
+"""The engines under test, and what the suites say about documents and watches."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from k8slite.apiserver.storage.base import PLACEHOLDER, Change, Store
-from k8slite.apiserver.storage.memory import MemoryStore
-from k8slite.apiserver.storage.sqlite import SqliteStore
+
+NAMES = ("memory", "sqlite", "etcd")
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How to make stores that share one place; `lasting` if that place outlives them."""
+    """How to make stores that share one place."""
 
+    name: str
     make: Callable[[], Store]
-    lasting: bool
-
-
-def _memory(path: Path) -> Engine:
-    return Engine(MemoryStore, lasting=False)
-
-
-def _sqlite(path: Path) -> Engine:
-    return Engine(lambda: SqliteStore(path / "store.db"), lasting=True)
-
-
-ENGINES: dict[str, Callable[[Path], Engine]] = {"memory": _memory, "sqlite": _sqlite}
 
 
 def document(name: str, **members: Any) -> bytes:
