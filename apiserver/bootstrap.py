@@ -1,0 +1,243 @@
+"""What a cluster holds before anyone has written anything: namespaces, default roles, priority classes, its Service.
+
+Run at every start, before the server answers. It is idempotent and repairs: what is missing is created; a default role
+or binding that lacks rules or subjects gets them back while its autoupdate annotation says so; what users added stays.
+The objects go straight to the store in their stored form, all at once, so that an embedded store commits them together.
+
+Source: Kubernetes' apiserver, rbac/bootstrappolicy and the kubernetes Service controller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+from k8slite.clock import Clock, timestamp
+from k8slite.config import ApiServerConfig
+
+from . import policy
+from .authz import rules
+from .storage.base import KeyExists, Record, RevisionMismatch, Store
+from .strategies.base import Document
+
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_RBAC = "rbac.authorization.k8s.io"
+
+Mend = Callable[[Document, Document], Document | None]
+"""`mend(stored, wanted)`: the stored object as it should be, or None if it is right."""
+
+
+async def bootstrap(store: Store, *, config: ApiServerConfig, clock: Clock, port: int = 0) -> None:
+    """Create and repair the defaults. `port` is the one that is served if the configuration leaves it open."""
+    await asyncio.gather(*(_ensure(store, clock, "", "namespaces", document) for document in _namespaces()))
+    writes = [
+        _ensure(store, clock, _RBAC, plural, document, mend=_mend_rules) for plural, document in policy.role_documents()
+    ]
+    writes += [
+        _ensure(store, clock, _RBAC, plural, document, mend=_mend_subjects)
+        for plural, document in policy.binding_documents()
+    ]
+    writes += [
+        _ensure(store, clock, "scheduling.k8s.io", "priorityclasses", document) for document in _priority_classes()
+    ]
+    writes += [
+        _ensure(store, clock, group, plural, document, mend=mend)
+        for group, plural, document, mend in _own_service(config, port or config.port)
+    ]
+    authentication = _authentication(config.client_ca_file.read_text())
+    writes.append(_ensure(store, clock, "", "configmaps", authentication, mend=_replace("data")))
+    await asyncio.gather(*writes)
+
+
+async def withdraw(store: Store, *, config: ApiServerConfig) -> None:
+    """Take this server's address out of its Service's endpoints, where other servers share the store."""
+    if config.store.engine != "etcd":
+        return
+    for group, plural in (("", "endpoints"), ("discovery.k8s.io", "endpointslices")):
+        record = await store.get(_key(group, plural, "default", "kubernetes"))
+        if record is None:
+            continue
+        document = orjson.loads(record.value)
+        remaining = [address for address in _addresses(document) if address != config.advertise_address]
+        if remaining and remaining != _addresses(document):
+            _set_addresses(document, remaining)
+            with contextlib.suppress(RevisionMismatch):
+                await _update(store, record, document)
+
+
+async def _ensure(
+    store: Store, clock: Clock, group: str, plural: str, document: Document, *, mend: Mend | None = None
+) -> None:
+    metadata = document["metadata"]
+    key = _key(group, plural, metadata.get("namespace", ""), metadata["name"])
+    record = await store.get(key)
+    if record is None:
+        identity = {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp(clock.now())}
+        with contextlib.suppress(KeyExists):  # another server was faster
+            await store.create(key, _encode(document | {"metadata": metadata | identity}))
+        return
+    if mend is None:
+        return
+    mended = mend(orjson.loads(record.value), document)
+    if mended is not None:
+        with contextlib.suppress(RevisionMismatch):  # someone else writes it at this moment: the next start looks again
+            await _update(store, record, mended)
+
+
+async def _update(store: Store, record: Record, document: Document) -> None:
+    await store.update(record.key, _encode(document), expected=record.revision)
+
+
+def _encode(document: Document) -> bytes:
+    metadata = {"resourceVersion": ""} | {k: v for k, v in document["metadata"].items() if k != "resourceVersion"}
+    head = {"kind": document["kind"], "apiVersion": document.get("apiVersion", f"{_RBAC}/v1"), "metadata": metadata}
+    return orjson.dumps(head | {key: value for key, value in document.items() if key not in head})
+
+
+def _key(group: str, plural: str, namespace: str, name: str) -> str:
+    return "/".join(["", group or "core", plural, *filter(None, [namespace]), name])
+
+
+def _updates_itself(stored: Document) -> bool:
+    annotations = stored["metadata"].get("annotations") or {}
+    return bool(annotations.get(policy.AUTOUPDATE) == "true")
+
+
+def _mend_rules(stored: Document, wanted: Document) -> Document | None:
+    if not _updates_itself(stored):
+        return None
+    missing = rules.uncovered(rules.parse(wanted["rules"]), held=rules.parse(stored.get("rules")))
+    lacks_aggregation = "aggregationRule" in wanted and "aggregationRule" not in stored
+    if not missing and not lacks_aggregation:
+        return None
+    present = stored.get("rules") or []
+    mended = {**stored, "rules": [*present, *(rule for rule in wanted["rules"] if rule not in present)]}
+    if "aggregationRule" in wanted:
+        mended["aggregationRule"] = wanted["aggregationRule"]
+    return mended
+
+
+def _mend_subjects(stored: Document, wanted: Document) -> Document | None:
+    if not _updates_itself(stored):
+        return None
+    subjects = stored.get("subjects") or []
+    missing = [subject for subject in wanted["subjects"] if subject not in subjects]
+    if not missing and stored["roleRef"] == wanted["roleRef"]:
+        return None
+    return {**stored, "subjects": [*subjects, *missing], "roleRef": wanted["roleRef"]}
+
+
+def _replace(*fields: str) -> Mend:
+    def mend(stored: Document, wanted: Document) -> Document | None:
+        if all(stored.get(field) == wanted[field] for field in fields):
+            return None
+        return {**stored, **{field: wanted[field] for field in fields}}
+
+    return mend
+
+
+def _namespaces() -> Iterator[Document]:
+    for name in NAMESPACES:
+        yield {
+            "kind": "Namespace",
+            "apiVersion": "v1",
+            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        }
+
+
+def _priority_classes() -> Iterator[Document]:
+    for name, value, where in (
+        ("system-cluster-critical", 2_000_000_000, "anywhere in the cluster, but may be moved to another node"),
+        ("system-node-critical", 2_000_001_000, "on its node and must not be moved from it"),
+    ):
+        yield {
+            "kind": "PriorityClass",
+            "apiVersion": "scheduling.k8s.io/v1",
+            "metadata": {"name": name, "generation": 1},
+            "value": value,
+            "description": f"For system critical pods that must run {where}.",
+            "preemptionPolicy": "PreemptLowerPriority",
+        }
+
+
+def _own_service(config: ApiServerConfig, port: int) -> Iterator[tuple[str, str, Document, Mend]]:
+    address = config.advertise_address
+    family = "IPv6" if ipaddress.ip_address(address).version == 6 else "IPv4"
+    network = ipaddress.ip_network(config.service_cidr)
+    cluster_ip = str(network[1])
+    metadata: dict[str, Any] = {"name": "kubernetes", "namespace": "default"}
+    ports = [{"name": "https", "port": port, "protocol": "TCP"}]
+    service = {
+        "kind": "Service",
+        "apiVersion": "v1",
+        "metadata": metadata | {"labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {
+            "clusterIP": cluster_ip,
+            "clusterIPs": [cluster_ip],
+            "internalTrafficPolicy": "Cluster",
+            "ipFamilies": ["IPv6" if network.version == 6 else "IPv4"],
+            "ipFamilyPolicy": "SingleStack",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
+            "sessionAffinity": "None",
+            "type": "ClusterIP",
+        },
+        "status": {"loadBalancer": {}},
+    }
+    endpoints = {
+        "kind": "Endpoints",
+        "apiVersion": "v1",
+        "metadata": metadata | {"labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{"addresses": [{"ip": address}], "ports": ports}],
+    }
+    endpoint_slice = {
+        "kind": "EndpointSlice",
+        "apiVersion": "discovery.k8s.io/v1",
+        "metadata": metadata | {"labels": {"kubernetes.io/service-name": "kubernetes"}, "generation": 1},
+        "addressType": family,
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": ports,
+    }
+    join = _join if config.store.engine == "etcd" else None
+    yield "", "services", service, _replace("spec")
+    yield "", "endpoints", endpoints, join or _replace("subsets")
+    yield "discovery.k8s.io", "endpointslices", endpoint_slice, join or _replace("endpoints", "ports")
+
+
+def _join(stored: Document, wanted: Document) -> Document | None:
+    """Servers that share a store all stand in the Service's endpoints."""
+    present = _addresses(stored)
+    if not set(_addresses(wanted)) - set(present):
+        return None
+    mended: Document = orjson.loads(orjson.dumps(wanted)) | {"metadata": stored["metadata"]}
+    _set_addresses(mended, sorted({*present, *_addresses(wanted)}))
+    return mended
+
+
+def _addresses(document: Document) -> list[str]:
+    if document["kind"] == "Endpoints":
+        return [item["ip"] for subset in document.get("subsets") or [] for item in subset.get("addresses") or []]
+    return [address for endpoint in document.get("endpoints") or [] for address in endpoint["addresses"]]
+
+
+def _set_addresses(document: Document, addresses: list[str]) -> None:
+    if document["kind"] == "Endpoints":
+        document["subsets"][0]["addresses"] = [{"ip": address} for address in addresses]
+    else:
+        document["endpoints"] = [{"addresses": [address], "conditions": {"ready": True}} for address in addresses]
+
+
+def _authentication(client_ca: str) -> Document:
+    return {
+        "kind": "ConfigMap",
+        "apiVersion": "v1",
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {"client-ca-file": client_ca},
+    }
