@@ -5,7 +5,7 @@ Source: apimachinery, util/duration (`HumanDuration`) for the thresholds.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
@@ -13,9 +13,9 @@ _DAY = 24 * _HOUR
 _YEAR = 365 * _DAY
 
 
-def human(seconds: float) -> str:
+def human_duration(elapsed: timedelta) -> str:
     """A duration as kubectl prints it. A little below zero counts as zero, because clocks differ."""
-    whole = int(seconds)
+    whole = int(elapsed.total_seconds())
     if whole < -1:
         return "<invalid>"
     if whole < 0:
@@ -42,7 +42,7 @@ def human(seconds: float) -> str:
 def since(moment: str | None, now: datetime) -> str:
     """The time from an RFC 3339 moment until now; `<unknown>` for none."""
     parsed = read(moment)
-    return human((now - parsed).total_seconds()) if parsed else "<unknown>"
+    return human_duration(now - parsed) if parsed else "<unknown>"
 
 
 def read(moment: str | None) -> datetime | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from k8slite.durations import human, since
+from k8slite.durations import human_duration, since
 
 from .base import (
     AGE,
@@ -103,7 +103,7 @@ def _request_status(request: Document) -> str:
 
 def _requested_duration(request: Document) -> str:
     seconds = at(request, "spec.expirationSeconds")
-    return NONE if seconds is None else human(seconds)
+    return NONE if seconds is None else human_duration(timedelta(seconds=seconds))
 
 
 def _quota(limits: bool) -> Column:

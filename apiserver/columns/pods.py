@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from k8slite.durations import human, read
+from k8slite.durations import human_duration, read
 
 from .base import AGE, NAME, NONE, Column, Document, at, computed, condition, is_true
 
@@ -105,7 +105,7 @@ def _ending(terminated: Document) -> str:
 def _restarts(pod: Document, now: datetime) -> str:
     found = summarize(pod)
     if found.restarts and found.last_restart:
-        return f"{found.restarts} ({human((now - found.last_restart).total_seconds())} ago)"
+        return f"{found.restarts} ({human_duration(now - found.last_restart)} ago)"
     return str(found.restarts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from k8slite.durations import human, read
+from k8slite.durations import human_duration, read
 
 from .base import (
     AGE,
@@ -42,7 +42,7 @@ def _completions(job: Document) -> str:
 
 def _duration(job: Document, now: datetime) -> str:
     start, end = read(at(job, "status.startTime")), read(at(job, "status.completionTime"))
-    return human(((end or now) - start).total_seconds()) if start else ""
+    return human_duration((end or now) - start) if start else ""
 
 
 def _job_status(job: Document) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from k8slite.durations import human, since
+from k8slite.durations import human_duration, since
 
 M, H, D, Y = 60, 3600, 86400, 365 * 86400
 
@@ -35,7 +35,7 @@ M, H, D, Y = 60, 3600, 86400, 365 * 86400
     ],
 )
 def test_thresholds(seconds, expected):
-    assert human(seconds) == expected
+    assert human_duration(timedelta(seconds=seconds)) == expected
 
 
 def test_since_a_moment():
