@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .base import Condition, LabelSelectorModel, Model, Object
-from .core import IntOrString, PodTemplateSpec
+from .core import IntOrString
+from .template import RawTemplate
 
 
 class ReplicaSetSpec(Model):
@@ -12,7 +13,7 @@ class ReplicaSetSpec(Model):
     replicas: int = 1
     min_ready_seconds: int = 0
     selector: LabelSelectorModel = LabelSelectorModel()
-    template: PodTemplateSpec = PodTemplateSpec()
+    template: RawTemplate = RawTemplate()
 
 
 class ReplicaSetStatus(Model):
@@ -22,6 +23,7 @@ class ReplicaSetStatus(Model):
     fully_labeled_replicas: int = 0
     ready_replicas: int = 0
     available_replicas: int = 0
+    terminating_replicas: int | None = None
     observed_generation: int = 0
     conditions: list[Condition] = []
 
@@ -52,7 +54,7 @@ class DeploymentSpec(Model):
 
     replicas: int = 1
     selector: LabelSelectorModel = LabelSelectorModel()
-    template: PodTemplateSpec = PodTemplateSpec()
+    template: RawTemplate = RawTemplate()
     strategy: DeploymentStrategy = DeploymentStrategy()
     min_ready_seconds: int = 0
     revision_history_limit: int = 10
@@ -69,6 +71,7 @@ class DeploymentStatus(Model):
     ready_replicas: int = 0
     available_replicas: int = 0
     unavailable_replicas: int = 0
+    terminating_replicas: int | None = None
     conditions: list[Condition] = []
     collision_count: int = 0
 
@@ -84,7 +87,7 @@ class DaemonSetSpec(Model):
     """One pod on each node."""
 
     selector: LabelSelectorModel = LabelSelectorModel()
-    template: PodTemplateSpec = PodTemplateSpec()
+    template: RawTemplate = RawTemplate()
 
 
 class DaemonSet(Object):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from .base import Condition, LabelSelectorModel, Model, Object
-from .core import PodTemplateSpec
+from .template import RawTemplate
 
 
 class JobSpec(Model):
@@ -17,7 +17,7 @@ class JobSpec(Model):
     backoff_limit: int = 6
     selector: LabelSelectorModel = LabelSelectorModel()
     manual_selector: bool = False
-    template: PodTemplateSpec = PodTemplateSpec()
+    template: RawTemplate = RawTemplate()
     ttl_seconds_after_finished: int | None = None
     completion_mode: str = "NonIndexed"
     suspend: bool = False

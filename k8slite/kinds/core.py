@@ -52,7 +52,6 @@ from .pods import PodIP as PodIP
 from .pods import PodSecurityContext as PodSecurityContext
 from .pods import PodSpec as PodSpec
 from .pods import PodStatus as PodStatus
-from .pods import PodTemplateSpec as PodTemplateSpec
 from .pods import ReplicationController as ReplicationController
 from .pods import ReplicationControllerSpec as ReplicationControllerSpec
 from .references import KeySelector as KeySelector

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from pydantic import Field
 
-from .base import Condition, Model, Object, ObjectMeta, Quantities
+from .base import Condition, Model, Object, Quantities
 from .containers import Container
 from .placement import Affinity, Toleration
 from .references import LocalObjectReference
+from .template import RawTemplate
 from .volumes import Volume
 
 
@@ -165,23 +166,28 @@ class Pod(Object):
         return self.status.phase in ("Succeeded", "Failed")
 
 
-class PodTemplateSpec(Model):
-    """The pod that a workload makes."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: PodSpec = PodSpec()
-
-
 class ReplicationControllerSpec(Model):
     """What a ReplicationController keeps alive."""
 
     replicas: int = 1
     selector: dict[str, str] = {}
-    template: PodTemplateSpec = PodTemplateSpec()
+    template: RawTemplate = RawTemplate()
     min_ready_seconds: int = 0
+
+
+class ReplicationControllerStatus(Model):
+    """How many there are."""
+
+    replicas: int = 0
+    fully_labeled_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    observed_generation: int = 0
+    conditions: list[Condition] = []
 
 
 class ReplicationController(Object):
     """`v1.ReplicationController`."""
 
     spec: ReplicationControllerSpec = ReplicationControllerSpec()
+    status: ReplicationControllerStatus = ReplicationControllerStatus()

@@ -1,0 +1,107 @@
+"""What every controller is given: the API, the shared caches, time, chance and a voice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol, cast
+
+from ..client import Client
+from ..clock import Clock
+from ..config import ControllerManagerConfig
+from ..events import EventRecorder
+from ..informer import Informer
+from ..kinds.base import K, Object, ResourceType
+
+
+class Runnable(Protocol):
+    """A controller, or a loop beside one: runs until cancelled."""
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        ...
+
+
+class Informers:
+    """One informer for each resource, whoever asks for it: each object is watched and kept once a process."""
+
+    def __init__(self, client: Client, *, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._informers: dict[tuple[str, str, str], Informer[Any]] = {}
+        self._indexes: set[tuple[Informer[Any], str]] = set()
+        self._tasks: dict[Informer[Any], asyncio.Task[None]] = {}
+        self._running = False
+
+    def of(
+        self,
+        resource: ResourceType[K],
+        *,
+        field_selector: str = "",
+        **indexers: Callable[[K], Iterable[str]],
+    ) -> Informer[K]:
+        """The informer of a resource, with these indexes. The first to ask decides the model, so ask typed first."""
+        key = (resource.group, resource.plural, field_selector)
+        if key not in self._informers:
+            made = Informer(self._client, resource, clock=self._clock, field_selector=field_selector)
+            self._informers[key] = made
+            if self._running:
+                self._start(made)
+        informer = cast(Informer[K], self._informers[key])
+        for name, indexer in indexers.items():
+            if (informer, name) not in self._indexes:
+                self._indexes.add((informer, name))
+                informer.add_indexer(name, indexer)
+        return informer
+
+    def drop(self, resource: ResourceType[Any]) -> None:
+        """Stop watching a resource that is no longer served."""
+        informer = self._informers.pop((resource.group, resource.plural, ""), None)
+        if informer is not None and (task := self._tasks.pop(informer, None)):
+            task.cancel()
+
+    def known(self, resource: ResourceType[Any]) -> bool:
+        """Whether somebody has asked for the resource."""
+        return (resource.group, resource.plural, "") in self._informers
+
+    async def wait_synced(self) -> None:
+        """Return when all that were asked for hold their first list."""
+        for informer in list(self._informers.values()):
+            await informer.wait_synced()
+
+    async def run(self) -> None:
+        """Run all informers, and those asked for later, until cancelled."""
+        self._running = True
+        try:
+            for informer in self._informers.values():
+                self._start(informer)
+            await asyncio.Event().wait()
+        finally:
+            self._running = False
+            tasks = list(self._tasks.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, informer: Informer[Any]) -> None:
+        self._tasks[informer] = asyncio.get_running_loop().create_task(informer.run())
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every controller is given."""
+
+    client: Client
+    informers: Informers
+    recorder: EventRecorder
+    clock: Clock
+    config: ControllerManagerConfig
+    random: Random = field(default_factory=Random)
+
+
+def by_controller(item: Object) -> Iterable[str]:
+    """Index: the UID of an object's controller, or `orphans/<namespace>` if it has none."""
+    controller = item.metadata.controller
+    return (controller.uid if controller else f"orphans/{item.namespace}",)

@@ -1,0 +1,1 @@
+"""Deployments: pods rolled from one template to the next."""

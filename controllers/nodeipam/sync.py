@@ -1,0 +1,68 @@
+"""Gives every node its pod network: `spec.podCIDR`.
+
+One worker and the blocks in memory are the only writers; a restart learns what is taken from the nodes themselves. A
+write is conditional on the node's revision, so that no node is given a second block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...controller import DONE, Controller, Result
+from ...errors import ApiError
+from ...kinds.core import Node
+from ...kinds.resources import NODES
+from ..context import Context, Runnable
+from .plan import Blocks
+
+RETRY_WHEN_FULL = 60.0
+
+
+def build(context: Context) -> Sequence[Runnable]:
+    """The controller."""
+    return [NodeIpamSync(context).controller]
+
+
+class NodeIpamSync:
+    """Syncs nodes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._blocks = Blocks(context.config.cluster_cidr, context.config.node_cidr_mask_size)
+        self._nodes = context.informers.of(NODES)
+        self.controller = Controller("node-ipam", self.sync, clock=context.clock, workers=1)
+        self._nodes.add_handler(self._node_changed)
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        if new is None and old is not None:
+            for cidr in old.spec.pod_cidrs:
+                self._blocks.give_back(cidr)
+        elif new is not None and new.spec.pod_cidrs:
+            for cidr in new.spec.pod_cidrs:
+                self._blocks.take(cidr)
+        elif new is not None:
+            self.controller.queue.add(new.key)
+
+    async def sync(self, key: str) -> Result:
+        """One node."""
+        node = self._nodes.get(key)
+        if node is None or node.spec.pod_cidrs or node.spec.pod_cidr:
+            return DONE
+        cidr = self._blocks.allocate()
+        if cidr is None:
+            self._context.recorder.record(
+                node, reason="CIDRNotAvailable", message=f"Node {key} status is now: CIDRNotAvailable"
+            )
+            return Result(RETRY_WHEN_FULL)
+        body = {
+            "metadata": {"uid": node.uid, "resourceVersion": node.metadata.resource_version},
+            "spec": {"podCIDR": cidr, "podCIDRs": [cidr]},
+        }
+        try:
+            await self._context.client.patch(NODES, key, body)
+        except ApiError:
+            # Refused for certain: the block is free. After a network fault it might have been written; then it stays
+            # taken, and the informer tells whose it is.
+            self._blocks.give_back(cidr)
+            raise
+        return DONE

@@ -1,0 +1,221 @@
+"""Keeps the pods of ReplicaSets, and of ReplicationControllers, which are the same but for their selector."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Generic
+
+from ... import conditions, ownership, selectors
+from ...controller import DONE, Controller, Result
+from ...errors import ApiError
+from ...kinds.apps import ReplicaSet, ReplicaSetSpec, ReplicaSetStatus
+from ...kinds.base import Condition, K, LabelSelectorModel, ResourceType
+from ...kinds.core import Pod, ReplicationController
+from ...kinds.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
+from ..children import Ledger, all_of, child_name, create_once
+from ..context import Context, Runnable, by_controller
+from .plan import Plan, plan
+
+SLOW_START = 1
+"""Pods in the first batch of creations; each batch that succeeds whole is followed by one twice as large."""
+
+
+def build(context: Context) -> Sequence[Runnable]:
+    """The controllers of both kinds."""
+    sets: Replication[ReplicaSet] = Replication(context, REPLICA_SETS, view=lambda item: item)
+    old: Replication[ReplicationController] = Replication(context, REPLICATION_CONTROLLERS, view=_as_replicaset)
+    return [sets.controller, old.controller]
+
+
+def _as_replicaset(item: ReplicationController) -> ReplicaSet:
+    spec = ReplicaSetSpec(
+        replicas=item.spec.replicas,
+        min_ready_seconds=item.spec.min_ready_seconds,
+        selector=LabelSelectorModel(match_labels=item.spec.selector),
+        template=item.spec.template,
+    )
+    status = ReplicaSetStatus.model_validate(item.status.model_dump())
+    return ReplicaSet(api_version="v1", kind=item.kind, metadata=item.metadata, spec=spec, status=status)
+
+
+class Replication(Generic[K]):
+    """Syncs one of the two kinds."""
+
+    def __init__(self, context: Context, resource: ResourceType[K], *, view: Callable[[K], ReplicaSet]) -> None:
+        self._context = context
+        self._resource = resource
+        self._view = view
+        self._ledger = Ledger()
+        self._owners = context.informers.of(resource, controller=by_controller)
+        self._pods = context.informers.of(PODS, controller=by_controller)
+        self.controller = Controller(
+            resource.kind.lower(), self.sync, clock=context.clock, workers=context.config.workers
+        )
+        self._owners.add_handler(self._owner_changed)
+        self._pods.add_handler(self._pod_changed)
+
+    def _owner_changed(self, old: K | None, new: K | None) -> None:
+        if item := new or old:
+            self.controller.queue.add(item.key)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        for pod in (old, new):
+            if pod is None:
+                continue
+            owner = pod.metadata.controller
+            if owner is None:
+                self._enqueue_takers(pod)
+            elif owner.kind == self._resource.kind:
+                self.controller.queue.add(f"{pod.namespace}/{owner.name}")
+
+    def _enqueue_takers(self, orphan: Pod) -> None:
+        if orphan.deleting or not orphan.metadata.labels:
+            return
+        for item in self._owners.list(orphan.namespace):
+            if _selector(self._view(item)).matches(orphan.metadata.labels):
+                self.controller.queue.add(item.key)
+
+    async def sync(self, key: str) -> Result:
+        """One ReplicaSet."""
+        found = self._owners.get(key)
+        if found is None:
+            self._ledger.forget(key)
+            return DONE
+        replicaset = self._view(found)
+        selector = _selector(replicaset)
+        if not selector:
+            return DONE
+        deleted = await self._ledger.settle(key, self._pods)
+        pods = await self._claim(replicaset, selector)
+        now = self._context.clock.now()
+        decided = plan(
+            replicaset=replicaset, pods=pods, now=now, deleted=deleted, related=self._related(replicaset, pods)
+        )
+        failure = await self._carry_out(key, replicaset, decided)
+        await self._write_status(replicaset, decided.status, failure)
+        if failure is not None:
+            raise failure
+        return Result(decided.requeue_after)
+
+    async def _claim(self, replicaset: ReplicaSet, selector: selectors.LabelSelector) -> list[Pod]:
+        owned = self._pods.by_index("controller", replicaset.uid)
+        orphans = self._pods.by_index("controller", f"orphans/{replicaset.namespace}")
+        active = [pod for pod in orphans if not pod.finished]
+        claims = ownership.claim(replicaset, [*owned, *active], selector=selector)
+        client, namespace = self._context.client, replicaset.namespace
+        pods = list(claims.owned)
+        if claims.adopt:
+            fresh = await client.get(self._resource, replicaset.name, namespace=namespace)
+            if fresh.uid != replicaset.uid or fresh.deleting:
+                return pods
+        for pod in claims.adopt:
+            body = ownership.adoption(pod, replicaset)
+            adopted = await client.patch(PODS, pod.name, body, namespace=namespace)
+            self._ledger.created(replicaset.key, adopted)
+            pods.append(adopted)
+        for pod in claims.release:
+            await client.patch(PODS, pod.name, ownership.release(pod, replicaset), namespace=namespace)
+        return pods
+
+    def _related(self, replicaset: ReplicaSet, pods: Sequence[Pod]) -> Sequence[Pod]:
+        """The pods of all ReplicaSets of the same owner; only looked for when some must go."""
+        owner = replicaset.metadata.controller
+        if owner is None or len(pods) <= replicaset.spec.replicas:
+            return ()
+        siblings = self._owners.by_index("controller", owner.uid)
+        return [pod for sibling in siblings for pod in self._pods.by_index("controller", sibling.uid)]
+
+    async def _carry_out(self, key: str, replicaset: ReplicaSet, decided: Plan) -> ApiError | None:
+        try:
+            await self._create(key, replicaset, decided.create)
+            await all_of(self._delete(key, replicaset, pod) for pod in decided.delete)
+        except ApiError as error:
+            return None if _namespace_goes(error) else error
+        return None
+
+    async def _create(self, key: str, replicaset: ReplicaSet, count: int) -> None:
+        for group in _batches(count):
+            made = await asyncio.gather(*(self._create_one(replicaset) for _ in group), return_exceptions=True)
+            failures = [item for item in made if isinstance(item, BaseException)]
+            for pod in made:
+                if isinstance(pod, Pod):
+                    self._ledger.created(key, pod)
+                    self._say(replicaset, "SuccessfulCreate", f"Created pod: {pod.name}")
+            if failures:
+                raise failures[0]
+
+    async def _create_one(self, replicaset: ReplicaSet) -> Pod:
+        body = pod_from_template(replicaset, name=child_name(replicaset.name, self._context.random))
+        try:
+            return await create_once(self._context.client, PODS, body, owner=replicaset)
+        except ApiError as error:
+            if not _namespace_goes(error):
+                self._context.recorder.record(
+                    replicaset, reason="FailedCreate", message=f"Error creating: {error}", type="Warning"
+                )
+            raise
+
+    async def _delete(self, key: str, replicaset: ReplicaSet, pod: Pod) -> None:
+        try:
+            await self._context.client.delete(PODS, pod.name, namespace=pod.namespace, uid=pod.uid)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+        self._ledger.deleted(key, pod)
+        self._say(replicaset, "SuccessfulDelete", f"Deleted pod: {pod.name}")
+
+    def _say(self, replicaset: ReplicaSet, reason: str, message: str) -> None:
+        self._context.recorder.record(replicaset, reason=reason, message=message)
+
+    async def _write_status(self, replicaset: ReplicaSet, status: ReplicaSetStatus, failure: ApiError | None) -> None:
+        if failure is not None:
+            condition = Condition(type="ReplicaFailure", status="True", reason="FailedCreate", message=failure.message)
+            listed = conditions.put(status.conditions, condition, now=self._context.clock.now())
+        else:
+            listed = conditions.drop(status.conditions, "ReplicaFailure")
+        if self._resource.kind == "ReplicationController":
+            status = status.model_copy(update={"terminating_replicas": None})
+        status = status.model_copy(update={"conditions": listed})
+        if status == replicaset.status:
+            return
+        body: dict[str, Any] = {"metadata": {"uid": replicaset.uid}, "status": status.to_wire()}
+        await self._context.client.patch(
+            self._resource, replicaset.name, body, namespace=replicaset.namespace, subresource="status"
+        )
+
+
+def pod_from_template(owner: ReplicaSet, *, name: str) -> dict[str, Any]:
+    """The pod that a ReplicaSet makes, owned by it."""
+    metadata = owner.spec.template.document.get("metadata") or {}
+    kept = {field: metadata[field] for field in ("labels", "annotations", "finalizers") if metadata.get(field)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "generateName": f"{owner.name}-",
+            "namespace": owner.namespace,
+            **kept,
+            "ownerReferences": [ownership.controller_reference(owner)],
+        },
+        "spec": owner.spec.template.spec,
+    }
+
+
+def _selector(replicaset: ReplicaSet) -> selectors.LabelSelector:
+    return selectors.from_object(replicaset.spec.selector.to_wire()) or selectors.EVERYTHING
+
+
+def _batches(count: int) -> list[range]:
+    """1, 2, 4, 8 …: if the API refuses, it refuses few."""
+    groups, start, size = [], 0, SLOW_START
+    while start < count:
+        groups.append(range(start, min(start + size, count)))
+        start, size = start + size, size * 2
+    return groups
+
+
+def _namespace_goes(error: ApiError) -> bool:
+    causes = (error.details or {}).get("causes") or ()
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)

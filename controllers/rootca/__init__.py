@@ -1,0 +1,1 @@
+"""The cluster's CA in every namespace."""
