@@ -1,0 +1,77 @@
+"""Choose benchmarks, run them one after the other, print their figures."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from . import api_rates, cluster, idle, kubeconfig, ready, replicas, report, scheduling, watch_fanout
+from .context import Benchmark, Context, Skipped
+from .kube import Kube
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "ready": ready.run,
+    "idle": idle.run,
+    "api": api_rates.run,
+    "watch": watch_fanout.run,
+    "schedule": scheduling.run,
+    "replicas": replicas.run,
+}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(BENCHMARKS)} (all of them)")
+    parser.add_argument("--kubeconfig", type=Path, help="measure this cluster instead of one of our own")
+    parser.add_argument("--simulate", type=int, default=0, metavar="N", help="our own cluster has N simulated nodes")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each rate is measured (5)")
+    parser.add_argument("--image", default="", help="what replicas run (registry.k8s.io/pause:3.10, or a local one)")
+    parser.add_argument("--pids", default="", help="the control plane's processes, comma-separated, for idle")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parsed = parser.parse_args()
+    if unknown := [name for name in parsed.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    return parsed
+
+
+async def _run(options: argparse.Namespace) -> list[report.Figure]:
+    figures: list[report.Figure] = []
+    async with AsyncExitStack() as stack:
+        path, took = options.kubeconfig, 0.0
+        pids = tuple(int(pid) for pid in options.pids.split(",") if pid)
+        image = options.image or "registry.k8s.io/pause:3.10"
+        if path is None:
+            own = await stack.enter_async_context(cluster.started(simulate=options.simulate))
+            path, took, pids = own.kubeconfig, own.ready, pids or own.pids
+            if not options.simulate and not options.image:
+                image = cluster.local_image()
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        kube = await stack.enter_async_context(Kube(kubeconfig.load(path, Path(directory))))
+        context = Context(
+            kube, seconds=options.seconds, image=image, pids=pids, ready=took, containers=not options.simulate
+        )
+        for name in options.names or BENCHMARKS:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            try:
+                found = await BENCHMARKS[name](context)
+            except Skipped as reason:
+                print(f"{name}: left out: {reason}", file=sys.stderr)
+                continue
+            figures += found
+            if not options.json:
+                print(report.table(found), file=sys.stderr, flush=True)
+    return figures
+
+
+def main() -> None:
+    """Run from the command line."""
+    options = _arguments()
+    figures = asyncio.run(_run(options))
+    print(report.as_json(figures) if options.json else "\n" + report.table(figures))
+
+
+main()
