@@ -1,0 +1,67 @@
+"""OpenAPI: the API described to machines, under `/openapi/v2` and `/openapi/v3`.
+
+kubectl reads version 3 for `explain`, for strategic merge in `apply`, and to see whether the server validates fields
+and does dry runs. Documents are generated from the catalogue and the facts when first asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from k8slite.catalogue import Catalogue
+from k8slite.errors import not_acceptable
+from k8slite.schema.facts import FactsTable, builtin_facts
+
+from ..discovery import AnswerCache, DiscoveryAnswer
+from .definitions import Schema
+from .documents import version_2, version_3
+
+_JSON = "application/json"
+_READABLE = frozenset({_JSON, "application/*", "*/*", ""})
+
+
+class OpenAPI:
+    """Answers every path below `/openapi`."""
+
+    def __init__(self, catalogue: Catalogue, *, facts: FactsTable | None = None) -> None:
+        self._catalogue = catalogue
+        self._facts = facts or builtin_facts()
+        self._cache = AnswerCache(lambda: catalogue.generation)
+
+    def answer(self, path: str, accept: str, if_none_match: str) -> DiscoveryAnswer | None:
+        """The document at a path (without its query); None if there is none.
+
+        Raises ApiError 406 for a client that takes protobuf only.
+        """
+        match path.strip("/").split("/"):
+            case ["openapi", "v2"]:
+                return self._give(path, accept, if_none_match, lambda: version_2(self._catalogue, self._facts))
+            case ["openapi", "v3"]:
+                return self._give(path, accept, if_none_match, lambda: index(self._catalogue, self._facts))
+            case ["openapi", "v3", "api", version]:
+                group = ""
+            case ["openapi", "v3", "apis", group, version]:
+                pass
+            case _:
+                return None
+        if version not in self._catalogue.groups().get(group, []):
+            return None
+        return self._give(path, accept, if_none_match, lambda: version_3(self._catalogue, self._facts, group, version))
+
+    def _give(self, path: str, accept: str, if_none_match: str, make: Callable[[], Schema]) -> DiscoveryAnswer:
+        if not any(clause.partition(";")[0].strip() in _READABLE for clause in accept.split(",")):
+            raise not_acceptable([_JSON])
+        return self._cache.answer(path.strip("/"), if_none_match, lambda: (_JSON, make()))
+
+
+def index(catalogue: Catalogue, facts: FactsTable) -> Schema:
+    """`/openapi/v3`: every document with an address that changes whenever its content does."""
+    paths: Schema = {}
+    for group, versions in catalogue.groups().items():
+        for version in versions:
+            name = f"apis/{group}/{version}" if group else f"api/{version}"
+            content = repr((facts.version, catalogue.of(group, version)))
+            digest = hashlib.sha256(content.encode()).hexdigest().upper()
+            paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={digest}"}
+    return {"paths": paths}
