@@ -21,7 +21,7 @@ _JSON = "application/json"
 _READABLE = frozenset({_JSON, "application/*", "*/*", ""})
 
 
-class OpenAPI:
+class OpenApi:
     """Answers every path below `/openapi`."""
 
     def __init__(self, catalogue: Catalogue, *, facts: FactsTable | None = None) -> None:

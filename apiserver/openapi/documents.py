@@ -17,6 +17,8 @@ _PATCH_TYPES = (
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )
+#: The verbs that names of operations start with; a longer one stands before the one that it starts with.
+_VERBS = ("connectGet", "connectPost", "create", "deleteCollection", "delete", "list", "patch", "read", "replace")
 _ALWAYS = (PATCH, f"{META}.Status", f"{META}.DeleteOptions", f"{META}.WatchEvent")
 
 
@@ -81,10 +83,7 @@ def _paths(rows: Iterable[Resource], facts: FactsTable, version: Version, render
 
 def _operation_id(name: str, title: str) -> str:
     """`listNamespacedPod` as Kubernetes spells it: `listCoreV1NamespacedPod`."""
-    verb = next((verb for verb in ("deleteCollection", "connectGet", "connectPost") if name.startswith(verb)), "")
-    verb = verb or next(
-        verb for verb in ("list", "create", "read", "replace", "patch", "delete") if name.startswith(verb)
-    )
+    verb = next(verb for verb in _VERBS if name.startswith(verb))
     rest = name[len(verb) :]
     return f"delete{title}Collection{rest}" if verb == "deleteCollection" else f"{verb}{title}{rest}"
 

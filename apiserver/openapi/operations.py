@@ -44,7 +44,7 @@ _DELETE_COLLECTION = (*_DELETE, *(name for name in _LIST if name not in ("allowW
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. `body` and `answer` say what travels; `kind` is the (group, version, kind) it is about."""
+    """One method of one path. `body` and `answer` say what travels; `kind` is the (group, version, kind) spoken of."""
 
     method: Method
     action: str
