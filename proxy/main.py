@@ -6,12 +6,20 @@ import asyncio
 import logging
 
 from k8slite.client import Client, ClientConfig
-from k8slite.clock import SystemClock
+from k8slite.clock import Clock, SystemClock
 from k8slite.config import ProxyConfig
 from k8slite.informer import Informer
+from k8slite.kinds.core import Service
+from k8slite.kinds.discovery import EndpointSlice
 from k8slite.kinds.resources import ENDPOINT_SLICES, SERVICES
 from k8slite.metrics import serve_metrics
 
+from .dns.registration import Registration, keep_registered
+from .dns.resolver import Resolver
+from .dns.server import DnsServer
+from .dns.sync import ZoneSync
+from .dns.upstream import Upstream
+from .dns.zone import Zone
 from .services.sync import SERVICE_INDEX, ServiceRules, slice_service
 from .services.table import TableSettings
 
@@ -36,3 +44,30 @@ async def serve(config: ProxyConfig) -> None:
             group.create_task(services.run())
             group.create_task(slices.run())
             group.create_task(rules.run())
+            if config.dns.enabled:
+                group.create_task(_serve_dns(config, client=client, services=services, slices=slices, clock=clock))
+
+
+async def _serve_dns(
+    config: ProxyConfig,
+    *,
+    client: Client,
+    services: Informer[Service],
+    slices: Informer[EndpointSlice],
+    clock: Clock,
+) -> None:
+    dns = config.dns
+    zone = Zone(dns.cluster_domain, reverse=(config.cluster_cidr, config.service_cidr))
+    upstream = Upstream(dns.upstream, resolv_conf=dns.resolv_conf, ourselves=(*dns.bind_addresses, dns.cluster_ip))
+    # Nobody is answered before the zone is whole: a name that is only not there yet must not be denied.
+    await ZoneSync(zone, services=services, slices=slices, server=dns.cluster_ip).start()
+    server = DnsServer(Resolver(zone, upstream, clock=clock))
+    async with server.listening(dns.bind_addresses, dns.port) as bound:
+        log.info("cluster DNS answers on %s", ", ".join(f"{address}:{port}" for address, port in bound))
+        await keep_registered(
+            Registration(cluster_ip=dns.cluster_ip, addresses=tuple(dns.bind_addresses), port=dns.port),
+            client=client,
+            services=services,
+            slices=slices,
+            clock=clock,
+        )
