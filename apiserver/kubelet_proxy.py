@@ -1,0 +1,82 @@
+"""The subresources that other machines answer: logs, exec, attach and proxy, as rows for the table of handlers.
+
+The pipeline has authorized the request by its verb. A WebSocket begins with a GET; that someone may *get* a pod's exec
+must not be enough to run commands, so these need the verb `create` as a POST does.
+
+Port forwarding tunnels SPDY inside a WebSocket and is not supported; it says so.
+
+Source: Kubernetes' registry/core/pod/rest/subresources.go.
+"""
+
+from __future__ import annotations
+
+from k8slite.errors import ApiError, not_found
+
+from .authz.base import Attributes
+from .authz.chain import Chain
+from .calls import Call, Handler, Outcome, Subresources
+from .lookup import Objects, lookup_in
+from .proxying import streams
+from .proxying.http import HttpProxy
+from .proxying.kubelets import Kubelets
+from .proxying.logs import logs
+from .strategies.base import Document
+
+
+def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subresources:
+    """The rows: (group, plural, subresource) → handler."""
+    lookup = lookup_in(objects)
+    proxy = HttpProxy(kubelets, objects=objects)
+
+    def pod(call: Call) -> Document:
+        found = lookup("", "pods", call.info.namespace, call.info.name)
+        if found is None:
+            raise not_found("pods", call.info.name)
+        return found
+
+    async def read_logs(call: Call) -> Outcome:
+        return await logs(call, pod(call), kubelets=kubelets)
+
+    def stream(action: str) -> Handler:
+        async def handle(call: Call) -> Outcome:
+            await _require_create(call, authorizer)
+            await streams.join(call, pod(call), kubelets=kubelets, action=action)
+            return None
+
+        return handle
+
+    async def forward(call: Call) -> Outcome:
+        await _require_create(call, authorizer)
+        pod(call)
+        raise ApiError(501, "NotImplemented", "port forwarding is not supported by this server")
+
+    async def pass_on(call: Call) -> Outcome:
+        await proxy.serve(call)
+        return None
+
+    return {
+        ("", "pods", "log"): read_logs,
+        ("", "pods", "exec"): stream("exec"),
+        ("", "pods", "attach"): stream("attach"),
+        ("", "pods", "portforward"): forward,
+        ("", "pods", "proxy"): pass_on,
+        ("", "services", "proxy"): pass_on,
+        ("", "nodes", "proxy"): pass_on,
+    }
+
+
+async def _require_create(call: Call, authorizer: Chain) -> None:
+    info = call.info
+    if info.verb == "create":
+        return
+    attributes = Attributes(
+        call.user,
+        "create",
+        group=info.group,
+        version=info.version,
+        resource=info.plural,
+        subresource=info.subresource,
+        namespace=info.namespace,
+        name=info.name,
+    )
+    await authorizer.require(attributes)
