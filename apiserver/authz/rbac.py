@@ -42,10 +42,12 @@ class CacheSource:
 
     def __init__(self, objects: Objects) -> None:
         self._rows = {plural: objects.resource(GROUP, plural) for plural in _PLURALS}
+        self._watched = tuple(self._rows.values())
 
     def version(self) -> Hashable:
         """The revisions of the last changes."""
-        return tuple(rows.changed for rows in self._rows.values())
+        a, b, c, d = self._watched
+        return (a.changed, b.changed, c.changed, d.changed)
 
     def documents(self, plural: str) -> Iterable[Document]:
         """All objects of one of RBAC's resources."""
