@@ -19,7 +19,8 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
-from .resources import Entry, ResourceCache
+from .objects import Entry
+from .resources import ResourceCache
 from .storage.base import Change, Compacted, FutureRevision, Record, Store, StoreUnavailable
 from .storage.feed import Batch, Embedded
 

@@ -26,7 +26,8 @@ from .storage.base import Change, Compacted, StoreUnavailable
 from .storage.batch import restamp
 
 if TYPE_CHECKING:
-    from .resources import Entry, ResourceCache
+    from .objects import Entry
+    from .resources import ResourceCache
 
 Scope: TypeAlias = tuple[Literal["namespace", "name", "field"], str, str]
 """Which events a watcher can be interested in at all: a namespace ("" is all of them), a namespace and a name, or a
@@ -276,23 +277,40 @@ class Watcher:
             self._waiter.set_result(None)
 
 
-async def stream(
+class WatchStream(AsyncIterator[bytes]):
+    """The body of a watch. A class and not a generator, so that closing it works before it was first read."""
+
+    def __init__(
+        self, watcher: Watcher, *, timeout: float, kind: str, api_version: str, transform: Transform | None
+    ) -> None:
+        self._watcher = watcher
+        self._kind = kind
+        self._api_version = api_version
+        self._transform = transform
+        self._expiry = asyncio.get_running_loop().call_later(timeout, watcher.expire)
+
+    async def __anext__(self) -> bytes:
+        watcher = self._watcher
+        while True:
+            piece = watcher.take(self._transform, kind=self._kind, api_version=self._api_version)
+            if piece:
+                return piece
+            if watcher.ended:
+                await self.aclose()
+                raise StopAsyncIteration
+            await watcher.wait()
+
+    async def aclose(self) -> None:
+        """Forget the client."""
+        self._expiry.cancel()
+        self._watcher.close()
+
+
+def stream(
     watcher: Watcher, *, timeout: float, kind: str, api_version: str, transform: Transform | None = None
-) -> AsyncIterator[bytes]:
+) -> WatchStream:
     """The lines of a watch as they come, joined where several are ready; ends after `timeout` seconds.
 
-    `kind` and `api_version` are those that the client asked for: bookmarks carry them.
+    `kind` and `api_version` are those that the client asked for: bookmarks carry them. Close it with `aclose`.
     """
-    expiry = asyncio.get_running_loop().call_later(timeout, watcher.expire)
-    try:
-        while True:
-            piece = watcher.take(transform, kind=kind, api_version=api_version)
-            if piece:
-                yield piece
-            elif watcher.ended:
-                return
-            else:
-                await watcher.wait()
-    finally:
-        expiry.cancel()
-        watcher.close()
+    return WatchStream(watcher, timeout=timeout, kind=kind, api_version=api_version, transform=transform)

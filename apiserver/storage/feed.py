@@ -8,11 +8,14 @@ the contract: it keeps a bounded queue, and if its reader lags, it forgets the q
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 from weakref import WeakSet
 
 from .base import Change
+
+log = logging.getLogger(__name__)
 
 
 class Batch(list[Change]):
@@ -57,7 +60,10 @@ class Feed:
     def publish(self, batch: Batch) -> None:
         """Hand a batch on to all."""
         for follower in tuple(self._followers):
-            follower(batch)
+            try:
+                follower(batch)
+            except Exception:  # the write is true already; its writer must be answered
+                log.exception("a follower of the store failed")
         for subscription in tuple(self._subscriptions):
             subscription.offer(batch)
 

@@ -97,11 +97,11 @@ class EtcdWatch:
             prev_kv=True,
         )
         # Raced by hand: a call that is cancelled before it is set up leaves its writer waiting for ever.
-        writing = asyncio.ensure_future(self._call.write(WatchRequest(create_request=create)))
+        writing: asyncio.Future[None] = asyncio.ensure_future(self._call.write(WatchRequest(create_request=create)))
         try:
             await asyncio.wait([writing, self._closing], timeout=TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sent = writing.done()
+            sent: bool = writing.done()
             if not sent:
                 writing.cancel()
                 self._hang_up()
