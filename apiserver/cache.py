@@ -84,6 +84,10 @@ class WatchCache:
             self._follower = None
         if self._bookmarks is not None:
             self._bookmarks.cancel()
+        self.end_watches()
+
+    def end_watches(self) -> None:
+        """End every watch; its client resumes elsewhere, or later."""
         for resource in self._resources.values():
             resource.end()
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from k8slite.errors import Cause
 
+from ..validation import names
+
 if TYPE_CHECKING:
     from ..authn.base import User
 
@@ -42,13 +44,22 @@ class Strategy:
     selectable_fields: Mapping[str, Callable[[Document], str]] = {}
     #: Whether the spec's changes raise metadata.generation (kinds with a spec and a status).
     has_generation = True
-    #: Whether DELETE without a grace period removes the object at once (pods override `graceful`).
+    #: Whether a PUT without resourceVersion is allowed.
+    unconditional_update = True
+    #: Whether a PUT of an object that does not exist makes it.
+    create_on_update = False
+    #: Whether DELETE answers the object that it removed, not a Status.
+    returns_deleted = False
+    #: Whether a write of the status subresource leaves the labels alone.
+    status_keeps_labels = True
+    #: What names look like.
+    name_rule: names.Rule = staticmethod(names.dns_subdomain)
 
     def default(self, obj: Document) -> None:
         """Fill in what the user left out."""
 
     def prepare_create(self, obj: Document, context: Context) -> None:
-        """Clear what users may not set on create (status); allocate."""
+        """Clear what users may not set on create (status); allocate. The write may still be refused afterwards."""
 
     def prepare_update(self, obj: Document, old: Document, context: Context) -> None:
         """Keep what this endpoint may not change (status), carry allocations over."""
@@ -68,5 +79,16 @@ class Strategy:
         """Seconds between the deletion's begin and its end; 0 removes the object at once."""
         return 0
 
+    def begin_deletion(self, obj: Document) -> None:
+        """Mark an object whose deletion begins (a Namespace says so in its status)."""
+
+    def removable(self, obj: Document) -> bool:
+        """Whether an object whose deletion has begun may go: nothing waits for it any more."""
+        return not obj["metadata"].get("finalizers")
+
+    def generation_source(self, obj: Document) -> object:
+        """What a change of must raise metadata.generation."""
+        return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+
     def after_delete(self, obj: Document, context: Context) -> None:
-        """Release what `prepare_create` allocated."""
+        """Act on an object that is gone (nothing that could fail)."""

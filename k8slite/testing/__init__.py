@@ -1,1 +1,5 @@
-"""What tests of k8slite, and of programs that use it, share: servers, builders, simulated parts."""
+"""What tests of every component share. Nothing here is used at run time."""
+
+from .server import RunningServer, running_server
+
+__all__ = ["RunningServer", "running_server"]

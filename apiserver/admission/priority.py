@@ -1,0 +1,66 @@
+"""Priority: a pod's priority and preemption policy come from its PriorityClass, or from the default one.
+
+Source: Kubernetes documentation, "Pod Priority and Preemption".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k8slite.errors import forbidden
+
+from ..lookup import Objects
+from .base import Admission, Plugin
+
+_GROUP = "scheduling.k8s.io"
+
+
+class Priority(Plugin):
+    """Sets `priority`, `preemptionPolicy` and `priorityClassName` of new pods."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._classes = objects.resource(_GROUP, "priorityclasses")
+        self._changed = -1
+        self._default: dict[str, Any] | None = None
+
+    async def mutate(self, admission: Admission) -> None:
+        """Resolve the class of a new pod. Raises ApiError 403."""
+        resource = admission.resource
+        if resource.plural != "pods" or resource.group or admission.subresource or admission.operation != "CREATE":
+            return
+        if admission.object is None:
+            return
+        spec = admission.object["spec"]
+        name = spec.get("priorityClassName")
+        if name:
+            entry = self._classes.get("", name)
+            if entry is None:
+                raise forbidden("pods", admission.name, f"no PriorityClass with name {name} was found")
+            chosen: dict[str, Any] | None = entry.document
+        else:
+            chosen = self._global_default()
+            if chosen is not None:
+                spec["priorityClassName"] = chosen["metadata"]["name"]
+        value = (chosen or {}).get("value") or 0
+        policy = (chosen or {}).get("preemptionPolicy") or "PreemptLowerPriority"
+        if spec.get("priority") not in (None, value):
+            detail = (
+                f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; priority "
+                f"admission controller computed {value} from the given PriorityClass name"
+            )
+            raise forbidden("pods", admission.name, detail)
+        if spec.get("preemptionPolicy") not in (None, policy):
+            detail = (
+                f"the string value of PreemptionPolicy ({spec['preemptionPolicy']}) must not be provided in pod spec; "
+                f"priority admission controller computed {policy} from the given PriorityClass name"
+            )
+            raise forbidden("pods", admission.name, detail)
+        spec["priority"] = value
+        spec["preemptionPolicy"] = policy
+
+    def _global_default(self) -> dict[str, Any] | None:
+        if self._changed != self._classes.changed:
+            self._changed = self._classes.changed
+            defaults = [d for d in (entry.document for entry in self._classes.select()) if d.get("globalDefault")]
+            self._default = min(defaults, key=lambda d: d.get("value") or 0) if defaults else None
+        return self._default

@@ -1,0 +1,80 @@
+"""ServiceAccount: every pod runs as a service account, with a token, the cluster's CA and its namespace at hand.
+
+Source: Kubernetes documentation, "Managing Service Accounts: ServiceAccount admission controller".
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from k8slite.errors import ApiError, forbidden
+
+from ..lookup import Lookup
+from ..metadata import generate_name
+from .base import Admission, Plugin
+
+_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+_PREFIX = "kube-api-access-"
+_MIRROR = "kubernetes.io/config.mirror"
+_TOKEN_SECONDS = 3607
+
+
+class ServiceAccount(Plugin):
+    """Sets `serviceAccountName` of new pods, adds the account's pull secrets, the token's volume and its mounts."""
+
+    def __init__(self, lookup: Lookup, *, source: random.Random) -> None:
+        self._lookup = lookup
+        self._source = source
+
+    async def mutate(self, admission: Admission) -> None:
+        """Complete a new pod. Raises ApiError 403 if its account does not exist."""
+        resource, pod = admission.resource, admission.object
+        if resource.plural != "pods" or resource.group or admission.subresource or admission.operation != "CREATE":
+            return
+        if pod is None or _MIRROR in (pod["metadata"].get("annotations") or {}):
+            return
+        spec = pod["spec"]
+        name = spec.get("serviceAccountName") or "default"
+        spec["serviceAccountName"] = spec["serviceAccount"] = name
+        account = self._lookup("", "serviceaccounts", admission.namespace, name)
+        if account is None:
+            raise _no_account(admission, name)
+        if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+            spec["imagePullSecrets"] = account["imagePullSecrets"]
+        automount = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True))
+        if automount:
+            self._mount(spec)
+
+    def _mount(self, spec: dict[str, Any]) -> None:
+        existing = next((v["name"] for v in spec.get("volumes") or () if str(v.get("name")).startswith(_PREFIX)), "")
+        name = existing or generate_name(_PREFIX, self._source)
+        mounted = False
+        for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+            mounts = container.setdefault("volumeMounts", [])
+            if not any(mount.get("mountPath") == _PATH for mount in mounts):
+                mounts.append({"name": name, "readOnly": True, "mountPath": _PATH})
+                mounted = True
+        if mounted and not existing:
+            spec.setdefault("volumes", []).append(_volume(name))
+
+
+def _volume(name: str) -> dict[str, Any]:
+    namespace = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+    return {
+        "name": name,
+        "projected": {
+            "sources": [
+                {"serviceAccountToken": {"expirationSeconds": _TOKEN_SECONDS, "path": "token"}},
+                {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+                {"downwardAPI": {"items": [namespace]}},
+            ],
+            "defaultMode": 0o644,
+        },
+    }
+
+
+def _no_account(admission: Admission, name: str) -> ApiError:
+    detail = f'error looking up service account {admission.namespace}/{name}: serviceaccount "{name}" not found'
+    subject = admission.name or str((admission.object or {}).get("metadata", {}).get("generateName", ""))
+    return forbidden("pods", subject, detail)

@@ -1,0 +1,32 @@
+"""DefaultTolerationSeconds: pods bear a node that is not ready or not reachable for five minutes, unless they say else.
+
+Source: Kubernetes documentation, "Taints and Tolerations: taint based evictions".
+"""
+
+from __future__ import annotations
+
+from .base import Admission, Plugin
+
+_SECONDS = 300
+_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+class DefaultTolerationSeconds(Plugin):
+    """Adds two tolerations to new pods."""
+
+    async def mutate(self, admission: Admission) -> None:
+        """Add what is missing."""
+        resource = admission.resource
+        if resource.plural != "pods" or resource.group or admission.subresource or admission.operation != "CREATE":
+            return
+        if admission.object is None:
+            return
+        tolerations = admission.object["spec"].setdefault("tolerations", [])
+        for taint in _TAINTS:
+            if not any(
+                item.get("key") in (None, "", taint) and item.get("effect") in (None, "", "NoExecute")
+                for item in tolerations
+            ):
+                tolerations.append(
+                    {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _SECONDS}
+                )

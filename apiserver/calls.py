@@ -1,0 +1,66 @@
+"""One request on its way through the server, and the two forms that an answer takes.
+
+Verbs and subresource handlers are coroutines `(Call) -> Outcome`. A handler that speaks on the connection itself (a
+WebSocket, a proxied stream) does so through `scope`, `receive` and `send` and returns None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from k8slite.catalogue import Resource
+
+from .authn.base import User
+from .negotiation import JSON, Representation
+from .options import Options
+from .request import RequestInfo
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Call:
+    """A request that may go ahead: who asks for what, in which form.
+
+    `content_type` is the body's media type without parameters. `warnings` are sent as Warning headers.
+    """
+
+    info: RequestInfo
+    options: Options
+    user: User
+    resource: Resource
+    accept: Representation
+    content_type: str
+    body: bytes
+    scope: Scope
+    receive: Receive
+    send: Send
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. `worth_gzip` says that the body is large and repetitive."""
+
+    body: bytes
+    code: int = 200
+    content_type: bytes = JSON
+    worth_gzip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that comes in pieces until the client leaves or the iterator ends."""
+
+    chunks: AsyncIterator[bytes]
+    content_type: bytes = JSON
+
+
+Outcome = Answer | Stream | None
+Handler = Callable[[Call], Awaitable[Outcome]]
+Subresources = dict[tuple[str, str, str], Handler]
+"""(group, plural, subresource) → handler. Resources without objects (reviews) stand here with an empty subresource."""

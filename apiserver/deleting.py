@@ -1,0 +1,186 @@
+"""DELETE and deletecollection: what becomes of an object that is asked to go.
+
+`plan` is pure. An object goes at once, or is marked and waits: for its grace period (a pod's kubelet), for finalizers,
+or for its dependents (`foregroundDeletion`, `orphan`: the garbage collector's).
+
+Source: Kubernetes' apiserver, registry/rest/delete.go and registry/generic/registry/store.go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from k8slite.clock import timestamp
+from k8slite.errors import ApiError, conflict
+
+from . import options as query
+from .admission.base import Admission
+from .calls import Answer, Call
+from .documents import Document, list_body
+from .negotiation import json_body
+from .options import Options
+from .reading import candidates
+from .registry import Registry, Removal, Served, require_verb
+from .strategies.base import Strategy
+
+_ORPHAN = "orphan"
+_FOREGROUND = "foregroundDeletion"
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A plan: `remove` the object, or keep `object` (equal to the old one if it only waits on)."""
+
+    object: Document
+    remove: bool
+
+
+def plan(obj: Document, *, options: Options, strategy: Strategy, now: datetime) -> Deletion:
+    """Decide; `obj` may be changed."""
+    metadata = obj["metadata"]
+    _set_propagation(metadata, options)
+    if metadata.get("deletionTimestamp"):
+        if options.grace_period is not None:
+            _shorten(metadata, max(0, options.grace_period))
+    else:
+        grace = max(0, strategy.graceful(obj, options.grace_period))
+        if not grace and strategy.removable(obj):
+            return Deletion(obj, True)
+        metadata["deletionTimestamp"] = timestamp(now + timedelta(seconds=grace))
+        metadata["deletionGracePeriodSeconds"] = grace
+        if metadata.get("generation"):
+            metadata["generation"] += 1
+        strategy.begin_deletion(obj)
+    done = not metadata.get("deletionGracePeriodSeconds") and strategy.removable(obj)
+    return Deletion(obj, done)
+
+
+def _set_propagation(metadata: Document, options: Options) -> None:
+    """Foreground and orphan deletion are finalizers; a later DELETE may change its mind."""
+    finalizers = [name for name in metadata.get("finalizers") or () if name not in (_ORPHAN, _FOREGROUND)]
+    match options.propagation:
+        case "Orphan":
+            finalizers.append(_ORPHAN)
+        case "Foreground":
+            finalizers.append(_FOREGROUND)
+        case "Background":
+            pass
+        case _:
+            return
+    if finalizers:
+        metadata["finalizers"] = finalizers
+    else:
+        metadata.pop("finalizers", None)
+
+
+def _shorten(metadata: Document, grace: int) -> None:
+    before = metadata.get("deletionGracePeriodSeconds") or 0
+    if grace >= before:
+        return
+    due = datetime.strptime(metadata["deletionTimestamp"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    metadata["deletionTimestamp"] = timestamp(due - timedelta(seconds=before - grace))
+    metadata["deletionGracePeriodSeconds"] = grace
+
+
+def check_preconditions(served: Served, metadata: Document, options: Options) -> None:
+    """Refuse to act on another object than the one meant. Raises ApiError 409."""
+    for wanted, field, words in (
+        (options.precondition_uid, "uid", "UID"),
+        (options.precondition_resource_version, "resourceVersion", "ResourceVersion"),
+    ):
+        found = metadata.get(field) or ""
+        if wanted and wanted != found:
+            detail = f"Precondition failed: {words} in precondition: {wanted}, {words} in object meta: {found}"
+            raise conflict(served.resource.plural, metadata["name"], detail, group=served.resource.group)
+
+
+def read_options(registry: Registry, call: Call) -> Options:
+    """DELETE's options from the query and the body. Raises ApiError."""
+    if not call.body:
+        return call.options
+    body = json_body(call.body, call.content_type)
+    decoded = registry.schemas.decode(body, group="", version="v1", kind="DeleteOptions", strictness="Ignore")
+    return query.with_delete_body(call.options, decoded.object)
+
+
+async def delete(registry: Registry, call: Call) -> Answer:
+    """DELETE one object: the object that is still there, or a Status."""
+    require_verb(call.resource, "delete")
+    served = registry.find(*call.resource.key)
+    options = read_options(registry, call)
+    value, removed, metadata = await remove(registry, served, call, call.info.name, options)
+    if not removed or served.strategy.returns_deleted:
+        # A client that asked for dependents to go too learns that it is not done.
+        code = 202 if not removed and options.propagation in ("Background", "Foreground") and _asked(options) else 200
+        return Answer(served.served_bytes(value), code)
+    details: dict[str, Any] = {"name": call.info.name}
+    if served.resource.group:
+        details["group"] = served.resource.group
+    details["kind"] = served.resource.plural
+    details["uid"] = metadata["uid"]
+    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    return Answer(orjson.dumps(status))
+
+
+def _asked(options: Options) -> bool:
+    return "orphanDependents" in options.query
+
+
+async def remove(
+    registry: Registry, served: Served, call: Call, name: str, options: Options
+) -> tuple[bytes, bool, Document]:
+    """Carry out one deletion: the last or the marked state, whether the object is gone, and its metadata."""
+    context = registry.context(call)
+    namespace = call.info.namespace if served.resource.namespaced else ""
+    seen: Document = {}
+
+    async def decide(obj: Document, revision: int) -> Document | Removal:
+        seen.clear()
+        seen.update(obj)
+        check_preconditions(served, obj["metadata"], options)
+        admission = Admission(
+            operation="DELETE",
+            resource=served.resource,
+            subresource="",
+            namespace=namespace,
+            name=name,
+            object=None,
+            old=obj,
+            context=context,
+        )
+        await registry.admission.mutate(admission)
+        await registry.admission.validate(admission)
+        planned = plan(obj, options=options, strategy=served.strategy, now=context.now)
+        return Removal(planned.object) if planned.remove else planned.object
+
+    value, removed = await registry.change(served, namespace, name, decide, dry_run=options.dry_run)
+    if removed and not options.dry_run:
+        served.strategy.after_delete(seen, context)
+    return value, removed, seen["metadata"]
+
+
+async def delete_collection(registry: Registry, call: Call) -> Answer:
+    """DELETE everything that matches: the list of what was there."""
+    require_verb(call.resource, "deletecollection")
+    served = registry.find(*call.resource.key)
+    options = read_options(registry, call)
+    await registry.cache.consistent()
+    revision = registry.cache.revision
+    deleted = []
+    for entry in candidates(served, call.options, call.info.namespace):
+        call.info = replace(call.info, namespace=entry.namespace)
+        try:
+            value, _, _ = await remove(registry, served, call, entry.name, options)
+        except ApiError as error:
+            if error.reason != "NotFound":
+                raise
+        else:
+            deleted.append(served.served_bytes(value))
+    return Answer(
+        list_body(f"{served.resource.kind}List", served.resource.api_version, deleted, revision=revision),
+        worth_gzip=True,
+    )

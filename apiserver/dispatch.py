@@ -1,0 +1,68 @@
+"""Which coroutine serves a request: the verbs of the registry, generic subresources, and the table of handlers.
+
+Source: Kubernetes' apiserver, endpoints/installer.go, as data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from k8slite.errors import method_not_allowed, no_such_path
+
+from . import deleting, reading, scale, writing
+from .calls import Call, Outcome, Subresources
+from .registry import Registry
+
+Verb = Callable[[Registry, Call], Awaitable[Outcome]]
+
+VERBS: dict[str, Verb] = {
+    "get": reading.get,
+    "list": reading.list_objects,
+    "watch": reading.watch_objects,
+    "create": writing.create,
+    "update": writing.update,
+    "patch": writing.patch,
+    "delete": deleting.delete,
+    "deletecollection": deleting.delete_collection,
+}
+_SAME_KIND: dict[str, Verb] = {"get": reading.read_object, "update": writing.update, "patch": writing.patch}
+
+
+class Dispatch:
+    """Serves the resource API. Handlers of subresources may be added at any time."""
+
+    def __init__(self, registry: Registry, subresources: Subresources) -> None:
+        self.registry = registry
+        self.subresources = subresources
+
+    async def __call__(self, call: Call) -> Outcome:
+        """Serve a request that was authorized. Raises ApiError."""
+        info, resource = call.info, call.resource
+        if info.subresource or (not info.name and self.subresources):
+            handler = self.subresources.get((info.group, info.plural, info.subresource))
+            if handler is not None and (info.subresource or info.verb == "create"):
+                return await handler(call)
+        if info.subresource:
+            return await self._subresource(call)
+        verb = VERBS.get(info.verb)
+        if verb is None:
+            raise method_not_allowed(resource.plural, info.verb, group=resource.group)
+        if resource.namespaced and not info.namespace and (info.name or info.verb == "create"):
+            if info.name:
+                raise no_such_path()
+            raise method_not_allowed(resource.plural, info.verb, group=resource.group)
+        return await verb(self.registry, call)
+
+    async def _subresource(self, call: Call) -> Outcome:
+        info, resource = call.info, call.resource
+        row = resource.subresource(info.subresource)
+        if row is None or not info.name or info.rest:
+            raise no_such_path()
+        if info.verb not in row.verbs:
+            raise method_not_allowed(f"{resource.plural}/{row.name}", info.verb, group=resource.group)
+        if row.kind == "Scale":
+            return await scale.scale(self.registry, call)
+        verb = _SAME_KIND.get(info.verb)
+        if row.kind != resource.kind or verb is None:
+            raise no_such_path()
+        return await verb(self.registry, call)

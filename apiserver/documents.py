@@ -1,0 +1,66 @@
+"""The encoded form of an object, in the store and on the wire.
+
+Compact JSON; `kind` and `apiVersion` first, then `metadata`, whose first member is the empty resource version that the
+store fills in. `storage/base.py` explains why.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from k8slite.catalogue import Resource
+
+Document = dict[str, Any]
+
+
+def encode(obj: Document, resource: Resource) -> bytes:
+    """An object as it is stored, with the placeholder for its revision."""
+    metadata = {"resourceVersion": ""}
+    for key, value in obj["metadata"].items():
+        if key != "resourceVersion":
+            metadata[key] = value
+    head: Document = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+    for key, value in obj.items():
+        if key not in head:
+            head[key] = value
+    return orjson.dumps(head)
+
+
+def decode(value: bytes) -> Document:
+    """A stored object; the caller may change it."""
+    document: Document = orjson.loads(value)
+    return document
+
+
+def key(group: str, plural: str, namespace: str, name: str) -> str:
+    """Where an object lies in the store."""
+    base = f"/{group or 'core'}/{plural}/"
+    return f"{base}{namespace}/{name}" if namespace else base + name
+
+
+def prefix(group: str, plural: str, namespace: str = "") -> str:
+    """Where a collection lies in the store."""
+    base = f"/{group or 'core'}/{plural}/"
+    return f"{base}{namespace}/" if namespace else base
+
+
+def list_body(kind: str, api_version: str, items: list[bytes], *, revision: int, extra: bytes = b"") -> bytes:
+    """A list of encoded objects. `extra` is more members of its metadata, each with a leading comma."""
+    return b'{"kind":"%b","apiVersion":"%b","metadata":{"resourceVersion":"%d"%b},"items":[%b]}' % (
+        kind.encode(),
+        api_version.encode(),
+        revision,
+        extra,
+        b",".join(items),
+    )
+
+
+def partial_metadata(document: Document) -> Document:
+    """An object's metadata alone."""
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": document["metadata"],
+    }

@@ -1,0 +1,67 @@
+"""The system's part of `metadata`: what the API server fills in, carries over and never lets a user set.
+
+Source: Kubernetes' apiserver, registry/rest (FillObjectMetaSystemFields, BeforeCreate, BeforeUpdate).
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import Any
+
+from k8slite.catalogue import Resource
+from k8slite.errors import bad_request
+
+Document = dict[str, Any]
+
+_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_SUFFIX_LENGTH = 5
+_LONGEST_BASE = 63 - _SUFFIX_LENGTH
+_CARRIED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace", "generateName")
+
+
+def generate_name(base: str, source: random.Random) -> str:
+    """A name from a base: cut to leave room, with five random characters that spell no words."""
+    return base[:_LONGEST_BASE] + "".join(source.choices(_SUFFIX_ALPHABET, k=_SUFFIX_LENGTH))
+
+
+def new_uid(source: random.Random) -> str:
+    """A random UUID."""
+    return str(uuid.UUID(int=source.getrandbits(128), version=4))
+
+
+def check_namespace(metadata: Document, resource: Resource, namespace: str) -> None:
+    """Take the namespace from the URL; refuse an object that names another. Raises ApiError 400."""
+    if not resource.namespaced:
+        if metadata.get("namespace") == "":
+            del metadata["namespace"]
+        return
+    given = metadata.get("namespace") or ""
+    if given and given != namespace:
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    metadata["namespace"] = namespace
+
+
+def fill_create(metadata: Document, *, now: str, uid: str, has_generation: bool) -> None:
+    """Set what a new object gets from the system, dropping what the user set in its place."""
+    for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "resourceVersion"):
+        metadata.pop(name, None)
+    metadata["uid"] = uid
+    metadata["creationTimestamp"] = now
+    if has_generation:
+        metadata["generation"] = 1
+    else:
+        metadata.pop("generation", None)
+
+
+def fill_update(metadata: Document, old: Document) -> None:
+    """Carry over what an update leaves out; drop what no update may set."""
+    for name in _CARRIED:
+        if name in old:
+            metadata.setdefault(name, old[name])
+    for name in ("selfLink", "managedFields"):
+        metadata.pop(name, None)
+    if "generation" in old:
+        metadata["generation"] = old["generation"]
+    else:
+        metadata.pop("generation", None)

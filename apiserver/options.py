@@ -1,0 +1,202 @@
+"""The query parameters of the resource API, read once per request.
+
+Source: Kubernetes API reference, "Common Parameters" (ListOptions, CreateOptions, UpdateOptions, PatchOptions,
+DeleteOptions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from k8slite.errors import ApiError, Cause, bad_request, invalid, invalid_value, not_supported
+from k8slite.selectors import (
+    EVERYTHING,
+    FieldSelector,
+    LabelSelector,
+    SelectorError,
+    parse_field_selector,
+    parse_label_selector,
+)
+
+Propagation = Literal["", "Background", "Foreground", "Orphan"]
+_PROPAGATIONS = ("Background", "Foreground", "Orphan")
+_VALIDATIONS = ("Ignore", "Strict", "Warn")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Parsed parameters; `resource_version` is None when absent, "" is as good as absent to most verbs."""
+
+    label_selector: LabelSelector = EVERYTHING
+    field_selector: FieldSelector = field(default_factory=FieldSelector)
+    limit: int = 0
+    continue_token: str = ""
+    resource_version: str = ""
+    resource_version_match: str = ""
+    watch: bool = False
+    bookmarks: bool = False
+    send_initial_events: bool | None = None
+    timeout_seconds: int | None = None
+    dry_run: bool = False
+    field_validation: str = "Warn"
+    field_manager: str = ""
+    force: bool = False
+    pretty: bool = False
+    include_object: str = "Metadata"
+    grace_period: int | None = None
+    propagation: Propagation = ""
+    precondition_uid: str = ""
+    precondition_resource_version: str = ""
+    query: Mapping[str, list[str]] = field(default_factory=dict)
+    """Every parameter as it came, for subresources with parameters of their own."""
+
+
+DEFAULT = Options()
+
+
+def parse(query_string: bytes) -> Options:
+    """Read a query string. Raises ApiError (400 for what cannot be understood, 422 for a value outside its range)."""
+    if not query_string:
+        return DEFAULT
+    query: dict[str, list[str]] = {}
+    try:
+        for key, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
+            query.setdefault(key, []).append(value)
+    except ValueError as error:
+        raise bad_request(f"cannot read the query: {error}") from error
+
+    def first(key: str) -> str:
+        values = query.get(key)
+        return values[0] if values else ""
+
+    try:
+        labels = parse_label_selector(first("labelSelector"))
+        fields = parse_field_selector(first("fieldSelector"))
+    except SelectorError as error:
+        raise bad_request(str(error)) from error
+    validation = first("fieldValidation")
+    if validation and validation not in _VALIDATIONS:
+        raise _unsupported("CreateOptions", "fieldValidation", validation, _VALIDATIONS)
+    return Options(
+        label_selector=labels,
+        field_selector=fields,
+        limit=_integer("limit", first("limit")) or 0,
+        continue_token=first("continue"),
+        resource_version=first("resourceVersion"),
+        resource_version_match=first("resourceVersionMatch"),
+        watch=_boolean(query, "watch") or False,
+        bookmarks=_boolean(query, "allowWatchBookmarks") or False,
+        send_initial_events=_boolean(query, "sendInitialEvents"),
+        timeout_seconds=_integer("timeoutSeconds", first("timeoutSeconds")),
+        dry_run=_dry_run(query.get("dryRun", [])),
+        field_validation=validation or "Warn",
+        field_manager=first("fieldManager"),
+        force=_boolean(query, "force") or False,
+        pretty=_boolean(query, "pretty") or False,
+        include_object=first("includeObject") or "Metadata",
+        grace_period=_integer("gracePeriodSeconds", first("gracePeriodSeconds")),
+        propagation=_propagation(first("propagationPolicy"), _boolean(query, "orphanDependents")),
+        query=query,
+    )
+
+
+def with_delete_body(options: Options, body: Mapping[str, Any]) -> Options:
+    """The options of DELETE with those that its body, a `DeleteOptions` object, names. Raises ApiError."""
+    preconditions = body.get("preconditions") or {}
+    grace = body.get("gracePeriodSeconds", options.grace_period)
+    if grace is not None and not isinstance(grace, int):
+        raise bad_request("gracePeriodSeconds must be an integer")
+    return replace(
+        options,
+        grace_period=grace,
+        propagation=_propagation(str(body.get("propagationPolicy") or ""), body.get("orphanDependents"))
+        or options.propagation,
+        dry_run=options.dry_run or _dry_run(body.get("dryRun") or []),
+        precondition_uid=preconditions.get("uid") or "",
+        precondition_resource_version=preconditions.get("resourceVersion") or "",
+    )
+
+
+def check_list(options: Options) -> None:
+    """Refuse combinations that make no sense for LIST and WATCH. Raises ApiError 422."""
+    causes: list[Cause] = []
+    match = options.resource_version_match
+    if match and not options.watch:
+        if not options.resource_version:
+            detail = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+            causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "resourceVersionMatch"))
+        if options.continue_token:
+            detail = "resourceVersionMatch is forbidden when continue is provided"
+            causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "resourceVersionMatch"))
+        if match not in ("Exact", "NotOlderThan"):
+            causes.append(not_supported("resourceVersionMatch", match, ["Exact", "NotOlderThan"]))
+        if match == "Exact" and options.resource_version == "0":
+            detail = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
+            causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "resourceVersionMatch"))
+    if options.send_initial_events is not None:
+        if not options.watch:
+            detail = "sendInitialEvents is forbidden for list"
+            causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "sendInitialEvents"))
+        elif match != "NotOlderThan":
+            detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "resourceVersionMatch"))
+    elif match and options.watch:
+        detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "resourceVersionMatch"))
+    if causes:
+        raise invalid("ListOptions", "", causes, group="meta.k8s.io")
+
+
+def revision(text: str) -> int:
+    """A resource version as a number, 0 for none. Raises ApiError 400."""
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit():
+        raise bad_request(f'resourceVersion: Invalid value: "{text}": unable to parse: must be a decimal number')
+    return int(text)
+
+
+def _unsupported(kind: str, name: str, value: str, allowed: tuple[str, ...]) -> ApiError:
+    return invalid(kind, "", [not_supported(name, value, allowed)], group="meta.k8s.io")
+
+
+def _integer(name: str, text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise bad_request(f'{name}: cannot read "{text}" as an integer') from None
+
+
+def _boolean(query: Mapping[str, list[str]], name: str) -> bool | None:
+    values = query.get(name)
+    if values is None:
+        return None
+    # A parameter without a value is true, as `?watch` is.
+    return values[0].lower() not in ("false", "0")
+
+
+def _dry_run(values: list[str]) -> bool:
+    for value in values:
+        if value != "All":
+            raise _unsupported("CreateOptions", "dryRun", value, ("All",))
+    return bool(values)
+
+
+def _propagation(policy: str, orphan: bool | None) -> Propagation:
+    match policy:
+        case "Background" | "Foreground" | "Orphan":
+            if orphan is not None:
+                detail = "orphanDependents and deletionPropagation cannot be both set"
+                raise invalid("DeleteOptions", "", [invalid_value("propagationPolicy", policy, detail)])
+            return policy
+        case "":
+            if orphan is None:
+                return ""
+            return "Orphan" if orphan else "Background"
+        case _:
+            raise _unsupported("DeleteOptions", "propagationPolicy", policy, _PROPAGATIONS)

@@ -1,0 +1,143 @@
+"""JSON Patch.
+
+Source: RFC 6902 (operations) and RFC 6901 (pointers).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+_OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})
+_MAX_OPERATIONS = 10_000
+
+
+class PatchError(Exception):
+    """The patch is malformed (`code` 400) or cannot be carried out on this document (`code` 422)."""
+
+    def __init__(self, message: str, *, code: int = 422) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def apply(document: Any, operations: Any) -> Any:
+    """The patched document; `document` stays as it is. Raises PatchError."""
+    if not isinstance(operations, list):
+        raise PatchError("a JSON patch must be a list of operations", code=400)
+    if len(operations) > _MAX_OPERATIONS:
+        raise PatchError(f"the allowed maximum operations in a JSON patch is {_MAX_OPERATIONS}", code=413)
+    result = copy.deepcopy(document)
+    for operation in operations:
+        result = _apply(result, operation)
+    return result
+
+
+def _apply(document: Any, operation: Any) -> Any:
+    if not isinstance(operation, dict) or operation.get("op") not in _OPERATIONS:
+        raise PatchError(
+            f"unexpected kind: {operation.get('op') if isinstance(operation, dict) else operation}", code=400
+        )
+    kind = operation["op"]
+    path = _pointer(operation.get("path"))
+    match kind:
+        case "add":
+            return _add(document, path, copy.deepcopy(_value(operation)))
+        case "remove":
+            return _remove(document, path)[0]
+        case "replace":
+            if not path:
+                return copy.deepcopy(_value(operation))
+            _lookup(document, path, "replace")
+            document, _ = _remove(document, path)
+            return _add(document, path, copy.deepcopy(_value(operation)))
+        case "move":
+            source = _pointer(operation.get("from"))
+            if path[: len(source)] == source and len(path) > len(source):
+                raise PatchError("cannot move a value into one of its own children")
+            document, value = _remove(document, source)
+            return _add(document, path, value)
+        case "copy":
+            return _add(document, path, copy.deepcopy(_lookup(document, _pointer(operation.get("from")), "copy")))
+        case _:
+            if not _equal(_lookup(document, path, "test"), operation.get("value")):
+                raise PatchError(f"testing value {operation.get('path')} failed: test failed")
+            return document
+
+
+def _value(operation: dict[str, Any]) -> Any:
+    if "value" not in operation:
+        raise PatchError(f"{operation['op']} operation without a value", code=400)
+    return operation["value"]
+
+
+def _pointer(text: Any) -> list[str]:
+    if not isinstance(text, str) or (text and not text.startswith("/")):
+        raise PatchError(f"invalid JSON pointer: {text!r}", code=400)
+    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
+
+
+def _equal(left: Any, right: Any) -> bool:
+    # True == 1 in Python, but not in JSON.
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_equal, left, right))
+    return bool(left == right)
+
+
+def _index(text: str, length: int) -> int:
+    if not (text.isascii() and text.isdigit()) or (len(text) > 1 and text[0] == "0"):
+        raise PatchError(f"invalid array index: {text!r}")
+    index = int(text)
+    if index >= length:
+        raise PatchError(f"unable to access invalid index: {index}")
+    return index
+
+
+def _lookup(document: Any, path: list[str], verb: str) -> Any:
+    value = document
+    for part in path:
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list):
+            value = value[_index(part, len(value))]
+        elif verb == "test":
+            return None
+        else:
+            raise PatchError(f"{verb} operation does not apply: doc is missing path: /{'/'.join(path)}: missing value")
+    return value
+
+
+def _parent(document: Any, path: list[str], verb: str) -> Any:
+    parent = _lookup(document, path[:-1], verb)
+    if not isinstance(parent, dict | list):
+        raise PatchError(f"{verb} operation does not apply: doc is missing path: /{'/'.join(path)}: missing value")
+    return parent
+
+
+def _add(document: Any, path: list[str], value: Any) -> Any:
+    if not path:
+        return value
+    parent = _parent(document, path, "add")
+    if isinstance(parent, dict):
+        parent[path[-1]] = value
+    elif path[-1] == "-":
+        parent.append(value)
+    else:
+        parent.insert(_index(path[-1], len(parent) + 1), value)
+    return document
+
+
+def _remove(document: Any, path: list[str]) -> tuple[Any, Any]:
+    if not path:
+        return None, document
+    parent = _parent(document, path, "remove")
+    if isinstance(parent, list):
+        return document, parent.pop(_index(path[-1], len(parent)))
+    if path[-1] not in parent:
+        raise PatchError(
+            f"remove operation does not apply: unable to remove nonexistent key: {path[-1]}: missing value"
+        )
+    return document, parent.pop(path[-1])

@@ -1,0 +1,267 @@
+"""One request: authenticate → impersonate → authorize → admit → registry → answer.
+
+Every request passes here, those for health and metrics too. What is no resource and no discovery document goes on to
+FastAPI. The path of a plain GET is kept short: nothing is copied, logged or looked up twice.
+
+Source: Kubernetes' apiserver, server/config.go (DefaultBuildHandlerChain).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from k8slite.errors import ApiError, internal, no_such_path, request_entity_too_large, service_unavailable
+
+from . import negotiation, options, request
+from .authn.base import Credentials, User
+from .authn.impersonation import impersonate
+from .authz.base import Attributes
+from .authz.chain import Chain as Authorizer
+from .calls import Answer, Call, Receive, Scope, Send, Stream
+from .discovery import DiscoveryAnswer
+from .dispatch import Dispatch
+from .request_metrics import RequestMetrics
+from .respond import (
+    Headers,
+    audit_id,
+    error_answer,
+    error_headers,
+    send_answer,
+    send_stream,
+    warning_headers,
+)
+from .server import CERTIFICATE
+from .storage.base import FutureRevision, StoreUnavailable
+
+BODY_LIMIT = 3 << 20
+_LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})
+_TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."
+_DOCUMENTS = ("/api", "/openapi")
+_log = logging.getLogger(__name__)
+
+
+class Authenticator(Protocol):
+    """Finds the user of a request; raises ApiError 401."""
+
+    async def authenticate(self, credentials: Credentials) -> User:
+        """The user, anonymous without credentials."""
+        ...
+
+
+class Documents(Protocol):
+    """Answers paths with documents made from the catalogue: discovery, OpenAPI."""
+
+    def answer(self, path: str, accept: str, if_none_match: str) -> DiscoveryAnswer | None:
+        """The document, None if the path is not one of these."""
+        ...
+
+
+class Application(Protocol):
+    """The ASGI application for everything that is no resource."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        ...
+
+
+class Pipeline:
+    """The resource API as one ASGI application; `others` serves the rest after the same checks."""
+
+    def __init__(
+        self,
+        *,
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        dispatch: Dispatch,
+        sources: Sequence[Documents],
+        metrics: RequestMetrics,
+        others: Application,
+    ) -> None:
+        self._authenticator = authenticator
+        self._authorizer = authorizer
+        self._dispatch = dispatch
+        self._catalogue = dispatch.registry.catalogue
+        self._sources = tuple(sources)
+        self._metrics = metrics
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request from its scope to its answer."""
+        began = time.perf_counter()
+        if scope["type"] == "websocket":
+            send = _before_handshake(send)
+        headers = dict(scope["headers"])
+        method: str = scope.get("method", "GET")
+        extra: Headers = [(b"audit-id", headers.get(b"audit-id") or audit_id())]
+        accept = negotiation.OBJECT
+        info = None
+        warnings: list[str] = []
+        code = 200
+        try:
+            parsed = options.parse(scope["query_string"])
+            info = request.parse(method, scope["path"], parsed)
+            user = await self._authenticator.authenticate(_credentials(scope, headers))
+            if b"impersonate-user" in headers or any(name.startswith(b"impersonate-") for name in headers):
+                user = await impersonate(user, scope["headers"], authorizer=self._authorizer)
+            await self._authorizer.require(_attributes(info, parsed, user))
+            if not info.plural:
+                await self._non_resource(scope, receive, send, headers, extra, user)
+                return
+            resource = self._catalogue.by_path(info.group, info.version, info.plural)
+            if resource is None:
+                raise no_such_path()
+            accept = negotiation.accept(headers.get(b"accept", b""))
+            body = b""
+            if method in ("POST", "PUT", "PATCH", "DELETE"):
+                body = await _read_body(receive, headers)
+            content_type = negotiation.media_type(headers.get(b"content-type", b""))
+            call = Call(info, parsed, user, resource, accept, content_type, body, scope, receive, send, warnings)
+            outcome = await self._dispatch(call)
+            if warnings:
+                extra += warning_headers(warnings)
+            if type(outcome) is Answer:
+                code = outcome.code
+                gzip = outcome.worth_gzip and b"gzip" in headers.get(b"accept-encoding", b"")
+                await send_answer(send, outcome, accept=accept, accepts_gzip=gzip, extra=extra, head=method == "HEAD")
+            elif outcome is not None:
+                await self._stream(outcome, call, extra)
+        except ApiError as error:
+            code = error.code
+            await self._refuse(send, error, accept, extra + warning_headers(warnings))
+        except FutureRevision as error:
+            code = 504
+            await self._refuse(
+                send, ApiError(504, "Timeout", str(error), details={"retryAfterSeconds": 1}), accept, extra
+            )
+        except StoreUnavailable as error:
+            code = 503
+            await self._refuse(send, service_unavailable(f"the store is not available: {error}"), accept, extra)
+        except Exception:
+            code = 500
+            _log.exception("%s %s failed", method, scope["path"])
+            await self._refuse(
+                send, internal("the server met an unexpected condition; its log says more"), accept, extra
+            )
+        finally:
+            if info is not None:
+                long_running = info.verb in _LONG_RUNNING or info.subresource in _LONG_RUNNING
+                self._metrics.observe(_metric_key(info), code, -1.0 if long_running else time.perf_counter() - began)
+
+    async def _stream(self, stream: Stream, call: Call, extra: Headers) -> None:
+        key = _metric_key(call.info)
+        streams = self._metrics.streams
+        streams[key] = streams.get(key, 0) + 1
+        try:
+            await send_stream(call.receive, call.send, stream, extra=extra)
+        except Exception:
+            # The answer has begun: all that is left is to end the connection.
+            _log.exception("the stream of %s broke", call.info.path)
+        finally:
+            streams[key] -= 1
+
+    async def _non_resource(
+        self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes], extra: Headers, user: User
+    ) -> None:
+        path: str = scope["path"]
+        if path.startswith(_DOCUMENTS) and scope["type"] == "http":
+            known = headers.get(b"if-none-match", b"").decode("latin-1")
+            wanted = headers.get(b"accept", b"").decode("latin-1")
+            answers = (source.answer(path, wanted, known) for source in self._sources)
+            found = next((answer for answer in answers if answer is not None), None)
+            if found is None:
+                raise no_such_path()
+            answer = Answer(found.body, found.status, found.content_type.encode(), worth_gzip=True)
+            extra += [(b"etag", found.etag.encode()), (b"vary", b"Accept")]
+            gzip = b"gzip" in headers.get(b"accept-encoding", b"")
+            await send_answer(
+                send,
+                answer,
+                accept=negotiation.OBJECT,
+                accepts_gzip=gzip,
+                extra=extra,
+                head=scope.get("method") == "HEAD",
+            )
+            return
+        scope.setdefault("state", {})["user"] = user
+        await self._others(scope, receive, send)
+
+    async def _refuse(self, send: Send, error: ApiError, accept: negotiation.Representation, extra: Headers) -> None:
+        answer = error_answer(error)
+        await send_answer(send, answer, accept=accept, accepts_gzip=False, extra=extra + error_headers(error))
+
+
+def _credentials(scope: Scope, headers: dict[bytes, bytes]) -> Credentials:
+    token = ""
+    header = headers.get(b"authorization")
+    if header is not None:
+        scheme, _, value = header.partition(b" ")
+        if scheme.lower() == b"bearer":
+            token = value.strip().decode("latin-1")
+    elif scope["type"] == "websocket":
+        token = _subprotocol_token(scope.get("subprotocols") or ())
+    state = scope.get("state")
+    return Credentials(token, state.get(CERTIFICATE, b"") if state else b"")
+
+
+def _subprotocol_token(protocols: list[str] | tuple[str, ...]) -> str:
+    """Browsers cannot set headers on a WebSocket: they bring their token as the name of a subprotocol."""
+    for name in protocols:
+        if name.startswith(_TOKEN_PROTOCOL):
+            text = name.removeprefix(_TOKEN_PROTOCOL)
+            try:
+                return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+            except (binascii.Error, UnicodeDecodeError):
+                return "malformed"
+    return ""
+
+
+def _attributes(info: request.RequestInfo, parsed: options.Options, user: User) -> Attributes:
+    if not info.plural:
+        return Attributes(user, info.verb, info.path)
+    name = info.name
+    if not name and info.verb in ("list", "watch", "deletecollection") and parsed.field_selector:
+        # A list of one is judged as that one, so that a rule with resourceNames can allow its watch.
+        name = parsed.field_selector.value_of("metadata.name") or ""
+    return Attributes(
+        user, info.verb, info.path, info.group, info.version, info.plural, info.subresource, info.namespace, name
+    )
+
+
+def _metric_key(info: request.RequestInfo) -> tuple[str, str, str, str, str, str]:
+    scope = "resource" if info.name else "namespace" if info.namespace else "cluster" if info.plural else ""
+    return (info.verb.upper(), info.group, info.version, info.plural, info.subresource, scope)
+
+
+async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    length = headers.get(b"content-length")
+    if length is not None and length.isdigit() and int(length) > BODY_LIMIT:
+        raise request_entity_too_large(BODY_LIMIT)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    pieces, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > BODY_LIMIT:
+            raise request_entity_too_large(BODY_LIMIT)
+    return b"".join(pieces)
+
+
+def _before_handshake(send: Send) -> Send:
+    """An answer instead of a WebSocket, by ASGI's extension for refusals; other messages pass unchanged."""
+
+    async def sending(message: dict[str, object]) -> None:
+        kind = str(message["type"])
+        if kind.startswith("http.response."):
+            message = {**message, "type": f"websocket.{kind}"}
+        await send(message)
+
+    return sending  # type: ignore[return-value]

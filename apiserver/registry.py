@@ -1,0 +1,227 @@
+"""The one store of objects: what every verb needs of every kind.
+
+`Registry` holds the parts (store, cache, schemas, strategies, admission); `Served` binds one row of the catalogue to
+its strategy and its place in the store. The verbs stand beside it: `reading.py`, `writing.py`, `deleting.py`.
+
+Reads come from the watch cache, which is made consistent first unless the client allows stale answers. A change is a
+loop: decide on the object in the cache, write on condition of its revision, and decide again if that was not the
+latest. What was decided on a stale object is never an answer: a refusal is repeated on the latest one first.
+
+Source: Kubernetes' apiserver, storage/etcd3 (GuaranteedUpdate).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from k8slite.catalogue import Catalogue, Resource
+from k8slite.clock import Clock
+from k8slite.errors import ApiError, method_not_allowed, no_such_path, not_found, service_unavailable
+from k8slite.schema import Schemas
+
+from . import conversions, documents
+from .admission.chain import Chain
+from .cache import ResourceCache, WatchCache
+from .calls import Call
+from .documents import Document
+from .storage.base import Record, RevisionMismatch, Store, StoreUnavailable, stamp
+from .strategies.base import Context, Strategy
+from .strategies.simple import SimpleStrategy
+
+_ATTEMPTS = 50
+GroupPlural = tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """A resource as it is served: `resource` is the version asked for, `stored` the one in the store."""
+
+    resource: Resource
+    stored: Resource
+    strategy: Strategy
+    cache: ResourceCache
+
+    def key(self, namespace: str, name: str) -> str:
+        """Where an object lies in the store."""
+        return documents.key(self.stored.group, self.stored.plural, namespace if self.resource.namespaced else "", name)
+
+    @cached_property
+    def converts(self) -> bool:
+        """Whether documents differ from the stored ones."""
+        return self.stored.key != self.resource.key
+
+    def to_served(self, document: Document) -> Document:
+        """A stored document in the version asked for; changes and returns it."""
+        if self.converts:
+            conversions.of(self.resource).to_served(document)
+            document["apiVersion"], document["kind"] = self.resource.api_version, self.resource.kind
+        return document
+
+    def to_stored(self, document: Document) -> Document:
+        """A document of the version asked for in the stored one; changes and returns it."""
+        if self.converts:
+            conversions.of(self.resource).to_stored(document)
+            document["apiVersion"], document["kind"] = self.stored.api_version, self.stored.kind
+        return document
+
+    def served_bytes(self, value: bytes) -> bytes:
+        """The same for an encoded document whose revision is filled in."""
+        if not self.converts:
+            return value
+        document = self.to_served(documents.decode(value))
+        revision = int(document["metadata"]["resourceVersion"])
+        return stamp(documents.encode(document, self.resource), revision)
+
+    def not_found(self, name: str) -> ApiError:
+        """404 for an object of this kind."""
+        return not_found(self.resource.plural, name, group=self.resource.group)
+
+
+Decide = Callable[[Document, int], Awaitable["Document | Removal"]]
+
+
+class Removal:
+    """A decision: the object goes. `final` is its last state."""
+
+    def __init__(self, final: Document) -> None:
+        self.final = final
+
+
+class Registry:
+    """The parts that verbs work with."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cache: WatchCache,
+        catalogue: Catalogue,
+        schemas: Schemas,
+        strategies: Mapping[GroupPlural, Strategy],
+        admission: Chain,
+        clock: Clock,
+        source: random.Random,
+    ) -> None:
+        self.store = store
+        self.cache = cache
+        self.catalogue = catalogue
+        self.schemas = schemas
+        self.strategies = strategies
+        self.admission = admission
+        self.clock = clock
+        self.source = source
+        self._served: dict[tuple[str, str, str], Served] = {}
+        self._generation = -1
+        self._plain = SimpleStrategy()
+        for place, strategy in strategies.items():
+            cache.resource(*place).index(strategy.selectable_fields)
+
+    def find(self, group: str, version: str, plural: str) -> Served:
+        """The resource behind a path. Raises ApiError 404."""
+        if self._generation != self.catalogue.generation:
+            self._served.clear()
+            self._generation = self.catalogue.generation
+        served = self._served.get((group, version, plural))
+        if served is None:
+            resource = self.catalogue.by_path(group, version, plural)
+            if resource is None:
+                raise no_such_path()
+            stored = self.catalogue.stored(resource)
+            place = (stored.group, stored.plural)
+            strategy = self.strategies.get(place, self._plain)
+            served = Served(resource, stored, strategy, self.cache.resource(*place))
+            self._served[(group, version, plural)] = served
+        return served
+
+    def lookup(self, group: str, plural: str, namespace: str, name: str) -> Document | None:
+        """Another object from the cache; it must not be changed."""
+        entry = self.cache.resource(group, plural).get(namespace, name)
+        return entry.document if entry is not None else None
+
+    def context(self, call: Call) -> Context:
+        """What hooks may know of a request."""
+        return Context(
+            user=call.user,
+            now=self.clock.now(),
+            namespace=call.info.namespace if call.resource.namespaced else "",
+            dry_run=call.options.dry_run,
+            lookup=self.lookup,
+            warnings=call.warnings,
+        )
+
+    async def read(self, served: Served, namespace: str, name: str) -> Record:
+        """The latest state of an object. Raises ApiError 404."""
+        await self.cache.consistent()
+        entry = served.cache.get(namespace if served.resource.namespaced else "", name)
+        if entry is None:
+            raise served.not_found(name)
+        return Record(entry.key, entry.value, entry.revision)
+
+    async def change(
+        self, served: Served, namespace: str, name: str, decide: Decide, *, dry_run: bool
+    ) -> tuple[bytes, bool]:
+        """Carry out a decision on the latest state of an object; the new state and whether it was removed.
+
+        `decide` gets the stored document and its revision, returns the new stored document (or a Removal), and may be
+        called again for a newer state. Raises ApiError, 404 if there is no such object.
+        """
+        key = served.key(namespace, name)
+        entry = served.cache.get(namespace if served.resource.namespaced else "", name)
+        fresh = entry is None
+        record = Record(entry.key, entry.value, entry.revision) if entry is not None else await self.latest(served, key)
+        for _ in range(_ATTEMPTS):
+            if record is None:
+                raise served.not_found(name)
+            old = documents.decode(record.value)
+            try:
+                new = await decide(documents.decode(record.value), record.revision)
+            except ApiError:
+                newer = None if fresh else await self.latest(served, key)
+                if fresh or (newer is not None and newer.revision == record.revision):
+                    raise
+                record, fresh = newer, True
+                continue
+            final = new.final if isinstance(new, Removal) else new
+            final["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+            unchanged = final is new and new == old
+            if unchanged and not fresh:
+                newer = await self.latest(served, key)
+                fresh = True
+                if newer is None or newer.revision != record.revision:
+                    record = newer
+                    continue
+            if unchanged:
+                return record.value, False
+            value = documents.encode(final, served.stored)
+            if dry_run:
+                return stamp(value, record.revision), final is not new
+            try:
+                if final is new:
+                    return (await self.store.update(key, value, expected=record.revision)).value, False
+                return await self._remove(key, value, old != final, record.revision), True
+            except RevisionMismatch as mismatch:
+                record, fresh = mismatch.current, True
+            except StoreUnavailable as error:
+                raise service_unavailable(f"the store is not available: {error}") from error
+        raise service_unavailable(f"{served.resource.qualified} {name!r} changes too fast")
+
+    async def latest(self, served: Served, key: str) -> Record | None:
+        """What the store itself holds at a key."""
+        try:
+            return await self.store.get(key)
+        except StoreUnavailable as error:
+            raise service_unavailable(f"the store is not available: {error}") from error
+
+    async def _remove(self, key: str, value: bytes, changed: bool, revision: int) -> bytes:
+        # A change that removes (the last finalizer goes) is not written on its own; the deletion tells all watchers.
+        removed = await self.store.delete(key, expected=revision)
+        return stamp(value, removed.revision) if changed else removed.value
+
+
+def require_verb(resource: Resource, verb: str) -> None:
+    """Raise ApiError 405 if the resource does not know the verb."""
+    if verb not in resource.verbs:
+        raise method_not_allowed(resource.plural, verb, group=resource.group)

@@ -1,0 +1,113 @@
+"""Objects in another form than they are stored in: another version, a Table, or metadata alone.
+
+Watches share one transformation among all clients that want the same form, so transformations are cached and compared
+by identity.
+
+Source: Kubernetes documentation, "API concepts: receiving resources as Tables"; API reference, PartialObjectMetadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from k8slite.catalogue import Resource
+from k8slite.clock import Clock
+
+from . import tables
+from .calls import Answer, Call
+from .documents import decode, list_body, partial_metadata
+from .registry import Served
+from .resources import Listing
+
+_META = "meta.k8s.io/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a watch shows objects: the kind that its bookmarks carry, and the transformation of each object."""
+
+    kind: str
+    api_version: str
+    transform: Callable[[bytes], bytes] | None
+
+
+def single(served: Served, call: Call, value: bytes, now: datetime) -> Answer:
+    """One object in the form that the client accepts."""
+    match call.accept.form:
+        case "table":
+            document = served.to_served(decode(value))
+            metadata = {"resourceVersion": document["metadata"]["resourceVersion"]}
+            return Answer(orjson.dumps(_table(served.resource, [document], now, call.options.include_object, metadata)))
+        case "metadata":
+            return Answer(orjson.dumps(partial_metadata(decode(value))))
+        case _:
+            return Answer(served.served_bytes(value))
+
+
+def collection(served: Served, call: Call, listing: Listing, now: datetime, *, token: str, extra: bytes) -> Answer:
+    """A list in the form that the client accepts."""
+    resource = served.resource
+    match call.accept.form:
+        case "table":
+            metadata: dict[str, Any] = {"resourceVersion": str(listing.revision)}
+            if token:
+                metadata["continue"] = token
+                if not call.options.label_selector and not call.options.field_selector:
+                    metadata["remainingItemCount"] = listing.remaining
+            documents = [served.to_served(entry.document) for entry in listing.entries]
+            body = orjson.dumps(_table(resource, documents, now, call.options.include_object, metadata))
+        case "metadata":
+            items = [orjson.dumps(partial_metadata(entry.document)) for entry in listing.entries]
+            body = list_body("PartialObjectMetadataList", _META, items, revision=listing.revision, extra=extra)
+        case _:
+            items = [served.served_bytes(entry.value) for entry in listing.entries]
+            kind = f"{resource.kind}List"
+            body = list_body(kind, resource.api_version, items, revision=listing.revision, extra=extra)
+    return Answer(body, worth_gzip=True)
+
+
+def watched(served: Served, call: Call, clock: Clock) -> Shown:
+    """The form in which a watch shows its objects."""
+    resource = served.resource
+    match call.accept.form:
+        case "table":
+            return Shown(resource.kind, resource.api_version, _table_row(served, call.options.include_object, clock))
+        case "metadata":
+            return Shown("PartialObjectMetadata", _META, _metadata_alone)
+        case _:
+            transform = _converted(served) if served.converts else None
+            return Shown(resource.kind, resource.api_version, transform)
+
+
+def _table(
+    resource: Resource, documents: list[dict[str, Any]], now: datetime, include_object: str, metadata: dict[str, Any]
+) -> dict[str, Any]:
+    made: dict[str, Any] = tables.table(
+        resource, documents, now=now, include_object=include_object, list_metadata=metadata
+    )
+    return made
+
+
+@lru_cache(maxsize=512)
+def _table_row(served: Served, include_object: str, clock: Clock) -> Callable[[bytes], bytes]:
+    def transform(value: bytes) -> bytes:
+        document = served.to_served(decode(value))
+        metadata = {"resourceVersion": document["metadata"]["resourceVersion"]}
+        return orjson.dumps(_table(served.resource, [document], clock.now(), include_object, metadata))
+
+    return transform
+
+
+@lru_cache(maxsize=512)
+def _converted(served: Served) -> Callable[[bytes], bytes]:
+    return served.served_bytes
+
+
+def _metadata_alone(value: bytes) -> bytes:
+    return orjson.dumps(partial_metadata(decode(value)))

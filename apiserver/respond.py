@@ -1,0 +1,103 @@
+"""Answers on the wire: headers, compression, Status objects, streams.
+
+Source: Kubernetes' apiserver, endpoints/handlers/responsewriters; RFC 9110.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+import orjson
+
+from k8slite.errors import ApiError
+
+from .calls import Answer, Receive, Send, Stream
+from .negotiation import JSON, YAML, Representation, dump_yaml
+
+_GZIP_FROM = 128 * 1024
+_CACHE_CONTROL = (b"cache-control", b"no-cache, private")
+Headers = list[tuple[bytes, bytes]]
+
+
+def audit_id() -> bytes:
+    """A random UUID as text; it names a request and is no secret."""
+    digits = b"%032x" % random.getrandbits(128)
+    return b"-".join((digits[:8], digits[8:12], b"4" + digits[13:16], b"a" + digits[17:20], digits[20:]))
+
+
+def error_answer(error: ApiError) -> Answer:
+    """The Status object of an error."""
+    return Answer(orjson.dumps(error.status()), error.code)
+
+
+def error_headers(error: ApiError) -> Headers:
+    """Headers that an error brings: when to try again, how to authenticate."""
+    headers: Headers = []
+    if error.retry_after is not None and error.code in (429, 503, 504, 500):
+        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+    if error.code == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="kubernetes"'))
+    return headers
+
+
+def warning_headers(warnings: Sequence[str]) -> Headers:
+    """One Warning header for each text, each text once."""
+    headers: Headers = []
+    for text in dict.fromkeys(warnings):
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
+        headers.append((b"warning", b'299 - "%b"' % quoted.encode()))
+    return headers
+
+
+async def send_answer(
+    send: Send, answer: Answer, *, accept: Representation, accepts_gzip: bool, extra: Headers, head: bool = False
+) -> None:
+    """Send a whole answer."""
+    body, content_type = answer.body, answer.content_type
+    if accept.yaml and content_type == JSON:
+        body, content_type = dump_yaml(body), YAML
+    headers: Headers = [(b"content-type", content_type), _CACHE_CONTROL, *extra]
+    if answer.worth_gzip and accepts_gzip and len(body) >= _GZIP_FROM:
+        # Level 1: lists shrink tenfold at it, and more would cost more than the loopback or a LAN saves.
+        body = await asyncio.to_thread(gzip.compress, body, 1)
+        headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"vary", b"Accept-Encoding"))
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": answer.code, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+async def send_stream(receive: Receive, send: Send, stream: Stream, *, extra: Headers) -> None:
+    """Send pieces as they come until the iterator ends or the client leaves."""
+    headers: Headers = [(b"content-type", stream.content_type), _CACHE_CONTROL, *extra]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    # An empty piece makes the headers leave now, though the first event may be long in coming.
+    await send({"type": "http.response.body", "body": b"", "more_body": True})
+    task = asyncio.ensure_future(_pump(send, stream.chunks))
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        if not task.done():
+            task.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+    if not task.cancelled():
+        task.result()
+
+
+async def _pump(send: Send, chunks: AsyncIterator[bytes]) -> None:
+    async with aclosing(cast(Any, chunks)) as pieces:
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

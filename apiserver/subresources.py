@@ -1,0 +1,67 @@
+"""The table of handlers: what is served below objects, and without objects, by more than reading and writing.
+
+Source: Kubernetes API reference: Binding, Eviction, TokenRequest, the reviews of authentication and authorization.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from k8slite.errors import bad_request
+
+from .calls import Answer, Call, Handler, Subresources
+from .documents import Document
+from .negotiation import json_body
+from .pod_actions import handlers as pod_handlers
+from .registry import Registry
+from .reviews import Reviews
+from .tokens import TokenIssuer
+
+_AUTHENTICATION = "authentication.k8s.io"
+_AUTHORIZATION = "authorization.k8s.io"
+_REVIEWS = (
+    (_AUTHENTICATION, "tokenreviews"),
+    (_AUTHENTICATION, "selfsubjectreviews"),
+    (_AUTHORIZATION, "subjectaccessreviews"),
+    (_AUTHORIZATION, "selfsubjectaccessreviews"),
+    (_AUTHORIZATION, "selfsubjectrulesreviews"),
+    (_AUTHORIZATION, "localsubjectaccessreviews"),
+)
+
+
+def table(registry: Registry, *, reviews: Reviews, issuer: TokenIssuer) -> Subresources:
+    """Every handler of the server, but those that lead to kubelets."""
+    handlers: Subresources = {place: _review(registry, reviews, place) for place in _review_places()}
+    handlers["", "serviceaccounts", "token"] = _token(registry, issuer)
+    handlers.update(pod_handlers(registry))
+    return handlers
+
+
+def _review_places() -> list[tuple[str, str, str]]:
+    return [(group, plural, "") for group, plural in _REVIEWS]
+
+
+def _review(registry: Registry, reviews: Reviews, place: tuple[str, str, str]) -> Handler:
+    async def handle(call: Call) -> Answer:
+        body = read_body(registry, call, call.resource.group, call.resource.version, call.resource.kind)
+        answer = await reviews.review(place[1], body, user=call.user, namespace=call.info.namespace)
+        return Answer(orjson.dumps(answer), 201)
+
+    return handle
+
+
+def _token(registry: Registry, issuer: TokenIssuer) -> Handler:
+    async def handle(call: Call) -> Answer:
+        row = call.resource.subresource("token")
+        if row is None or call.info.verb != "create":
+            raise bad_request("tokens are requested by POST")
+        body = read_body(registry, call, row.group, row.version, row.kind)
+        return Answer(orjson.dumps(issuer.request(call.info.namespace, call.info.name, body)), 201)
+
+    return handle
+
+
+def read_body(registry: Registry, call: Call, group: str, version: str, kind: str) -> Document:
+    """The body as an object of a kind that is never stored. Raises ApiError."""
+    body = json_body(call.body, call.content_type)
+    return registry.schemas.decode(body, group=group, version=version, kind=kind, strictness="Ignore").object

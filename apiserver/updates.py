@@ -1,0 +1,107 @@
+"""What each endpoint of an object may change: the object itself, its status, and the narrower subresources.
+
+A row per endpoint, a pure function each: it puts back, from the old object, everything that is not its business. The
+empty group and plural stand for all kinds.
+
+Source: Kubernetes' strategies (prepareForUpdate of status, ephemeralcontainers, resize, finalize, approval).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from k8slite.catalogue import Resource
+
+from .strategies.base import Context, Strategy
+
+Document = dict[str, Any]
+Prepare = Callable[[Strategy, Resource, Document, Document, Context], None]
+
+
+def _object(strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context) -> None:
+    if resource.subresource("status") is not None:
+        _restore(new, old, "status")
+    strategy.prepare_update(new, old, context)
+
+
+def _status(strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context) -> None:
+    _keep_only(new, old, "status")
+    meta = new["metadata"]
+    if strategy.status_keeps_labels:
+        _restore(meta, old["metadata"], "labels")
+    _restore(meta, old["metadata"], "ownerReferences")
+    strategy.prepare_status_update(new, old, context)
+
+
+def _finalize(strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context) -> None:
+    finalizers = (new.get("spec") or {}).get("finalizers")
+    _keep_only(new, old, "metadata")
+    new["spec"] = {k: v for k, v in (old.get("spec") or {}).items() if k != "finalizers"}
+    if finalizers:
+        new["spec"]["finalizers"] = finalizers
+
+
+def _ephemeral_containers(
+    strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context
+) -> None:
+    wanted = (new.get("spec") or {}).get("ephemeralContainers")
+    _keep_only(new, old, "metadata")
+    new["spec"] = dict(old["spec"])
+    if wanted is not None:
+        new["spec"]["ephemeralContainers"] = wanted
+
+
+def _resize(strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context) -> None:
+    spec = dict(old["spec"])
+    for group in ("containers", "initContainers"):
+        wanted = {container["name"]: container for container in (new.get("spec") or {}).get(group) or ()}
+        if group in spec:
+            spec[group] = [_resized(container, wanted.get(container["name"])) for container in spec[group]]
+    _keep_only(new, old, "metadata")
+    new["spec"] = spec
+
+
+def _resized(container: Document, wanted: Document | None) -> Document:
+    if wanted is None:
+        return container
+    merged = dict(container)
+    for name in ("resources", "resizePolicy"):
+        if name in wanted:
+            merged[name] = wanted[name]
+    return merged
+
+
+def _approval(strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context) -> None:
+    conditions = (new.get("status") or {}).get("conditions")
+    _keep_only(new, old, "metadata")
+    if conditions is not None:
+        new["status"] = {**(old.get("status") or {}), "conditions": conditions}
+
+
+def _keep_only(new: Document, old: Document, member: str) -> None:
+    """Put every member but `member` and the metadata back."""
+    for name in [name for name in new if name not in (member, "metadata")]:
+        del new[name]
+    for name, value in old.items():
+        if name not in (member, "metadata"):
+            new[name] = value
+
+
+def _restore(new: Document, old: Document, member: str) -> None:
+    if member in old:
+        new[member] = old[member]
+    else:
+        new.pop(member, None)
+
+
+UPDATES: dict[tuple[str, str, str], Prepare] = {
+    ("", "", ""): _object,
+    ("", "", "status"): _status,
+    ("", "", "scale"): _object,
+    ("", "namespaces", "finalize"): _finalize,
+    ("", "pods", "ephemeralcontainers"): _ephemeral_containers,
+    ("", "pods", "resize"): _resize,
+    ("certificates.k8s.io", "certificatesigningrequests", "approval"): _approval,
+}
+"""(group, plural, subresource) → what a write there may change."""

@@ -1,0 +1,121 @@
+"""Rules for `metadata`, the same for every kind.
+
+Source: Kubernetes' apimachinery, api/validation (ValidateObjectMeta, ValidateObjectMetaUpdate).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from k8slite.errors import Cause, forbidden_field, invalid_value, required, too_long
+
+from . import names
+
+_ANNOTATIONS_LIMIT = 256 * 1024
+_IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+_FINALIZERS_OF_PROPAGATION = ("orphan", "foregroundDeletion")
+
+
+def validate(metadata: Mapping[str, Any], *, namespaced: bool, name_rule: names.Rule) -> list[Cause]:
+    """What is wrong with an object's metadata."""
+    causes: list[Cause] = []
+    name = metadata.get("name") or ""
+    if not name:
+        causes.append(required("metadata.name", "name or generateName is required"))
+    elif problem := name_rule(name):
+        causes.append(invalid_value("metadata.name", name, problem))
+    if generate := metadata.get("generateName"):
+        # A base may end in what a suffix makes valid again.
+        checked = generate[:-1] + "a" if generate.endswith("-") else generate
+        if problem := name_rule(checked):
+            causes.append(invalid_value("metadata.generateName", generate, problem))
+    namespace = metadata.get("namespace") or ""
+    if namespaced:
+        if not namespace:
+            causes.append(required("metadata.namespace"))
+        elif problem := names.dns_label(namespace):
+            causes.append(invalid_value("metadata.namespace", namespace, problem))
+    elif namespace:
+        causes.append(forbidden_field("metadata.namespace", "not allowed on this type"))
+    if labels := metadata.get("labels"):
+        causes += label_map(labels, "metadata.labels")
+    if annotations := metadata.get("annotations"):
+        causes += _annotations(annotations)
+    if owners := metadata.get("ownerReferences"):
+        causes += _owners(owners)
+    if finalizers := metadata.get("finalizers"):
+        causes += _finalizers(finalizers)
+    return causes
+
+
+def validate_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[Cause]:
+    """What changed in an object's metadata that must not."""
+    causes: list[Cause] = []
+    for field in _IMMUTABLE:
+        if new.get(field) != old.get(field):
+            causes.append(invalid_value(f"metadata.{field}", new.get(field) or "", "field is immutable"))
+    if old.get("deletionTimestamp"):
+        added = [name for name in new.get("finalizers") or () if name not in (old.get("finalizers") or ())]
+        if added:
+            listed = "[]string{" + ", ".join(f'"{name}"' for name in added) + "}"
+            detail = f"no new finalizers can be added if the object is being deleted, found new finalizers {listed}"
+            causes.append(forbidden_field("metadata.finalizers", detail))
+    return causes
+
+
+def label_map(labels: Mapping[str, str], field: str) -> list[Cause]:
+    """What is wrong with a map of labels."""
+    causes: list[Cause] = []
+    for key, value in labels.items():
+        if problem := names.qualified_name(key):
+            causes.append(invalid_value(field, key, problem))
+        if problem := names.label_value(value):
+            causes.append(invalid_value(field, value, problem))
+    return causes
+
+
+def _annotations(annotations: Mapping[str, str]) -> list[Cause]:
+    causes: list[Cause] = []
+    size = 0
+    for key, value in annotations.items():
+        size += len(key) + len(value)
+        if problem := names.qualified_name(key.lower()):
+            causes.append(invalid_value("metadata.annotations", key, problem))
+    if size > _ANNOTATIONS_LIMIT:
+        causes.append(too_long("metadata.annotations", _ANNOTATIONS_LIMIT))
+    return causes
+
+
+def _owners(owners: list[dict[str, Any]]) -> list[Cause]:
+    causes: list[Cause] = []
+    controllers = []
+    for index, owner in enumerate(owners):
+        field = f"metadata.ownerReferences[{index}]"
+        for name in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(name):
+                causes.append(invalid_value(f"{field}.{name}", owner.get(name) or "", f"{name} must not be empty"))
+        if owner.get("controller"):
+            controllers.append(owner)
+    if len(controllers) > 1:
+        detail = (
+            'Only one reference can have Controller set to true. Found "true" in references for '
+            f"{controllers[0].get('kind')}/{controllers[0].get('name')} and "
+            f"{controllers[1].get('kind')}/{controllers[1].get('name')}"
+        )
+        causes.append(invalid_value("metadata.ownerReferences", owners, detail))
+    return causes
+
+
+def _finalizers(finalizers: list[str]) -> list[Cause]:
+    causes: list[Cause] = []
+    for name in finalizers:
+        if problem := names.qualified_name(name):
+            causes.append(invalid_value("metadata.finalizers", name, problem))
+        elif "/" not in name and name not in (*_FINALIZERS_OF_PROPAGATION, "kubernetes"):
+            detail = "name is neither a standard finalizer name nor is it fully qualified"
+            causes.append(invalid_value("metadata.finalizers", name, detail))
+    if all(name in finalizers for name in _FINALIZERS_OF_PROPAGATION):
+        detail = "finalizer orphan and foregroundDeletion cannot be both set"
+        causes.append(invalid_value("metadata.finalizers", finalizers, detail))
+    return causes

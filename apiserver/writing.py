@@ -1,0 +1,329 @@
+"""POST, PUT and PATCH.
+
+The order of a write, for every kind: decode, default, system metadata, mutating admission, the strategy's preparation,
+validation (metadata, schema, strategy: all causes together), validating admission, store. A PATCH is a PUT whose
+object is made from the current one.
+
+Source: Kubernetes' apiserver, endpoints/handlers/{create,update,patch}.go, registry/rest/{create,update}.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+import orjson
+
+from k8slite.catalogue import Resource
+from k8slite.clock import timestamp
+from k8slite.errors import (
+    ApiError,
+    already_exists,
+    bad_request,
+    conflict,
+    invalid,
+    invalid_value,
+    service_unavailable,
+    unsupported_media_type,
+)
+from k8slite.schema import Decoded, TypeFacts
+
+from . import documents, metadata
+from .admission.base import Admission
+from .calls import Answer, Call
+from .documents import Document
+from .negotiation import json_body, load_yaml
+from .patch import json as json_patch
+from .patch import merge as merge_patch
+from .patch import strategic as strategic_patch
+from .registry import Registry, Removal, Served, require_verb
+from .representations import single
+from .storage.base import KeyExists, StoreUnavailable, stamp
+from .strategies.base import Context
+from .updates import UPDATES
+from .validation import metadata as metadata_rules
+
+_NAME_ATTEMPTS = 8
+_PATCHES = {
+    "application/json-patch+json": "json",
+    "application/merge-patch+json": "merge",
+    "application/strategic-merge-patch+json": "strategic",
+}
+_APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
+Strictness = Literal["Ignore", "Warn", "Strict"]
+
+
+async def create(registry: Registry, call: Call) -> Answer:
+    """POST an object to its collection."""
+    require_verb(call.resource, "create")
+    served = registry.find(*call.resource.key)
+    decoded = decode(registry, call, served.resource)
+    if decoded.object["metadata"].get("resourceVersion"):
+        raise bad_request("resourceVersion should not be set on objects to be created")
+    value = await create_object(registry, served, call, decoded)
+    return _answer(registry, served, call, value, 201)
+
+
+async def create_object(registry: Registry, served: Served, call: Call, decoded: Decoded) -> bytes:
+    """Bring a new object into the store: its document there. Raises ApiError."""
+    context, strategy = registry.context(call), served.strategy
+    obj = served.to_stored(decoded.object)
+    meta = obj["metadata"]
+    metadata.check_namespace(meta, served.resource, call.info.namespace)
+    strategy.default(obj)
+    uid = metadata.new_uid(registry.source)
+    metadata.fill_create(meta, now=timestamp(context.now), uid=uid, has_generation=strategy.has_generation)
+    admission = _admission(served, call, "CREATE", "", context, obj=obj, old=None)
+    await registry.admission.mutate(admission)
+    base = meta.get("generateName") or ""
+    generated = not meta.get("name") and bool(base)
+    if generated:
+        meta["name"] = metadata.generate_name(base, registry.source)
+    strategy.prepare_create(obj, context)
+    _validate(served, obj, decoded.causes)
+    await registry.admission.validate(replace(admission, name=meta["name"]))
+    for _ in range(_NAME_ATTEMPTS):
+        key = served.key(meta.get("namespace") or "", meta["name"])
+        value = documents.encode(obj, served.stored)
+        if context.dry_run:
+            if await registry.latest(served, key) is not None:
+                break
+            return _unstamped(value)
+        try:
+            return (await registry.store.create(key, value)).value
+        except KeyExists:
+            if not generated:
+                break
+            meta["name"] = metadata.generate_name(base, registry.source)
+        except StoreUnavailable as error:
+            raise service_unavailable(f"the store is not available: {error}") from error
+    raise already_exists(served.resource.plural, meta["name"], group=served.resource.group)
+
+
+async def update(registry: Registry, call: Call) -> Answer:
+    """PUT an object, or one of its subresources of the same kind."""
+    served = registry.find(*call.resource.key)
+    if not call.info.subresource:
+        require_verb(call.resource, "update")
+    body = _json(call)
+    decoded = decode(registry, call, served.resource)
+    meta = decoded.object["metadata"]
+    name = meta.get("name")
+    if not name:
+        raise bad_request("the name of the object (based on URL) was undeterminable: name must be provided")
+    if name != call.info.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({call.info.name})")
+    metadata.check_namespace(meta, served.resource, call.info.namespace)
+    strictness = cast(Strictness, call.options.field_validation)
+
+    def make(old: Document) -> Decoded:
+        # A decision may be made again on a newer state: each time from a fresh object.
+        again = _decode_body(registry, served.resource, body, strictness)
+        metadata.check_namespace(again.object["metadata"], served.resource, call.info.namespace)
+        return again
+
+    if served.strategy.create_on_update and not call.info.subresource and not meta.get("resourceVersion"):
+        try:
+            value = await change_object(registry, served, call, make)
+        except ApiError as error:
+            if error.reason != "NotFound":
+                raise
+            return _answer(registry, served, call, await create_object(registry, served, call, make({})), 201)
+        return _answer(registry, served, call, value, 200)
+    return _answer(registry, served, call, await change_object(registry, served, call, make), 200)
+
+
+async def patch(registry: Registry, call: Call) -> Answer:
+    """PATCH an object, or one of its subresources of the same kind."""
+    served = registry.find(*call.resource.key)
+    if not call.info.subresource:
+        require_verb(call.resource, "patch")
+    strictness = cast(Strictness, call.options.field_validation)
+    resource = served.resource
+    apply = patch_function(call, registry.schemas.type_of(resource.group, resource.version, resource.kind))
+    warned: list[str] = []
+
+    def make(old: Document) -> Decoded:
+        patched = apply(old)
+        decoded = registry.schemas.check(
+            patched, group=resource.group, version=resource.version, kind=resource.kind, strictness=strictness
+        )
+        if decoded.object["metadata"].get("name") != old["metadata"]["name"]:
+            raise bad_request(
+                f"the name of the object ({decoded.object['metadata'].get('name')}) does not match the name on the "
+                f"URL ({old['metadata']['name']})"
+            )
+        metadata.check_namespace(decoded.object["metadata"], resource, call.info.namespace)
+        warned[:] = decoded.warnings
+        return decoded
+
+    value = await change_object(registry, served, call, make)
+    call.warnings.extend(warned)
+    return _answer(registry, served, call, value, 200)
+
+
+def patch_function(call: Call, facts: TypeFacts | None) -> Callable[[Document], Any]:
+    """What the body does to a document. Raises ApiError 415, 400; the function raises 422."""
+    if call.content_type in _APPLY:
+        raise unsupported_media_type(
+            [*_PATCHES, "(server-side apply is not served yet: use client-side apply or another patch type)"]
+        )
+    kind = _PATCHES.get(call.content_type)
+    if kind is None:
+        raise unsupported_media_type(list(_PATCHES))
+    body = _parse_patch(call.body)
+
+    def apply(document: Document) -> Any:
+        try:
+            match kind:
+                case "json":
+                    return json_patch.apply(document, body)
+                case "merge":
+                    return merge_patch.apply(document, _object(body))
+                case _:
+                    return strategic_patch.apply(document, _object(body), facts)
+        except json_patch.PatchError as error:
+            if error.code == 400:
+                raise bad_request(str(error)) from error
+            message = f"the server rejected our request due to an error in our request: {error}"
+            raise ApiError(error.code, "Invalid", message, details={}) from error
+
+    return apply
+
+
+def _object(body: Any) -> Document:
+    if not isinstance(body, dict):
+        raise bad_request("the patch must be a JSON object")
+    return body
+
+
+def _parse_patch(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        try:
+            return load_yaml(body)
+        except ApiError:
+            raise bad_request(f"error decoding patch: {error}") from error
+
+
+async def change_object(registry: Registry, served: Served, call: Call, make: Callable[[Document], Decoded]) -> bytes:
+    """The read-modify-write of PUT and PATCH; `make` gets the current object and returns the wanted one."""
+    context, strategy, info = registry.context(call), served.strategy, call.info
+    place = (served.stored.group, served.stored.plural, info.subresource)
+    prepare = UPDATES[place] if place in UPDATES else UPDATES["", "", info.subresource]
+
+    async def decide(stored: Document, revision: int) -> Document | Removal:
+        decoded = make(served.to_served(documents.decode(orjson.dumps(stored)) if served.converts else stored.copy()))
+        new = served.to_stored(decoded.object)
+        _check_conflict(served, new["metadata"], stored["metadata"], subresource=info.subresource)
+        metadata.fill_update(new["metadata"], stored["metadata"])
+        strategy.default(new)
+        admission = _admission(served, call, "UPDATE", info.subresource, context, obj=new, old=stored)
+        await registry.admission.mutate(admission)
+        prepare(strategy, served.resource, new, stored, context)
+        return await _checked(registry, served, new, stored, decoded, admission)
+
+    value, _ = await registry.change(served, info.namespace, info.name, decide, dry_run=call.options.dry_run)
+    return value
+
+
+async def _checked(
+    registry: Registry, served: Served, new: Document, old: Document, decoded: Decoded, admission: Admission
+) -> Document | Removal:
+    strategy, meta = served.strategy, new["metadata"]
+    if strategy.has_generation and strategy.generation_source(new) != strategy.generation_source(old):
+        meta["generation"] = (old["metadata"].get("generation") or 0) + 1
+    _validate(served, new, decoded.causes, old=old)
+    await registry.admission.validate(admission)
+    if meta.get("deletionTimestamp") and not meta.get("deletionGracePeriodSeconds") and strategy.removable(new):
+        return Removal(new)
+    return new
+
+
+def _check_conflict(served: Served, new: Document, old: Document, *, subresource: str) -> None:
+    """Refuse a write to another state, or another object, than the one that was read. Raises ApiError."""
+    resource, name = served.resource, old["name"]
+    if (uid := new.get("uid")) and uid != old["uid"]:
+        detail = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['uid']}"
+        raise conflict(resource.plural, name, detail, group=resource.group)
+    revision = new.get("resourceVersion")
+    if revision and revision != old["resourceVersion"]:
+        if not revision.isdigit():
+            cause = invalid_value("metadata.resourceVersion", revision, "must be an unsigned integer")
+            raise invalid(resource.kind, name, [cause], group=resource.group)
+        raise conflict(resource.plural, name, group=resource.group)
+    if not revision and not served.strategy.unconditional_update and not subresource:
+        cause = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+        raise invalid(resource.kind, name, [cause], group=resource.group)
+
+
+def _validate(served: Served, obj: Document, causes: list[Any], *, old: Document | None = None) -> None:
+    strategy, meta = served.strategy, obj["metadata"]
+    if old is not None and "generateName" in meta and meta["generateName"] == old["metadata"].get("generateName"):
+        checked = {key: value for key, value in meta.items() if key != "generateName"}
+    else:
+        checked = meta
+    found = metadata_rules.validate(checked, namespaced=served.resource.namespaced, name_rule=strategy.name_rule)
+    if old is not None:
+        found += metadata_rules.validate_update(meta, old["metadata"])
+    found += causes
+    known = {cause.field for cause in found}
+    found += [cause for cause in strategy.validate(obj) if cause.field not in known]
+    if old is not None:
+        found += strategy.validate_update(obj, old)
+    if found:
+        name = meta.get("name") or meta.get("generateName") or ""
+        raise invalid(served.resource.kind, name, found, group=served.resource.group)
+
+
+def decode(registry: Registry, call: Call, resource: Resource) -> Decoded:
+    """The body as an object of the resource; its warnings go to the client. Raises ApiError."""
+    decoded = _decode_body(registry, resource, _json(call), cast(Strictness, call.options.field_validation))
+    call.warnings.extend(decoded.warnings)
+    return decoded
+
+
+def _json(call: Call) -> bytes:
+    return json_body(call.body, call.content_type)
+
+
+def _decode_body(registry: Registry, resource: Resource, body: bytes, strictness: Strictness) -> Decoded:
+    return registry.schemas.decode(
+        body, group=resource.group, version=resource.version, kind=resource.kind, strictness=strictness
+    )
+
+
+def _admission(
+    served: Served,
+    call: Call,
+    operation: Literal["CREATE", "UPDATE"],
+    subresource: str,
+    context: Context,
+    *,
+    obj: Document,
+    old: Document | None,
+) -> Admission:
+    meta = obj["metadata"]
+    return Admission(
+        operation=operation,
+        resource=served.stored,
+        subresource=subresource,
+        namespace=meta.get("namespace") or "",
+        name=meta.get("name") or "",
+        object=obj,
+        old=old,
+        context=context,
+    )
+
+
+def _unstamped(value: bytes) -> bytes:
+    """A document that was not stored: it has no revision."""
+    return stamp(value, 0).replace(b'"resourceVersion":"0",', b"", 1)
+
+
+def _answer(registry: Registry, served: Served, call: Call, value: bytes, code: int) -> Answer:
+    if call.accept.form == "object" and not served.converts:
+        return Answer(value, code)
+    return replace(single(served, call, value, registry.clock.now()), code=code)
