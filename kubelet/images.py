@@ -1,0 +1,174 @@
+"""Images: whether one may be used, and the pulls under way with their back-off.
+
+Source: Kubernetes documentation, "Images": pull policy and ImagePullBackOff.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..clock import Clock
+from ..events import EventRecorder
+from ..kinds.core import Container, Pod, Secret
+from .plan import BACKOFF_FIRST, BACKOFF_MOST, Waiting
+from .runtime.base import ContainerRuntime, Image, ImagePullFault, RuntimeFault
+
+_HUB = ("docker.io", "index.docker.io", "https://index.docker.io/v1/", "registry-1.docker.io")
+
+
+@dataclass(slots=True)
+class _Pull:
+    """The last try for a reference."""
+
+    task: asyncio.Task[None] | None = None
+    message: str = ""
+    delay: float = 0.0
+    retry_at: float = 0.0
+
+
+def registry_of(reference: str) -> str:
+    """The registry's host that a reference names; Docker's own if it names none."""
+    first, slash, _ = reference.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
+
+
+def credentials(reference: str, secrets: Sequence[Secret]) -> dict[str, str] | None:
+    """The login that pull secrets (`kubernetes.io/dockerconfigjson`) hold for a reference's registry."""
+    host = registry_of(reference)
+    for secret in secrets:
+        encoded = secret.data.get(".dockerconfigjson")
+        if not encoded:
+            continue
+        try:
+            logins = json.loads(base64.b64decode(encoded)).get("auths") or {}
+        except (ValueError, AttributeError):
+            continue
+        for key, login in logins.items():
+            bare = key.removeprefix("https://").removeprefix("http://").split("/", 1)[0]
+            if bare != host and not (host in _HUB and (key in _HUB or bare in _HUB)):
+                continue
+            if login.get("auth"):
+                user, _, password = base64.b64decode(login["auth"]).decode().partition(":")
+                return {"username": user, "password": password}
+            return {"username": login.get("username", ""), "password": login.get("password", "")}
+    return None
+
+
+class Images:
+    """One node's images. A pull runs in the background; the pods that wait for it are woken at its end."""
+
+    def __init__(self, runtime: ContainerRuntime, *, clock: Clock, events: EventRecorder) -> None:
+        self._runtime = runtime
+        self._clock = clock
+        self._events = events
+        self._pulls: dict[tuple[str, str], _Pull] = {}
+        self._fresh: dict[tuple[str, str, int], Image] = {}
+
+    async def ensure(
+        self,
+        container: Container,
+        *,
+        pod: Pod,
+        attempt: int,
+        secrets: Mapping[str, Secret],
+        wake: Callable[[], None],
+    ) -> Image | Waiting:
+        """The image, or why the container has to wait for it. Raises RuntimeFault if the engine fails."""
+        reference, policy = container.image, container.image_pull_policy
+        path = f"spec.containers{{{container.name}}}"
+        pulled = self._fresh.pop((pod.uid, container.name, attempt), None)
+        if pulled is not None:
+            return pulled
+        present = await self._runtime.image(reference) if policy != "Always" else None
+        if present is not None:
+            message = f'Container image "{reference}" already present on machine'
+            self._events.record(pod, reason="Pulled", message=message, field_path=path)
+            return present
+        if policy == "Never":
+            message = f'Container image "{reference}" is not present with pull policy of Never'
+            self._warn(pod, "ErrImageNeverPull", message, path)
+            self._warn(pod, "Failed", "Error: ErrImageNeverPull", path)
+            return Waiting("ErrImageNeverPull", message)
+        logins = [secrets[s.name] for s in pod.spec.image_pull_secrets if s.name in secrets]
+        pull = self._pulls.setdefault((pod.uid, reference), _Pull())
+        now = self._clock.monotonic()
+        if pull.task is not None:
+            if pull.message:
+                return _backing_off(reference, pull)
+            return Waiting("ContainerCreating")
+        if now < pull.retry_at:
+            waiting = _backing_off(reference, pull)
+            self._events.record(pod, reason="BackOff", message=waiting.message.split(":", 1)[0], field_path=path)
+            self._warn(pod, "Failed", "Error: ImagePullBackOff", path)
+            return waiting
+        self._events.record(pod, reason="Pulling", message=f'Pulling image "{reference}"', field_path=path)
+        key = (pod.uid, container.name, attempt)
+        work = self._pull(reference, pull, pod=pod, path=path, key=key, login=credentials(reference, logins))
+        pull.task = asyncio.ensure_future(work)
+        pull.task.add_done_callback(lambda _: wake())
+        # A registry that refuses at once gives its answer at once.
+        await asyncio.wait({pull.task}, timeout=0.5)
+        if key in self._fresh:
+            return self._fresh.pop(key)
+        if pull.message and pull.task is None:
+            return Waiting("ErrImagePull", pull.message)
+        return Waiting("ContainerCreating")
+
+    def retry_in(self, pod_uid: str) -> float | None:
+        """Seconds until a failed pull of the pod is tried again."""
+        now = self._clock.monotonic()
+        waits = [
+            max(0.1, pull.retry_at - now)
+            for (uid, _), pull in self._pulls.items()
+            if uid == pod_uid and pull.task is None and pull.message
+        ]
+        return min(waits, default=None)
+
+    async def _pull(
+        self,
+        reference: str,
+        pull: _Pull,
+        *,
+        pod: Pod,
+        path: str,
+        key: tuple[str, str, int],
+        login: Mapping[str, str] | None,
+    ) -> None:
+        began = self._clock.monotonic()
+        try:
+            image = await self._runtime.pull(reference, auth=login)
+        except RuntimeFault as fault:
+            pull.message = str(fault)
+            pull.delay = min(pull.delay * 2, BACKOFF_MOST) if pull.delay else BACKOFF_FIRST
+            pull.retry_at = self._clock.monotonic() + pull.delay
+            kind = "pull" if isinstance(fault, ImagePullFault) else "reach"
+            self._warn(pod, "Failed", f'Failed to {kind} image "{reference}": {fault}', path)
+            self._warn(pod, "Failed", "Error: ErrImagePull", path)
+        else:
+            pull.message, pull.delay = "", 0.0
+            took = self._clock.monotonic() - began
+            message = f'Successfully pulled image "{reference}" in {took:.3f}s. Image size: {image.size} bytes.'
+            self._events.record(pod, reason="Pulled", message=message, field_path=path)
+            self._fresh[key] = image
+        finally:
+            pull.task = None
+
+    def _warn(self, pod: Pod, reason: str, message: str, path: str) -> None:
+        self._events.record(pod, reason=reason, message=message, type="Warning", field_path=path)
+
+    def forget(self, pod_uid: str) -> None:
+        """The pod is gone."""
+        for pull_key in [key for key in self._pulls if key[0] == pod_uid]:
+            task = self._pulls.pop(pull_key).task
+            if task is not None:
+                task.cancel()
+        for fresh_key in [key for key in self._fresh if key[0] == pod_uid]:
+            del self._fresh[fresh_key]
+
+
+def _backing_off(reference: str, pull: _Pull) -> Waiting:
+    return Waiting("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {pull.message}')

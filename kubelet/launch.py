@@ -1,0 +1,324 @@
+"""Carries out the starts of a plan: volumes, images, sandbox and containers, as much at once as is safe.
+
+The containers are created while the sandbox starts and gets its link; they start when both are there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ..clock import Clock
+from ..events import EventRecorder
+from ..kinds.core import Container, Pod, Service
+from . import container_spec as specs
+from . import env, pod_files
+from .addresses import PodAddresses
+from .env import ConfigFault, Surroundings
+from .images import Images
+from .network import AddressPoolExhausted, NetworkError, PodNetwork
+from .objects import NotSynced, ObjectWatcher
+from .plan import Plan, Start, Waiting
+from .runtime.base import (
+    ContainerRuntime,
+    ContainerSpec,
+    Image,
+    PodState,
+    RuntimeFault,
+    RuntimeUnavailable,
+    SandboxSpec,
+)
+from .termination import make_message_file
+from .volumes import VolumeFault, VolumeManager
+from .volumes.sub_path import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What pods see of their node."""
+
+    name: str
+    host_ip: str
+    memory: int
+    """Bytes."""
+    allocatable: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """How pods look names up."""
+
+    servers: Sequence[str]
+    domain: str
+    resolv_conf: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What became of a plan's starts: ids of containers that run, and why others wait."""
+
+    running: Mapping[str, str] = field(default_factory=dict)
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+
+
+class LaunchFault(Exception):
+    """Nothing could be started; the text is known to the user by an event. Trying again later may help."""
+
+
+class Launcher(Protocol):
+    """What a pod worker needs to start pods and to clean up after them."""
+
+    async def launch(self, pod: Pod, plan: Plan, state: PodState, *, wake: Callable[[], None]) -> Launched:
+        """Carry out `create_sandbox` and `start`. Raises LaunchFault and RuntimeFault."""
+        ...
+
+    async def refresh(self, pod: Pod) -> None:
+        """Bring the volumes of a running pod up to date."""
+        ...
+
+    def refresh_in(self, pod: Pod) -> float | None:
+        """Seconds until `refresh` has something to do or a failed image pull is tried again."""
+        ...
+
+    async def disconnect(self, pod: Pod) -> None:
+        """The sandbox has stopped: take its link and address."""
+        ...
+
+    async def clean(self, pod: Pod, state: PodState) -> None:
+        """Remove everything that the pod left on the node. Raises RuntimeFault, LaunchFault."""
+        ...
+
+
+class PodLauncher:
+    """The launcher of real pods."""
+
+    def __init__(
+        self,
+        *,
+        runtime: ContainerRuntime,
+        network: PodNetwork,
+        addresses: PodAddresses,
+        images: Images,
+        volumes: VolumeManager,
+        objects: ObjectWatcher,
+        events: EventRecorder,
+        clock: Clock,
+        node: Node,
+        dns: Dns,
+        services: Callable[[], Sequence[Service]],
+    ) -> None:
+        self._runtime, self._network, self._addresses = runtime, network, addresses
+        self._images, self._volumes, self._objects = images, volumes, objects
+        self._events, self._clock = events, clock
+        self._node, self._dns, self._services = node, dns, services
+
+    async def launch(self, pod: Pod, plan: Plan, state: PodState, *, wake: Callable[[], None]) -> Launched:
+        """Prepare everything that can fail for reasons of the user's first, then start."""
+        ip = self._address(pod)
+        surroundings, volumes = await self._prepare(pod, ip)
+        found = await asyncio.gather(*(self._image(pod, start, surroundings, wake) for start in plan.start))
+        waiting = {
+            start.name: image for start, image in zip(plan.start, found, strict=True) if isinstance(image, Waiting)
+        }
+        ready: list[tuple[Start, ContainerSpec]] = []
+        for start, image in zip(plan.start, found, strict=True):
+            if isinstance(image, Image):
+                try:
+                    ready.append((start, self._spec(pod, start, image, surroundings, volumes, ip)))
+                except (ConfigFault, VolumeFault) as fault:
+                    waiting[start.name] = Waiting("CreateContainerConfigError", str(fault))
+                    self._warn(pod, "Failed", f"Error: {fault}", start)
+        if plan.create_sandbox is not None:
+            sandbox_id, created = await self._with_sandbox(pod, plan.create_sandbox, ip, ready)
+        else:
+            sandbox = state.sandbox
+            if sandbox is None:
+                raise LaunchFault("the sandbox has gone")
+            sandbox_id = sandbox.id
+            created = await asyncio.gather(*(self._create(pod, start, spec, sandbox_id) for start, spec in ready))
+        running: dict[str, str] = {}
+        results = await asyncio.gather(
+            *(self._start(pod, start, made) for (start, _), made in zip(ready, created, strict=True))
+        )
+        for (start, _), made, problem in zip(ready, created, results, strict=True):
+            if problem is None and isinstance(made, str):
+                running[start.name] = made
+            elif problem is not None:
+                waiting[start.name] = problem
+        return Launched(running, waiting)
+
+    def _address(self, pod: Pod) -> str:
+        if pod.spec.host_network:
+            return ""
+        try:
+            return self._addresses.give(pod.uid)
+        except (AddressPoolExhausted, RuntimeError) as error:
+            self._warn(pod, "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+            raise LaunchFault(str(error)) from error
+
+    async def _prepare(self, pod: Pod, ip: str) -> tuple[Surroundings, dict[str, str]]:
+        try:
+            surroundings = await self._surroundings(pod, ip)
+            return surroundings, await self._volumes.ensure(pod, surroundings)
+        except (VolumeFault, NotSynced) as fault:
+            self._warn(pod, "FailedMount", str(fault))
+            raise LaunchFault(str(fault)) from fault
+
+    async def _surroundings(self, pod: Pod, ip: str) -> Surroundings:
+        config_maps, secrets = await self._objects.read(pod)
+        return Surroundings(
+            config_maps=config_maps,
+            secrets=secrets,
+            services=self._services(),
+            pod_ips=[ip or self._node.host_ip],
+            host_ip=self._node.host_ip,
+            allocatable=self._node.allocatable,
+        )
+
+    async def _image(
+        self, pod: Pod, start: Start, surroundings: Surroundings, wake: Callable[[], None]
+    ) -> Image | Waiting:
+        model = env.named(pod, start.name)
+        return await self._images.ensure(model, pod=pod, attempt=start.attempt, secrets=surroundings.secrets, wake=wake)
+
+    def _spec(
+        self, pod: Pod, start: Start, image: Image, surroundings: Surroundings, volumes: Mapping[str, str], ip: str
+    ) -> ContainerSpec:
+        model = env.named(pod, start.name)
+        files = self._files(pod, model, start, ip)
+        mounts = specs.mounts(model, pod=pod, volumes=volumes, surroundings=surroundings, files=files, resolve=resolve)
+        return specs.container_spec(
+            model,
+            pod=pod,
+            image=image,
+            attempt=start.attempt,
+            surroundings=surroundings,
+            mounts=mounts,
+            node_memory=self._node.memory,
+        )
+
+    def _files(self, pod: Pod, model: Container, start: Start, ip: str) -> dict[str, str]:
+        """The files that the kubelet puts into a container, by path inside."""
+        directory = self._volumes.pod_directory(pod.uid)
+        node = pod_files.parse_resolver(_read(self._dns.resolv_conf))
+        resolver = pod_files.resolver_of(pod, node=node, cluster_dns=self._dns.servers, domain=self._dns.domain)
+        node_hosts = _read(Path("/etc/hosts")) if pod.spec.host_network else ""
+        hosts = pod_files.hosts_text(pod, addresses=[ip] if ip else [], domain=self._dns.domain, node_hosts=node_hosts)
+        found = {"/etc/hosts": directory / "etc-hosts", "/etc/resolv.conf": directory / "resolv.conf"}
+        for path, text in zip(found.values(), (hosts, resolver.text()), strict=True):
+            if not path.exists() or _read(path) != text:
+                path.write_text(text)
+                path.chmod(0o644)
+        if model.termination_message_path:
+            found[model.termination_message_path] = make_message_file(
+                directory, container=model.name, attempt=start.attempt
+            )
+        return {inside: str(path) for inside, path in found.items()}
+
+    async def _with_sandbox(
+        self, pod: Pod, attempt: int, ip: str, ready: Sequence[tuple[Start, ContainerSpec]]
+    ) -> tuple[str, list[str | Waiting]]:
+        spec = SandboxSpec(
+            pod=specs.pod_ref(pod),
+            hostname=pod_files.hostname_of(pod),
+            attempt=attempt,
+            pod_ip=ip,
+            grace_period=pod.spec.termination_grace_period_seconds,
+            host_network=pod.spec.host_network,
+            host_pid=pod.spec.host_pid,
+            host_ipc=pod.spec.host_ipc,
+        )
+        sandbox_id = ""
+        try:
+            sandbox_id = await self._runtime.create_sandbox(spec)
+            _, *created = await asyncio.gather(
+                self._open(pod, sandbox_id, ip), *(self._create(pod, start, spec, sandbox_id) for start, spec in ready)
+            )
+            return sandbox_id, [item for item in created if item is not None]
+        except (RuntimeFault, NetworkError) as fault:
+            if sandbox_id and not isinstance(fault, RuntimeUnavailable):
+                await self._runtime.remove_sandbox(sandbox_id)
+            self._warn(pod, "FailedCreatePodSandBox", f"Failed to create pod sandbox: {fault}")
+            raise LaunchFault(str(fault)) from fault
+
+    async def _open(self, pod: Pod, sandbox_id: str, ip: str) -> None:
+        pid = await self._runtime.start_sandbox(sandbox_id)
+        if ip:
+            await self._network.attach(pod_uid=pod.uid, pid=pid, address=ip)
+
+    async def _create(self, pod: Pod, start: Start, spec: ContainerSpec, sandbox_id: str) -> str | Waiting:
+        try:
+            made = await self._runtime.create_container(spec, sandbox_id=sandbox_id)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFault as fault:
+            self._warn(pod, "Failed", f"Error: {fault}", start)
+            return Waiting("CreateContainerError", str(fault))
+        self._tell(pod, "Created", f"Container created: {start.name}", start)
+        return made
+
+    async def _start(self, pod: Pod, start: Start, made: str | Waiting) -> Waiting | None:
+        if isinstance(made, Waiting):
+            return made
+        try:
+            await self._runtime.start_container(made)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFault as fault:
+            self._warn(pod, "Failed", f"Error: {fault}", start)
+            return Waiting("RunContainerError", str(fault))
+        self._tell(pod, "Started", f"Container started: {start.name}", start)
+        return None
+
+    async def refresh(self, pod: Pod) -> None:
+        """Volumes follow the objects that they come from."""
+        if pod.spec.volumes:
+            await self._prepare(pod, "" if pod.spec.host_network else self._address(pod))
+
+    def refresh_in(self, pod: Pod) -> float | None:
+        """The earlier of a token's renewal and an image's retry."""
+        found = [self._images.retry_in(pod.uid)]
+        if (renewal := self._volumes.renewal(pod.uid)) is not None:
+            found.append(max(1.0, (renewal - self._clock.now()).total_seconds()))
+        return min((seconds for seconds in found if seconds is not None), default=None)
+
+    async def disconnect(self, pod: Pod) -> None:
+        """Detach, then give the address back."""
+        try:
+            await self._network.detach(pod_uid=pod.uid)
+        except NetworkError as fault:
+            raise LaunchFault(str(fault)) from fault
+        self._addresses.release(pod.uid)
+
+    async def clean(self, pod: Pod, state: PodState) -> None:
+        """Containers before the sandbox that they joined, then files."""
+        await asyncio.gather(*(self._runtime.remove_container(c.id) for c in state.containers))
+        await asyncio.gather(*(self._runtime.remove_sandbox(s.id) for s in state.sandboxes))
+        await self.disconnect(pod)
+        self._images.forget(pod.uid)
+        self._objects.release(pod.uid)
+        try:
+            await self._volumes.tear_down(pod.uid)
+        except VolumeFault as fault:
+            raise LaunchFault(str(fault)) from fault
+
+    def _tell(self, pod: Pod, reason: str, message: str, start: Start) -> None:
+        self._events.record(pod, reason=reason, message=message, field_path=_field(pod, start))
+
+    def _warn(self, pod: Pod, reason: str, message: str, start: Start | None = None) -> None:
+        path = _field(pod, start) if start is not None else ""
+        self._events.record(pod, reason=reason, message=message, type="Warning", field_path=path)
+
+
+def _field(pod: Pod, start: Start) -> str:
+    return f"spec.{'initContainers' if start.init else 'containers'}{{{start.name}}}"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

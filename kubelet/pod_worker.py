@@ -1,0 +1,413 @@
+"""One pod's worker: reads what runs, plans, reports, acts, until the plan is idle; then sleeps until it is woken.
+
+A worker is serial: nothing else starts or stops containers of its pod. It holds what only time in this process knows
+(back-off, who was told to stop); all else is read anew each round, so that a restarted kubelet carries on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+
+from ..client import Client
+from ..clock import Clock
+from ..errors import ApiError
+from ..events import EventRecorder
+from ..kinds.core import Container as ContainerModel
+from ..kinds.core import Pod, PodStatus
+from ..kinds.resources import PODS
+from .container_spec import pod_ref
+from .handlers import Handlers, Target
+from .launch import Launcher, LaunchFault
+from .plan import Backoff, Facts, Plan, Stop, Stopping, Waiting, crashed, plan
+from .runtime.base import Container, ContainerRuntime, PodState, RuntimeFault, RuntimeUnavailable, State
+from .status import Observed, own_conditions, pod_status
+from .status_writer import StatusWriter
+from .termination import TerminationMessages
+
+log = logging.getLogger(__name__)
+
+_RETRY_FIRST, _RETRY_MOST = 0.5, 30.0
+_AFTER_PRE_STOP = 2.0
+_DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+
+
+class Health(Protocol):
+    """What probes say."""
+
+    def follow(self, pod: Pod, state: PodState) -> None:
+        """Probe what runs of a pod."""
+        ...
+
+    def stop_liveness(self, pod_uid: str) -> None:
+        """The pod is ending."""
+        ...
+
+    def forget(self, pod_uid: str) -> None:
+        """The pod is gone."""
+        ...
+
+    def ready(self) -> frozenset[str]:
+        """Containers that may get requests."""
+        ...
+
+    def started(self) -> frozenset[str]:
+        """Containers whose startup probe passed."""
+        ...
+
+    def unhealthy(self) -> Mapping[str, str]:
+        """Containers to restart, and why."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every worker of a node shares."""
+
+    runtime: ContainerRuntime
+    launcher: Launcher
+    health: Health
+    handlers: Handlers
+    messages: TerminationMessages
+    events: EventRecorder
+    writer: StatusWriter
+    client: Client
+    clock: Clock
+    host_ip: str
+    directory: Callable[[str], Path]
+    """Where a pod's files stand, by UID."""
+    id_prefix: str = "docker"
+
+
+class PodWorker:
+    """Brings one pod to what the API asks for."""
+
+    def __init__(self, pod: Pod, *, context: Context, ended: Callable[[str], None]) -> None:
+        self._pod = pod
+        self._context = context
+        self._ended = ended
+        self._gone = False
+        self._dirty = False
+        self._cleaned = False
+        self._failures = 0
+        self._backoff: dict[str, Backoff] = {}
+        self._stopping: dict[str, Stopping] = {}
+        self._condemned: dict[str, str] = {}
+        self._waiting: dict[str, Waiting] = {}
+        self._own: PodStatus | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.Task[None] | None = None
+        self._hooks: set[asyncio.Task[None]] = set()
+
+    @property
+    def pod(self) -> Pod:
+        """The pod as last seen in the API."""
+        return self._pod
+
+    def update(self, pod: Pod) -> None:
+        """The API shows a new state."""
+        self._pod = pod
+        self.wake()
+
+    def vanish(self, pod: Pod) -> None:
+        """The API shows the pod no more: whatever runs of it has to end."""
+        self._pod, self._gone = pod, True
+        self.wake()
+
+    def wake(self) -> None:
+        """Something may have changed."""
+        self._dirty = True
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._run())
+
+    async def close(self) -> None:
+        """Stop working; containers run on."""
+        tasks = [task for task in (self._task, self._timer, *self._hooks) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        again: float | None = None
+        try:
+            while self._dirty:
+                self._dirty = False
+                try:
+                    again = await self._sync()
+                    self._failures = 0
+                except (RuntimeFault, LaunchFault, ApiError, aiohttp.ClientError, OSError) as fault:
+                    again = self._retry_in()
+                    log.warning("pod %s: %s; again in %.1f s", self._pod.key, fault, again)
+                except Exception:
+                    again = self._retry_in()
+                    log.exception("pod %s: again in %.1f s", self._pod.key, again)
+        finally:
+            self._task = None
+        self._sleep(again)
+
+    def _retry_in(self) -> float:
+        self._failures += 1
+        return float(min(_RETRY_FIRST * 2 ** (self._failures - 1), _RETRY_MOST))
+
+    def _sleep(self, seconds: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds is not None:
+            self._timer = asyncio.ensure_future(self._wake_after(seconds))
+
+    async def _wake_after(self, seconds: float) -> None:
+        await self._context.clock.sleep(seconds)
+        self._timer = None
+        self.wake()
+
+    async def _sync(self) -> float | None:
+        """One round; seconds until the next if only time will change anything."""
+        context = self._context
+        now = context.clock.now()
+        pod = self._view()
+        state = (await context.runtime.list(pod_uid=pod.uid)).get(pod.uid) or PodState(pod_ref(pod))
+        terminate, failure = self._termination(pod, now)
+        if terminate is None and not pod.finished:
+            context.health.follow(pod, state)
+        else:
+            context.health.stop_liveness(pod.uid)
+        decided = plan(
+            Facts(
+                pod=pod,
+                state=state,
+                now=now,
+                backoff=self._backoff,
+                stopping=self._stopping,
+                unhealthy={**context.health.unhealthy(), **self._condemned},
+                started=context.health.started(),
+                terminate=terminate,
+            )
+        )
+        self._tell_back_off(pod, decided)
+        wanted = {start.name for start in decided.start}
+        self._waiting = {name: waiting for name, waiting in self._waiting.items() if name in wanted}
+        await self._report(pod, state, decided, failure)
+        acted = await self._act(pod, state, decided)
+        if acted:
+            self._dirty = True
+            return None
+        if decided.ended:
+            return await self._finish(pod, state)
+        if self._waiting:
+            await self._report(pod, state, decided, failure)
+        if terminate is None and state.sandbox is not None:
+            await context.launcher.refresh(pod)
+        waits = [decided.look_again, context.launcher.refresh_in(pod), self._deadline_in(pod, now)]
+        if any(waiting.reason.startswith("Create") for waiting in self._waiting.values()):
+            waits.append(10.0)
+        return min((seconds for seconds in waits if seconds is not None), default=None)
+
+    def _view(self) -> Pod:
+        """The pod with what this worker has reported and the API may not show yet."""
+        if self._own is None:
+            return self._pod
+        status = self._pod.status
+        own = self._own
+        changes: dict[str, Any] = {"conditions": own_conditions(status.conditions, own.conditions)}
+        if status.start_time is None:
+            changes["start_time"] = own.start_time
+        if not self._pod.finished and own.phase in ("Succeeded", "Failed"):
+            changes["phase"] = own.phase
+        return self._pod.model_copy(update={"status": status.model_copy(update=changes)})
+
+    def _termination(self, pod: Pod, now: datetime) -> tuple[float | None, tuple[str, str] | None]:
+        """The grace period if the pod must end, and the reason if it is the node's."""
+        grace = pod.metadata.deletion_grace_period_seconds
+        full = float(pod.spec.termination_grace_period_seconds if grace is None else grace)
+        if pod.deleting:
+            assert pod.metadata.deletion_timestamp is not None
+            # The timestamp has whole seconds: allow one more.
+            left = (pod.metadata.deletion_timestamp - now).total_seconds() + 1.0
+            return (max(0.0, min(full, left)) if full else 0.0), None
+        if self._gone:
+            return full, None
+        if not pod.finished and (left_to_run := self._deadline_in(pod, now)) is not None and left_to_run <= 0:
+            return float(pod.spec.termination_grace_period_seconds), _DEADLINE
+        return None, None
+
+    def _deadline_in(self, pod: Pod, now: datetime) -> float | None:
+        limit, since = pod.spec.active_deadline_seconds, pod.status.start_time
+        if limit is None or since is None or pod.finished:
+            return None
+        return limit - (now - since).total_seconds()
+
+    def _tell_back_off(self, pod: Pod, decided: Plan) -> None:
+        for name, waiting in decided.waiting.items():
+            if waiting.reason == "CrashLoopBackOff":
+                message = f"Back-off restarting failed container {name} in pod {pod.name}_{pod.namespace}({pod.uid})"
+                self._event(pod, "BackOff", message, name, warn=True)
+
+    async def _report(self, pod: Pod, state: PodState, decided: Plan, failure: tuple[str, str] | None) -> None:
+        """Compute the status and have it written."""
+        context = self._context
+        if self._gone:
+            return
+        messages = await context.messages.of(pod, state, directory=context.directory(pod.uid))
+        running = any(c.state is State.RUNNING for c in state.containers)
+        ending = pod.deleting or failure is not None
+        if pod.finished and not state.containers:
+            return  # nothing is left to report from; what was reported stays true
+        ready = context.health.ready()
+        status = pod_status(
+            Observed(
+                pod=pod,
+                state=state,
+                now=context.clock.now(),
+                host_ip=context.host_ip,
+                waiting={**decided.waiting, **self._waiting},
+                ready=frozenset() if ending else ready - self._stopping.keys(),
+                started=context.health.started(),
+                messages=messages,
+                ended=ending and not running and not decided.start,
+                failure=failure if not running else None,
+                id_prefix=context.id_prefix,
+            )
+        )
+        self._own = PodStatus.model_validate(_readable(status))
+        context.writer.put(self._pod, status)
+
+    async def _act(self, pod: Pod, state: PodState, decided: Plan) -> bool:
+        """Carry a plan out; whether anything moved."""
+        context, runtime = self._context, self._context.runtime
+        for container in decided.kill:
+            self._stopping[container.id] = replace(self._stopping[container.id], killed=True)
+            await runtime.signal(container.id, "SIGKILL")
+        for stop in decided.stop:
+            await self._stop(pod, stop)
+        if decided.stop_sandboxes:
+            await asyncio.gather(*(runtime.stop_sandbox(key) for key in decided.stop_sandboxes))
+            await context.launcher.disconnect(pod)
+        removals = [runtime.remove_container(key) for key in decided.remove_containers]
+        removals += [runtime.remove_sandbox(key) for key in decided.remove_sandboxes]
+        await asyncio.gather(*removals)
+        moved = bool(decided.stop_sandboxes or removals)
+        if decided.start:
+            moved |= await self._launch(pod, state, decided)
+        return moved
+
+    async def _launch(self, pod: Pod, state: PodState, decided: Plan) -> bool:
+        launched = await self._context.launcher.launch(pod, decided, state, wake=self.wake)
+        now = self._context.clock.now()
+        self._waiting = dict(launched.waiting)
+        for start in decided.start:
+            failed = start.name in launched.waiting and launched.waiting[start.name].reason == "RunContainerError"
+            if start.restart and (start.name in launched.running or failed):
+                self._backoff[start.name] = crashed(self._backoff.get(start.name), now=now)
+        ip = state.sandbox.ip if state.sandbox is not None else ""
+        for name, key in launched.running.items():
+            self._after_start(pod, name, key, ip=ip)
+        made = decided.create_sandbox is not None
+        return made or bool(launched.running) or any(w.reason == "RunContainerError" for w in self._waiting.values())
+
+    def _model(self, pod: Pod, name: str) -> ContainerModel | None:
+        return next((c for c in (*pod.spec.init_containers, *pod.spec.containers) if c.name == name), None)
+
+    def _after_start(self, pod: Pod, name: str, container_id: str, *, ip: str) -> None:
+        model = self._model(pod, name)
+        if model is not None and model.lifecycle is not None and model.lifecycle.post_start is not None:
+            self._spawn(self._post_start(pod, model, container_id))
+
+    async def _post_start(self, pod: Pod, model: ContainerModel, container_id: str) -> None:
+        assert model.lifecycle is not None
+        assert model.lifecycle.post_start is not None
+        target = Target(model, container_id, await self._ip())
+        outcome = await self._context.handlers.run(model.lifecycle.post_start, target, timeout=3600.0)
+        if not outcome.ok:
+            self._event(pod, "FailedPostStartHook", f"PostStartHook failed: {outcome.message}", model.name, warn=True)
+            self._condemned[container_id] = "FailedPostStartHook"
+            self.wake()
+
+    async def _ip(self) -> str:
+        state = (await self._context.runtime.list(pod_uid=self._pod.uid)).get(self._pod.uid)
+        sandbox = state.sandbox if state is not None else None
+        return (sandbox.ip if sandbox is not None else "") or self._context.host_ip
+
+    async def _stop(self, pod: Pod, stop: Stop) -> None:
+        """Begin to stop a container, or bring its deadline forward."""
+        container, now = stop.container, self._context.clock.now()
+        known = self._stopping.get(container.id)
+        self._stopping[container.id] = Stopping(now + timedelta(seconds=stop.grace))
+        self._dirty = True
+        if known is not None:
+            return
+        self._event(pod, "Killing", stop.message, container.name)
+        model = self._model(pod, container.name)
+        if stop.grace <= 0:
+            self._stopping[container.id] = Stopping(now, killed=True)
+            await self._context.runtime.signal(container.id, "SIGKILL")
+        elif model is not None and model.lifecycle is not None and model.lifecycle.pre_stop is not None:
+            self._spawn(self._pre_stop(pod, model, container, stop.grace))
+        else:
+            await self._context.runtime.signal(container.id, container.stop_signal)
+
+    async def _pre_stop(self, pod: Pod, model: ContainerModel, container: Container, grace: float) -> None:
+        assert model.lifecycle is not None
+        assert model.lifecycle.pre_stop is not None
+        target = Target(model, container.id, await self._ip())
+        outcome = await self._context.handlers.run(model.lifecycle.pre_stop, target, timeout=grace)
+        if not outcome.ok:
+            self._event(pod, "FailedPreStopHook", f"PreStopHook failed: {outcome.message}", model.name, warn=True)
+        least = self._context.clock.now() + timedelta(seconds=_AFTER_PRE_STOP)
+        known = self._stopping.get(container.id)
+        if known is not None and not known.killed and known.deadline < least and grace > _AFTER_PRE_STOP:
+            self._stopping[container.id] = Stopping(least)
+        with contextlib.suppress(RuntimeUnavailable):
+            await self._context.runtime.signal(container.id, container.stop_signal)
+        self.wake()
+
+    async def _finish(self, pod: Pod, state: PodState) -> float | None:
+        """Nothing of the pod runs any more: clean up, and let the API forget it."""
+        context = self._context
+        if not pod.deleting and not self._gone:
+            return None
+        if not self._cleaned:
+            await context.launcher.clean(pod, state)
+            context.health.forget(pod.uid)
+            context.messages.forget(state)
+            self._cleaned = True
+        if self._gone:
+            context.writer.forget(pod.uid)
+            self._ended(pod.uid)
+            return None
+        await context.writer.flush(pod.uid)
+        try:
+            await context.client.delete(PODS, pod.name, namespace=pod.namespace, uid=pod.uid, grace_period=0)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+        # Finalizers may keep the object; its disappearance ends this worker.
+        return None
+
+    def _event(self, pod: Pod, reason: str, message: str, container: str, *, warn: bool = False) -> None:
+        self._context.events.record(
+            pod,
+            reason=reason,
+            message=message,
+            type="Warning" if warn else "Normal",
+            field_path=f"spec.containers{{{container}}}",
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._hooks.add(task)
+        task.add_done_callback(self._hooks.discard)
+
+
+def _readable(status: dict[str, Any]) -> dict[str, Any]:
+    """A patch as a status: without directives, and with removed reasons empty."""
+    conditions = [{k: v for k, v in c.items() if v is not None} for c in status["conditions"]]
+    return {**status, "conditions": conditions, "podIPs": [ip for ip in status.get("podIPs", []) if "ip" in ip]}

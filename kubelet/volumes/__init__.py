@@ -1,0 +1,6 @@
+"""Volumes of pods: a file per source; `manager` sets them up, keeps them current and takes them down."""
+
+from .base import VolumeFault
+from .manager import VolumeManager
+
+__all__ = ["VolumeFault", "VolumeManager"]

@@ -1,0 +1,140 @@
+"""Sets up every volume of a pod, keeps it current, and takes it down.
+
+Layout under the kubelet's state directory: `pods/<uid>/volumes/<name>`. What is there after a kubelet restart is used
+as it is: contents are compared, not rewritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import aiohttp
+
+from ...client import Client
+from ...clock import Clock
+from ...kinds.core import Pod, Volume
+from ..env import Surroundings
+from . import atomic_writer, config_map, downward_api, empty_dir, host_path, projected, secret, tmpfs
+from .base import Payload, VolumeFault
+from .tokens import Tokens
+
+__all__ = ["VolumeFault", "VolumeManager"]
+
+
+class VolumeManager:
+    """The volumes of one node's pods."""
+
+    def __init__(self, client: Client, *, clock: Clock, directory: Path) -> None:
+        self._directory = directory
+        self._tokens = Tokens(client, clock=clock)
+        self._written: dict[tuple[str, str], Payload] = {}
+
+    def pod_directory(self, uid: str) -> Path:
+        """Where everything of a pod stands; only the kubelet's user may enter."""
+        path = self._directory / "pods" / uid
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    async def ensure(self, pod: Pod, surroundings: Surroundings) -> dict[str, str]:
+        """Host paths by volume name, every content as it should be now. Raises VolumeFault naming the volume."""
+        found: dict[str, str] = {}
+        for volume in pod.spec.volumes:
+            try:
+                found[volume.name] = str(await self._setup(pod, volume, surroundings))
+            except VolumeFault as fault:
+                raise VolumeFault(f'MountVolume.SetUp failed for volume "{volume.name}" : {fault}') from fault
+            except (OSError, aiohttp.ClientError) as error:
+                raise VolumeFault(f'MountVolume.SetUp failed for volume "{volume.name}" : {error}') from error
+        return found
+
+    async def _setup(self, pod: Pod, volume: Volume, surroundings: Surroundings) -> Path:
+        if volume.host_path is not None:
+            return host_path.setup(volume.host_path)
+        path = self.pod_directory(pod.uid) / "volumes" / volume.name
+        context = pod.spec.security_context
+        group = context.fs_group if context is not None else None
+        if volume.empty_dir is not None:
+            fresh = not path.exists()
+            empty_dir.setup(volume.empty_dir, path)
+            if fresh and group is not None:
+                os.chown(path, -1, group)
+                path.chmod(0o2777)
+            return path
+        payload = await self._payload(pod, volume, surroundings)
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if self._written.get((pod.uid, volume.name)) != payload or not (path / "..data").exists():
+            if _is_secret(volume) and not path.is_mount():
+                with contextlib.suppress(VolumeFault):  # without the right to mount, the private directory serves
+                    tmpfs.mount(path)
+            await asyncio.get_running_loop().run_in_executor(
+                None, lambda: atomic_writer.write(path, payload, group=group)
+            )
+            self._written[pod.uid, volume.name] = payload
+        return path
+
+    async def _payload(self, pod: Pod, volume: Volume, surroundings: Surroundings) -> Payload:
+        if (source := volume.config_map) is not None:
+            return config_map.payload(source, surroundings.config_maps.get(source.name))
+        if (wanted := volume.secret) is not None:
+            return secret.payload(
+                wanted.secret_name,
+                surroundings.secrets.get(wanted.secret_name),
+                items=wanted.items,
+                optional=wanted.optional,
+                default_mode=wanted.default_mode,
+            )
+        if (fields := volume.downward_api) is not None:
+            return downward_api.payload(
+                fields.items, pod=pod, surroundings=surroundings, default_mode=fields.default_mode
+            )
+        if volume.projected is not None:
+            keys = [
+                projected.token_key(part.service_account_token)
+                for part in volume.projected.sources
+                if part.service_account_token is not None
+            ]
+            tokens = {key: await self._tokens.get(pod, key) for key in keys}
+            return projected.payload(volume.projected, pod=pod, surroundings=surroundings, tokens=tokens)
+        if (claim := volume.persistent_volume_claim) is not None:
+            raise VolumeFault(f'persistentvolumeclaim "{claim.claim_name}" cannot be mounted: not supported yet')
+        raise VolumeFault("this type of volume is not supported")
+
+    def renewal(self, pod_uid: str) -> datetime | None:
+        """When the pod's volumes want refreshing though no object changed."""
+        return self._tokens.renewal(pod_uid)
+
+    async def tear_down(self, pod_uid: str) -> None:
+        """Remove everything of a pod: mounts first, so that nothing behind one is deleted. Raises VolumeFault."""
+        root = self._directory / "pods" / pod_uid
+        self._tokens.forget(pod_uid)
+        for key in [key for key in self._written if key[0] == pod_uid]:
+            del self._written[key]
+        await asyncio.to_thread(_remove, root)
+
+    def known_pods(self) -> set[str]:
+        """The UIDs of pods that have left something here."""
+        pods = self._directory / "pods"
+        return {entry.name for entry in pods.iterdir()} if pods.exists() else set()
+
+
+def _is_secret(volume: Volume) -> bool:
+    return volume.secret is not None or volume.projected is not None
+
+
+def _remove(root: Path) -> None:
+    volumes = root / "volumes"
+    if volumes.exists():
+        for path in volumes.iterdir():
+            if path.is_mount():
+                tmpfs.unmount(path)
+    try:
+        shutil.rmtree(root)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise VolumeFault(f"removal of {root}: {error.strerror}") from error
