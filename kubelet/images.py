@@ -114,6 +114,9 @@ class Images:
         await asyncio.wait({pull.task}, timeout=0.5)
         if key in self._fresh:
             return self._fresh.pop(key)
+        return self._outcome(pull)
+
+    def _outcome(self, pull: _Pull) -> Waiting:
         if pull.message and pull.task is None:
             return Waiting("ErrImagePull", pull.message)
         return Waiting("ContainerCreating")

@@ -55,16 +55,16 @@ class Health(Protocol):
         """The pod is gone."""
         ...
 
-    def ready(self) -> frozenset[str]:
-        """Containers that may get requests."""
+    def ready(self, pod_uid: str) -> frozenset[str]:
+        """Containers of a pod that may get requests."""
         ...
 
-    def started(self) -> frozenset[str]:
-        """Containers whose startup probe passed."""
+    def started(self, pod_uid: str) -> frozenset[str]:
+        """Containers of a pod whose startup probe passed."""
         ...
 
-    def unhealthy(self) -> Mapping[str, str]:
-        """Containers to restart, and why."""
+    def unhealthy(self, pod_uid: str) -> Mapping[str, str]:
+        """Containers of a pod to restart, and why."""
         ...
 
 
@@ -187,8 +187,8 @@ class PodWorker:
                 now=now,
                 backoff=self._backoff,
                 stopping=self._stopping,
-                unhealthy={**context.health.unhealthy(), **self._condemned},
-                started=context.health.started(),
+                unhealthy={**context.health.unhealthy(pod.uid), **self._condemned},
+                started=context.health.started(pod.uid),
                 terminate=terminate,
             )
         )
@@ -261,7 +261,7 @@ class PodWorker:
         ending = pod.deleting or failure is not None
         if pod.finished and not state.containers:
             return  # nothing is left to report from; what was reported stays true
-        ready = context.health.ready()
+        ready = context.health.ready(pod.uid)
         status = pod_status(
             Observed(
                 pod=pod,
@@ -270,7 +270,7 @@ class PodWorker:
                 host_ip=context.host_ip,
                 waiting={**decided.waiting, **self._waiting},
                 ready=frozenset() if ending else ready - self._stopping.keys(),
-                started=context.health.started(),
+                started=context.health.started(pod.uid),
                 messages=messages,
                 ended=ending and not running and not decided.start,
                 failure=failure if not running else None,

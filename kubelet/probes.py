@@ -7,7 +7,7 @@ starts unknown. Source: Kubernetes documentation, "Configure Liveness, Readiness
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -142,17 +142,20 @@ class Probes:
                 watched.unhealthy = f"Container {name} failed {kind.lower()} probe, will be restarted"
         return before != (watched.started, watched.ready, watched.unhealthy)
 
-    def ready(self) -> frozenset[str]:
-        """Containers that may get requests."""
-        return frozenset(key for key, watched in self._watched.items() if watched.started and watched.ready)
+    def _of(self, pod_uid: str) -> Iterator[tuple[str, _Watched]]:
+        return ((key, watched) for key, watched in self._watched.items() if watched.pod_uid == pod_uid)
 
-    def started(self) -> frozenset[str]:
-        """Containers whose startup probe passed, or that have none."""
-        return frozenset(key for key, watched in self._watched.items() if watched.started)
+    def ready(self, pod_uid: str) -> frozenset[str]:
+        """Containers of a pod that may get requests."""
+        return frozenset(key for key, watched in self._of(pod_uid) if watched.started and watched.ready)
 
-    def unhealthy(self) -> dict[str, str]:
-        """Containers to restart, and why."""
-        return {key: watched.unhealthy for key, watched in self._watched.items() if watched.unhealthy}
+    def started(self, pod_uid: str) -> frozenset[str]:
+        """Containers of a pod whose startup probe passed, or that have none."""
+        return frozenset(key for key, watched in self._of(pod_uid) if watched.started)
+
+    def unhealthy(self, pod_uid: str) -> dict[str, str]:
+        """Containers of a pod to restart, and why."""
+        return {key: watched.unhealthy for key, watched in self._of(pod_uid) if watched.unhealthy}
 
     def stop_liveness(self, pod_uid: str) -> None:
         """The pod is ending: no probe may restart what is being stopped; readiness no longer counts."""

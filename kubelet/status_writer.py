@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,22 @@ _AT_ONCE = 8
 _RETRY_FIRST, _RETRY_MOST = 0.2, 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What was written, and the revision that it made."""
+
+    status: dict[str, Any]
+    resource_version: str
+
+    def overwritten(self, pod: Pod) -> bool:
+        """Whether `pod`, if it is as new as the write, shows that somebody else changed our conditions."""
+        seen, ours = pod.metadata.resource_version, self.resource_version
+        if not (seen.isdigit() and ours.isdigit() and int(seen) > int(ours)):
+            return False
+        shown = {condition.type: condition.status for condition in pod.status.conditions}
+        return any(shown.get(c["type"]) != c["status"] for c in self.status["conditions"])
+
+
 class StatusWriter:
     """The statuses on their way to the API server."""
 
@@ -27,14 +44,17 @@ class StatusWriter:
         self._client = client
         self._clock = clock
         self._wanted: dict[str, tuple[Pod, dict[str, Any]]] = {}
-        self._written: dict[str, dict[str, Any]] = {}
+        self._written: dict[str, _Written] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     def put(self, pod: Pod, status: dict[str, Any]) -> None:
-        """Have a status written, unless it stands there already."""
-        if self._written.get(pod.uid) == status and pod.uid not in self._wanted:
-            return
+        """Have a status written, unless it stands there already and nobody has changed it since."""
+        written = self._written.get(pod.uid)
+        if written is not None and _bare(written.status) == _bare(status) and pod.uid not in self._wanted:
+            if not written.overwritten(pod):
+                return
+            del self._written[pod.uid]
         self._wanted[pod.uid] = (pod, status)
         if pod.uid not in self._writing:
             task = asyncio.ensure_future(self._write(pod.uid))
@@ -50,12 +70,12 @@ class StatusWriter:
         delay = _RETRY_FIRST
         while (wanted := self._wanted.pop(uid, None)) is not None:
             pod, status = wanted
-            if self._written.get(uid) == status:
+            if (written := self._written.get(uid)) is not None and _bare(written.status) == _bare(status):
                 continue
             body = {"metadata": {"uid": uid}, "status": status}
             try:
                 async with self._slots:
-                    await self._client.patch(
+                    answer = await self._client.patch(
                         PODS, pod.name, body, namespace=pod.namespace, subresource="status", patch=Patch.STRATEGIC
                     )
             except ApiError as error:
@@ -67,7 +87,7 @@ class StatusWriter:
             except (aiohttp.ClientError, OSError) as error:
                 log.debug("status of %s: %s", pod.key, error)
             else:
-                self._written[uid] = status
+                self._written[uid] = _Written(status, answer.metadata.resource_version)
                 delay = _RETRY_FIRST
                 continue
             self._wanted.setdefault(uid, wanted)
@@ -85,3 +105,9 @@ class StatusWriter:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _bare(status: dict[str, Any]) -> dict[str, Any]:
+    """A status without the nulls that take old reasons away: with and without them it says the same."""
+    conditions = [{k: v for k, v in condition.items() if v is not None} for condition in status["conditions"]]
+    return {**status, "conditions": conditions}

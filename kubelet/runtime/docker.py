@@ -232,7 +232,10 @@ class DockerRuntime:
             )
         )
         async for event in threaded(iter(stream), close=stream.close):
-            attributes = event.get("Actor", {}).get("Attributes", {})
+            actor = event.get("Actor", {})
+            attributes = actor.get("Attributes", {})
+            # Docker tells of an end before its list shows it; only a fresh inspection is right now.
+            self._known.pop(actor.get("ID", ""), None)
             yield RuntimeEvent(attributes.get(POD_UID_LABEL, ""), event.get("Action", ""))
 
     async def _terminal(self, container_id: str) -> bool:

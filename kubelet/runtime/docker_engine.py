@@ -24,12 +24,16 @@ _THREADS = 16
 _AHEAD = 64
 
 
-class Engine(docker.APIClient):  # type: ignore[misc, unused-ignore]
+# The SDK's types are partly missing and partly wrong.
+_Api: Any = docker.APIClient
+
+
+class Engine(_Api):  # type: ignore[misc]
     """The SDK's low-level client, with the one call that it lacks: a log stream that keeps stdout and stderr apart."""
 
     def open_logs(self, container: str, params: Mapping[str, Any]) -> requests.Response:
         """The open response of ContainerLogs."""
-        response = self._get(
+        response: requests.Response = self._get(
             self._url("/containers/{0}/logs", container), params=dict(params), stream=True, timeout=None
         )
         self._raise_for_status(response)
@@ -83,7 +87,7 @@ def lowest_oom_score() -> int:
 
 
 def _explain(error: errors.APIError) -> str:
-    explanation = error.explanation
+    explanation: Any = error.explanation
     if isinstance(explanation, bytes):
         explanation = explanation.decode(errors="replace")
     with contextlib.suppress(ValueError, TypeError, AttributeError):
@@ -94,7 +98,8 @@ def _explain(error: errors.APIError) -> str:
 def hang_up(response: requests.Response) -> None:
     """End a response that a thread may be reading: closing alone would wait for the reader."""
     with contextlib.suppress(OSError, AttributeError):
-        response.raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
+        raw: Any = response.raw
+        raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
     response.close()
 
 

@@ -69,7 +69,8 @@ class SimulatedSession:
 
     async def output(self) -> AsyncIterator[Output]:
         """Nothing."""
-        for item in ():
+        nothing: tuple[Output, ...] = ()
+        for item in nothing:
             yield item
 
     async def write(self, data: bytes) -> None:

@@ -1,0 +1,223 @@
+"""The kubelet program: puts the parts of one node together and runs them until it is cancelled.
+
+Containers outlive it: the next kubelet of this node adopts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from ..client import Client, ClientConfig
+from ..clock import Clock, SystemClock
+from ..config import KubeletConfig
+from ..events import EventRecorder
+from ..informer import Informer
+from ..kinds.core import Node as NodeObject
+from ..kinds.core import Pod, Service
+from ..kinds.resources import NODES, PODS, SERVICES
+from . import machine
+from .addresses import PodAddresses
+from .handlers import Handlers
+from .images import Images
+from .launch import Dns, Node, PodLauncher
+from .lease import NodeLease
+from .network import BridgeNetwork, NetworkError, PodNetwork
+from .node import Description, NodeReporter, allocatable
+from .objects import ObjectWatcher
+from .pod_worker import Context, PodWorker
+from .probes import Probes
+from .relist import Relist
+from .runtime.base import ContainerRuntime, RuntimeFault, Version
+from .server.app import application, serving
+from .status_writer import StatusWriter
+from .termination import TerminationMessages
+from .volumes import VolumeFault, VolumeManager
+from .workers import Workers
+
+log = logging.getLogger(__name__)
+
+_RETRY = 1.0
+
+
+async def serve(config: KubeletConfig) -> None:
+    """Run a kubelet, or play the nodes of a simulated one, until cancelled."""
+    clock = SystemClock()
+    async with Client(_client_config(config)) as client:
+        if config.runtime == "simulated":
+            from .simulation import simulate
+
+            await simulate(config, client=client, clock=clock)
+            return
+        from .runtime.docker import DockerRuntime
+
+        runtime = DockerRuntime(cluster=config.cluster_name, node=config.node_name, host=config.docker_host)
+        network = BridgeNetwork(bridge=config.bridge, bridge_address=config.bridge_address)
+        try:
+            await run_node(config, client=client, runtime=runtime, network=network, clock=clock)
+        finally:
+            await runtime.close()
+
+
+def _client_config(config: KubeletConfig) -> ClientConfig:
+    from dataclasses import replace
+
+    return replace(ClientConfig.from_kubeconfig(config.kubeconfig), user_agent="k8slite-kubelet")
+
+
+async def run_node(
+    config: KubeletConfig, *, client: Client, runtime: ContainerRuntime, network: PodNetwork, clock: Clock
+) -> None:
+    """One node on a runtime and a network that are given."""
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    version = await _until_answered(runtime, clock)
+    description = Description(
+        name=config.node_name,
+        address=config.node_ip,
+        port=config.port,
+        machine=machine.read(config.state_dir),
+        runtime_version=f"{version.name}://{version.version}",
+        max_pods=config.max_pods,
+        labels=config.labels,
+        taints=config.taints,
+    )
+    reporter = NodeReporter(client, description, clock=clock)
+    events = EventRecorder(client, component="kubelet", clock=clock, host=config.node_name)
+    services: Informer[Service] = Informer(client, SERVICES, clock=clock)
+    own = f"spec.nodeName={config.node_name}"
+    pods: Informer[Pod] = Informer(client, PODS, clock=clock, field_selector=own)
+    addresses = PodAddresses()
+    workers: Workers
+    wake: Callable[[str], None] = lambda uid: workers.wake(uid)  # noqa: E731 — the workers need the parts that wake them
+    handlers = Handlers(runtime, clock=clock)
+    objects = ObjectWatcher(client, clock=clock, changed=wake)
+    probes = Probes(handlers, clock=clock, events=events, changed=wake, host_ip=config.node_ip)
+    volumes = VolumeManager(client, clock=clock, directory=config.state_dir)
+    writer = StatusWriter(client, clock=clock)
+    launcher = PodLauncher(
+        runtime=runtime,
+        network=network,
+        addresses=addresses,
+        images=Images(runtime, clock=clock, events=events),
+        volumes=volumes,
+        objects=objects,
+        events=events,
+        clock=clock,
+        node=Node(config.node_name, config.node_ip, description.machine.memory, dict(allocatable(description))),
+        dns=Dns(config.cluster_dns, config.cluster_domain, config.resolv_conf),
+        services=services.list,
+    )
+    context = Context(
+        runtime=runtime,
+        launcher=launcher,
+        health=probes,
+        handlers=handlers,
+        messages=TerminationMessages(runtime),
+        events=events,
+        writer=writer,
+        client=client,
+        clock=clock,
+        host_ip=config.node_ip,
+        directory=volumes.pod_directory,
+    )
+    workers = Workers(lambda pod, ended: PodWorker(pod, context=context, ended=ended))
+    try:
+        async with (
+            serving(config, application(workers=workers, runtime=runtime)),
+            asyncio.TaskGroup() as tasks,
+        ):
+            tasks.create_task(events.run())
+            tasks.create_task(services.run())
+            preparing = tasks.create_task(_prepare(runtime, network, clock))
+            node = await reporter.register()
+            tasks.create_task(reporter.run())
+            lease = NodeLease(
+                client, node=node.name, node_uid=node.uid, duration=config.node_lease_duration, clock=clock
+            )
+            tasks.create_task(lease.run())
+            await preparing
+            cidr = await _pod_cidr(node, client=client, clock=clock, reporter=reporter, tasks=tasks)
+            found = await runtime.list()
+            running = {uid: state.sandbox.ip for uid, state in found.items() if state.sandbox is not None}
+            addresses.configure(cidr, used=running)
+            reporter.set_problem("")
+            pods_task = tasks.create_task(pods.run())
+            await services.wait_synced()
+            await pods.wait_synced()
+            pods.add_handler(workers.handle)
+            await _forget_files(volumes, known=found.keys() | {pod.uid for pod in pods.list()})
+            relist = Relist(
+                runtime,
+                clock=clock,
+                period=config.relist_period,
+                wake=workers.wake,
+                known=workers.__contains__,
+                orphan=workers.adopt_orphan,
+                health=lambda problem: reporter.set_problem(f"container runtime is down: {problem}" if problem else ""),
+            )
+            tasks.create_task(relist.run())
+            tasks.create_task(relist.hints())
+            log.info("node %s runs pods in %s", config.node_name, cidr)
+            await pods_task
+    finally:
+        await workers.close()
+        await probes.close()
+        await objects.close()
+        await writer.close()
+        await handlers.close()
+
+
+async def _until_answered(runtime: ContainerRuntime, clock: Clock) -> Version:
+    while True:
+        try:
+            return await runtime.version()
+        except RuntimeFault as fault:
+            log.warning("%s", fault)
+        await clock.sleep(_RETRY)
+
+
+async def _prepare(runtime: ContainerRuntime, network: PodNetwork, clock: Clock) -> None:
+    """The sandbox image and the bridge, tried until they are there."""
+    while True:
+        try:
+            await asyncio.gather(runtime.prepare(), network.ensure_bridge())
+        except (RuntimeFault, NetworkError) as fault:
+            log.warning("%s", fault)
+            await clock.sleep(_RETRY)
+        else:
+            return
+
+
+async def _pod_cidr(
+    node: NodeObject, *, client: Client, clock: Clock, reporter: NodeReporter, tasks: asyncio.TaskGroup
+) -> str:
+    """Wait until the node has its pod CIDR; go on watching the node for others who change its conditions."""
+    nodes = Informer(client, NODES, clock=clock, field_selector=f"metadata.name={node.name}")
+    given: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    if not node.spec.pod_cidr:
+        reporter.set_problem("the node has no pod CIDR yet")
+
+    def handle(_: NodeObject | None, new: NodeObject | None) -> None:
+        if new is None:
+            reporter.report_again()
+            return
+        if new.spec.pod_cidr and not given.done():
+            given.set_result(new.spec.pod_cidr)
+        ready = next((c for c in new.status.conditions if c.type == "Ready"), None)
+        # The node lifecycle controller writes Unknown when it has missed heartbeats.
+        if ready is not None and ready.status == "Unknown":
+            reporter.report_again()
+
+    nodes.add_handler(handle)
+    tasks.create_task(nodes.run())
+    return node.spec.pod_cidr or await given
+
+
+async def _forget_files(volumes: VolumeManager, *, known: set[str]) -> None:
+    """Remove what pods left that were removed while no kubelet ran."""
+    for uid in volumes.known_pods() - known:
+        try:
+            await volumes.tear_down(uid)
+        except VolumeFault as fault:
+            log.warning("%s", fault)

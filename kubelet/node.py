@@ -1,0 +1,205 @@
+"""A Node as its kubelet describes it: pure documents, and the reporter that keeps them current in the API.
+
+A change is reported at once; without one the status is written every five minutes, and life is shown by the Lease.
+Source: Kubernetes documentation, "Nodes", "Node Status".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from .. import KUBERNETES_VERSION
+from ..client import Client, Patch
+from ..clock import Clock, timestamp
+from ..errors import ApiError
+from ..kinds.core import Node
+from ..kinds.resources import NODES
+from .machine import Machine
+
+log = logging.getLogger(__name__)
+
+SIMULATED_LABEL = ("type", "k8slite-simulated")
+SIMULATED_ANNOTATION = "k8slite.io/simulated"
+_UNCHANGED_PERIOD = 300.0
+_RETRY = 1.0
+_HEALTHY = {
+    "MemoryPressure": ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    "DiskPressure": ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    "PIDPressure": ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is constant about a node."""
+
+    name: str
+    address: str
+    port: int
+    machine: Machine
+    runtime_version: str
+    max_pods: int = 110
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Sequence[Mapping[str, str]] = ()
+    simulated: bool = False
+
+
+def allocatable(description: Description) -> dict[str, str]:
+    """What pods may use of the node."""
+    machine = description.machine
+    return {
+        "cpu": str(machine.cpus),
+        "memory": f"{machine.memory // 1024}Ki",
+        "ephemeral-storage": str(machine.storage),
+        "pods": str(description.max_pods),
+        "hugepages-2Mi": "0",
+        "hugepages-1Gi": "0",
+    }
+
+
+def registration(description: Description) -> dict[str, Any]:
+    """The Node to create."""
+    machine = description.machine
+    labels = {
+        "kubernetes.io/hostname": description.name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": machine.architecture,
+        "beta.kubernetes.io/os": "linux",
+        "beta.kubernetes.io/arch": machine.architecture,
+        **({SIMULATED_LABEL[0]: SIMULATED_LABEL[1]} if description.simulated else {}),
+        **description.labels,
+    }
+    metadata: dict[str, Any] = {"name": description.name, "labels": labels}
+    if description.simulated:
+        metadata["annotations"] = {SIMULATED_ANNOTATION: "true: pods of this node are played, no container runs"}
+    spec = {"taints": [dict(taint) for taint in description.taints]} if description.taints else {}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
+
+
+def status(description: Description, *, node: Node | None, problem: str, now: datetime) -> dict[str, Any]:
+    """The status to patch in. `problem` is why the node is not ready, empty if it is."""
+    machine = description.machine
+    conditions = [_condition(node, kind, "False", reason, message, now) for kind, (reason, message) in _HEALTHY.items()]
+    if problem:
+        conditions.append(_condition(node, "Ready", "False", "KubeletNotReady", problem, now))
+    else:
+        conditions.append(_condition(node, "Ready", "True", "KubeletReady", "kubelet is posting ready status", now))
+    resources = allocatable(description)
+    return {
+        "capacity": resources,
+        "allocatable": resources,
+        "conditions": conditions,
+        "addresses": [
+            {"type": "InternalIP", "address": description.address},
+            {"type": "Hostname", "address": description.name},
+        ],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": description.port}},
+        "nodeInfo": {
+            "machineID": machine.machine_id,
+            "systemUUID": machine.system_uuid,
+            "bootID": machine.boot_id,
+            "kernelVersion": machine.kernel,
+            "osImage": machine.os_image,
+            "containerRuntimeVersion": description.runtime_version,
+            "kubeletVersion": KUBERNETES_VERSION,
+            "kubeProxyVersion": "",
+            "operatingSystem": "linux",
+            "architecture": machine.architecture,
+        },
+    }
+
+
+def _condition(node: Node | None, kind: str, value: str, reason: str, message: str, now: datetime) -> dict[str, Any]:
+    old = next((c for c in node.status.conditions if c.type == kind), None) if node is not None else None
+    since = old.last_transition_time if old is not None and old.status == value else None
+    return {
+        "type": kind,
+        "status": value,
+        "reason": reason,
+        "message": message,
+        "lastHeartbeatTime": timestamp(now),
+        "lastTransitionTime": timestamp(since or now),
+    }
+
+
+class NodeReporter:
+    """Registers a node and keeps its status current."""
+
+    def __init__(self, client: Client, description: Description, *, clock: Clock) -> None:
+        self._client, self._description, self._clock = client, description, clock
+        self._problem = "container runtime status check may not have completed yet"
+        self._changed = asyncio.Event()
+        self._changed.set()
+
+    async def register(self) -> Node:
+        """Create the Node or take over the one that is there; tries until the API server answers."""
+        body = registration(self._description)
+        while True:
+            try:
+                try:
+                    return await self._client.create(NODES, body)
+                except ApiError as error:
+                    if error.code != 409:
+                        raise
+                labels = {"metadata": {"labels": body["metadata"]["labels"]}}
+                return await self._client.patch(NODES, self._description.name, labels, patch=Patch.MERGE)
+            except (ApiError, aiohttp.ClientError, OSError) as error:
+                log.warning("registering node %s: %s", self._description.name, error)
+            await self._clock.sleep(_RETRY)
+
+    def set_problem(self, problem: str) -> None:
+        """Why the node is not ready; empty if it is."""
+        if problem != self._problem:
+            self._problem = problem
+            self._changed.set()
+
+    def report_again(self) -> None:
+        """Somebody else changed the status: write it anew."""
+        self._changed.set()
+
+    @property
+    def problem(self) -> str:
+        """Why the node is not ready; empty if it is."""
+        return self._problem
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        node: Node | None = None
+        while True:
+            self._changed.clear()
+            try:
+                node = node or await self._client.get(NODES, self._description.name)
+                body = {"status": status(self._description, node=node, problem=self._problem, now=self._clock.now())}
+                node = await self._client.patch(
+                    NODES, self._description.name, body, subresource="status", patch=Patch.STRATEGIC
+                )
+            except (ApiError, aiohttp.ClientError, OSError) as error:
+                log.warning("status of node %s: %s", self._description.name, error)
+                if isinstance(error, ApiError) and error.code == 404:
+                    await self.register()
+                node = None
+                await self._clock.sleep(_RETRY)
+                continue
+            await self._changed_or(_UNCHANGED_PERIOD)
+            node = None if self._changed.is_set() else node
+
+    async def _changed_or(self, seconds: float) -> None:
+        waits = {
+            asyncio.ensure_future(self._changed.wait()),
+            asyncio.ensure_future(self._clock.sleep(seconds)),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*waits, return_exceptions=True)

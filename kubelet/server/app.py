@@ -1,0 +1,93 @@
+"""Routes and TLS of the kubelet's server.
+
+Whoever may use it may run commands in every container, so a certificate of the cluster's CA is not enough: it must be
+of `system:masters`, as the API server's client certificate is.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from ... import metrics
+from ...config import KubeletConfig
+from ..runtime.base import ContainerRuntime, NoSuchContainer, RuntimeFault
+from ..workers import Workers
+from . import logs, sessions
+from .lookup import Containers, LookupFault
+
+_MASTERS = "system:masters"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def _authorized(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.path == "/healthz":
+        return await handler(request)
+    certificate = request.transport.get_extra_info("peercert") if request.transport is not None else None
+    subject = [pair for part in (certificate or {}).get("subject", ()) for pair in part]
+    if ("organizationName", _MASTERS) not in subject:
+        return web.Response(status=403, text="Forbidden\n")
+    return await handler(request)
+
+
+@web.middleware
+async def _explained(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except LookupFault as fault:
+        return web.Response(status=fault.status, text=str(fault))
+    except NoSuchContainer as fault:
+        return web.Response(status=404, text=str(fault))
+    except RuntimeFault as fault:
+        return web.Response(status=500, text=str(fault))
+
+
+def application(*, workers: Workers, runtime: ContainerRuntime) -> web.Application:
+    """The routes."""
+    containers = Containers(workers, runtime)
+    app = web.Application(middlewares=[_authorized, _explained])
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def pods(_: web.Request) -> web.Response:
+        items = [pod.to_wire() for pod in workers.pods()]
+        return web.json_response({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        body, media_type = metrics.render()
+        return web.Response(body=body, headers={"Content-Type": media_type})
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/pods", pods)
+    app.router.add_get("/metrics", show_metrics)
+    app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", logs.handler(containers, runtime))
+    for verb, make in (("exec", sessions.exec_handler), ("attach", sessions.attach_handler)):
+        for method in ("GET", "POST"):
+            app.router.add_route(method, f"/{verb}/{{namespace}}/{{pod}}/{{container}}", make(containers, runtime))
+    return app
+
+
+def tls(config: KubeletConfig) -> ssl.SSLContext:
+    """Server TLS that asks for a certificate of the cluster's CA."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(config.client_ca_file))
+    context.load_cert_chain(config.cert_file, config.key_file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+@asynccontextmanager
+async def serving(config: KubeletConfig, app: web.Application) -> AsyncIterator[int]:
+    """Serve until the block ends; the port. Raises OSError if it is taken."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, config.bind_address, config.port, ssl_context=tls(config))
+        await site.start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,56 @@
+"""From the names in a request to a container of the runtime."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ...kinds.core import Pod
+from ..runtime.base import Container, ContainerRuntime, State
+from ..workers import Workers
+
+
+class LookupFault(Exception):
+    """The request names what is not there; `status` is the HTTP answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Containers:
+    """Finds containers by pod and name."""
+
+    def __init__(self, workers: Workers, runtime: ContainerRuntime) -> None:
+        self._workers, self._runtime = workers, runtime
+
+    def _pod(self, request: web.Request) -> tuple[Pod, str]:
+        match = request.match_info
+        pod = self._workers.find(match["namespace"], match["pod"])
+        if pod is None:
+            raise LookupFault(404, f'pod "{match["pod"]}" not found')
+        name = match["container"]
+        if name not in {c.name for c in (*pod.spec.init_containers, *pod.spec.containers)}:
+            raise LookupFault(404, f'container "{name}" not found in pod "{pod.name}"')
+        return pod, name
+
+    async def find(self, request: web.Request, *, previous: bool = False) -> Container:
+        """The container, running or not. Raises LookupFault."""
+        pod, name = self._pod(request)
+        state = (await self._runtime.list(pod_uid=pod.uid)).get(pod.uid)
+        found = (state.previous(name) if previous else state.newest(name)) if state is not None else None
+        if found is None or (found.state is State.CREATED and not previous):
+            if previous:
+                raise LookupFault(400, f'previous terminated container "{name}" in pod "{pod.name}" not found')
+            statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+            waiting = next((s.state.waiting for s in statuses if s.name == name and s.state.waiting), None)
+            reason = waiting.reason if waiting is not None else "ContainerCreating"
+            wanted = "trying and failing to pull image" if "Image" in reason else f"waiting to start: {reason}"
+            raise LookupFault(400, f'container "{name}" in pod "{pod.name}" is {wanted}')
+        return found
+
+    async def running(self, request: web.Request) -> Container:
+        """A container that runs. Raises LookupFault."""
+        found = await self.find(request)
+        if found.state is not State.RUNNING:
+            raise LookupFault(400, f"container {found.name} is not running")
+        return found
