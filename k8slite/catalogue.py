@@ -3,8 +3,8 @@
 Discovery, routing, RBAC names, tables and the CLI's short names all read this table; a kind that is not in it does not
 exist, and a custom resource is a row added at run time.
 
-The file's order means something: groups stand in the order in which Kubernetes prefers them (a bare word such as
-`events` finds the first), and the first version of a group is its preferred one.
+The file's order means something: groups stand in the order in which Kubernetes prefers them, and a bare word such as
+`events` finds the first. Versions of a group are ordered by their names: stable before beta before alpha, later first.
 
 Source: Kubernetes API reference v1.37 (names, scopes, verbs) and its API group priorities.
 """
@@ -18,6 +18,7 @@ from functools import cache
 from importlib import resources
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_VERSION = re.compile(r"^v([1-9]\d*)(?:(alpha|beta)([1-9]\d*))?$")
 _SUBRESOURCE = re.compile(
     r"^(?P<name>\w+)(?:<(?:(?P<group>[\w.-]+)/)?(?P<version>\w+) (?P<kind>\w+)>)?\[(?P<verbs>[\w,]+)\]$"
 )
@@ -134,11 +135,13 @@ class Catalogue:
             versions = found.setdefault(group, [])
             if version not in versions:
                 versions.append(version)
+        for versions in found.values():
+            versions.sort(key=version_rank)
         return found
 
     def preferred_version(self, group: str) -> str | None:
         """The version that clients are told to use."""
-        return next((version for known, version, _ in self._by_path if known == group), None)
+        return min((version for known, version, _ in self._by_path if known == group), key=version_rank, default=None)
 
     def stored(self, resource: Resource) -> Resource:
         """The resource whose version its objects are stored in; itself as a rule."""
@@ -168,11 +171,18 @@ class Catalogue:
         return None
 
     def _is_preferred(self, resource: Resource) -> bool:
-        """Whether no earlier version of its group has the same resource."""
-        for group, version, plural in self._by_path:
-            if group == resource.group and plural == resource.plural:
-                return version == resource.version
-        return False
+        """Whether no version of its group that ranks before has the same resource."""
+        same = (key[1] for key in self._by_path if (key[0], key[2]) == (resource.group, resource.plural))
+        return min(same, key=version_rank) == resource.version
+
+
+def version_rank(version: str) -> tuple[int, int, int, str]:
+    """Sorts versions as Kubernetes does: v2, v1, v2beta1, v1beta2, v1alpha1, then other names by the alphabet."""
+    found = _VERSION.fullmatch(version)
+    if not found:
+        return (3, 0, 0, version)
+    major, stage, minor = found.groups()
+    return ({None: 0, "beta": 1, "alpha": 2}[stage], -int(major), -int(minor or 0), "")
 
 
 def builtin() -> Catalogue:

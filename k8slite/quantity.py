@@ -11,7 +11,11 @@ from functools import lru_cache
 
 _BINARY = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "Pi": 1 << 50, "Ei": 1 << 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_PATTERN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]?|[eE][+-]?\d+)$")
+_PATTERN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]?|[eE][+-]?\d+)$", re.ASCII)
+#: No quantity is larger; what is written larger counts as this. It keeps `1e999999999` from filling the memory.
+LARGEST = Decimal((1 << 63) - 1)
+_EXPONENTS = 64
+_LONGEST = 256
 
 
 class QuantityError(ValueError):
@@ -20,17 +24,22 @@ class QuantityError(ValueError):
 
 @lru_cache(maxsize=4096)
 def parse(text: str | int | float) -> Decimal:
-    """The exact value of a quantity. Raises QuantityError."""
-    found = _PATTERN.match(str(text))
+    """The exact value of a quantity, at most LARGEST. Raises QuantityError."""
+    written = str(text)
+    found = _PATTERN.fullmatch(written) if len(written) <= _LONGEST else None
     if not found:
         raise QuantityError(
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         )
     number, suffix = found.groups()
     if suffix in _BINARY:
-        return Decimal(number) * _BINARY[suffix]
+        return _capped(Decimal(number) * _BINARY[suffix])
     exponent = _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])
-    return Decimal(number).scaleb(exponent)
+    return _capped(Decimal(number).scaleb(max(-_EXPONENTS, min(exponent, _EXPONENTS))))
+
+
+def _capped(value: Decimal) -> Decimal:
+    return max(-LARGEST, min(value, LARGEST))
 
 
 def whole(text: str | int | float) -> int:
@@ -51,7 +60,7 @@ def canonical(text: str | int | float) -> str:
     a nano are rounded up. Raises QuantityError.
     """
     value = parse(text)
-    found = _PATTERN.match(str(text))
+    found = _PATTERN.fullmatch(str(text))
     suffix = found[2] if found else ""
     if value == 0:
         return "0"

@@ -62,7 +62,8 @@ class Schemas:
         except ValidationError:
             pass
         else:
-            if strictness == "Ignore" or not _may_repeat_keys(body, document):
+            encoded = _encode(document, known)
+            if strictness == "Ignore" or not _may_repeat_keys(body, encoded):
                 return Decoded(_headed(document, known), [])
         return _slowly(_parse(body, kind), known, strictness)
 
@@ -106,22 +107,33 @@ class _Kind:
 
 def _slowly(document: Any, expected: _Kind, strictness: Strictness) -> Decoded:
     _refuse_other_kind(document, expected)
-    result, findings = walk(document, expected.facts)
+    try:
+        result, findings = walk(document, expected.facts)
+    except RecursionError:
+        raise expected.error("exceeded max depth") from None
     if findings.error:
         raise expected.error(findings.error)
     if findings.strict and strictness == "Strict":
         raise expected.error("strict decoding error: " + ", ".join(findings.strict))
+    _encode(result, expected)
     return Decoded(_headed(result, expected), findings.strict if strictness == "Warn" else [], findings.causes)
 
 
-def _may_repeat_keys(body: bytes, document: dict[str, Any]) -> bool:
+def _encode(document: dict[str, Any], expected: _Kind) -> bytes:
+    """The document as it would be stored. Raises ApiError 400 for the few that JSON allows and nothing can store."""
+    try:
+        return orjson.dumps(document)
+    except TypeError as error:  # nested too deep, halves of surrogate pairs, integers beyond 64 bits
+        raise expected.error(str(error)) from None
+
+
+def _may_repeat_keys(body: bytes, encoded: bytes) -> bool:
     """Whether keys were lost on the way in: then the body has more of them than the document.
 
     Compact bodies have the document's own length. In others `":` ends every key, and inside a string its quote is
     escaped in both texts alike. A body that puts a space before its colons looks like one with lost keys; the slow road
     then finds that it is not.
     """
-    encoded = orjson.dumps(document)
     return len(encoded) != len(body) and encoded.count(b'":') != body.count(b'":')
 
 
@@ -163,6 +175,8 @@ def _parse(body: bytes, kind: str) -> Any:
         detail = "invalid UTF-8"
     except json.JSONDecodeError as error:
         detail = _go_words(error)
+    except ValueError:
+        detail = "number out of range"
     summary = _summary(body)
     raise bad_request(
         f"the object provided is unrecognized (must be of type {kind}): "

@@ -194,6 +194,11 @@ def test_scalars_become_canonical():
             {},
             'parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006"',
         ),
+        (
+            {"metadata": {"creationTimestamp": "2026-02-29T00:00:00Z"}},
+            {},
+            'parsing time "2026-02-29T00:00:00Z": value out of range',
+        ),
         ([], {}, "json: cannot unmarshal array into Go value of type v1.Pod"),
     ],
 )
@@ -256,6 +261,38 @@ def test_a_decoded_document_is_checked_the_same_way_and_left_alone():
     assert checked.object == POD
     assert checked.warnings == ['unknown field "spec.nonsense"']
     assert document == before
+
+
+def test_a_leap_day_is_a_day():
+    document = {"metadata": {"creationTimestamp": "2028-02-29T00:00:00Z"}}
+    assert decode(document, kind="ConfigMap").object["metadata"] == document["metadata"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"data":' + b'{"a":' * 300 + b"1" + b"}" * 301,
+        b'{"data":{"a":"\\ud800"}}',
+        b'{"data":{"a":%s}}' % (b"9" * 30),
+        b'{"data":{"a":%s}}' % (b"9" * 5000),
+        b'{"data":"\xff"}',
+        b"\xff\xfe",
+        b"{\x00}",
+        b"\x1f\x8b\x08",
+    ],
+    ids=["lists", "objects", "free-form", "surrogate", "integer", "digits", "utf-8", "binary", "zero", "gzip"],
+)
+@pytest.mark.parametrize("strictness", ["Ignore", "Warn", "Strict"])
+def test_hostile_bodies_are_bad_requests(body, strictness):
+    assert refusal(body, group="apps", kind="ControllerRevision", strictness=strictness)
+
+
+def test_endless_schemas_are_bad_requests():
+    schema = b'{"properties":{"a":' * 400 + b"null" + b"}}" * 400
+    body = b'{"spec":{"versions":[{"schema":{"openAPIV3Schema":%s}}]}}' % schema
+    assert refusal(body, group="apiextensions.k8s.io", kind="CustomResourceDefinition")
 
 
 def test_an_unknown_kind_has_no_path():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8slite.catalogue import builtin
+from k8slite.catalogue import builtin, version_rank
 from k8slite.schema import builtin_facts
 
 
@@ -63,3 +63,8 @@ def test_every_served_kind_and_subresource_kind_has_a_schema():
         assert facts.by_kind(row.group, row.version, row.kind), row
         for sub in row.subresources:
             assert sub.kind in options or facts.by_kind(sub.group, sub.version, sub.kind), sub
+
+
+def test_versions_rank_as_kubernetes_ranks_them():
+    ranked = ["v10", "v2", "v1", "v11beta2", "v10beta3", "v3beta1", "v12alpha1", "v11alpha2", "foo1", "foo10"]
+    assert sorted(sorted(ranked), key=version_rank) == ranked
