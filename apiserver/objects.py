@@ -6,6 +6,7 @@ fields) is kept, the document is not. A field is indexed when a selector first a
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Entry:
     def __init__(self, key: str, value: bytes, revision: int) -> None:
         parts = key.split("/")
         self.key = key
-        self.namespace = parts[3] if len(parts) == 5 else ""
+        self.namespace = sys.intern(parts[3]) if len(parts) == 5 else ""
         self.name = parts[-1]
         self.value = value
         self.revision = revision

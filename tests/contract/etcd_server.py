@@ -19,21 +19,31 @@ class Member:
     peer: int
     scheme: str = "http"
     process: subprocess.Popen[bytes] | None = None
+    cluster: str = ""
+    flags: tuple[str, ...] = ()
 
     @property
     def endpoint(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.client}"
 
-    def start(self, cluster: str, *, flags: tuple[str, ...] = ()) -> None:
+    def start(self) -> None:
+        """Start, or start again on the same data."""
         binary = shutil.which("etcd")
         assert binary, "etcd is needed for these tests: install the package etcd-server"
         peer = f"http://127.0.0.1:{self.peer}"
         self.process = subprocess.Popen(
             [
-                *(binary, "--name", self.name, "--data-dir", str(self.directory / self.name), *flags),
+                *(binary, "--name", self.name, "--data-dir", str(self.directory / self.name), *self.flags),
                 *("--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint),
                 *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
-                *("--initial-cluster", cluster, "--initial-cluster-token", self.directory.name, "--log-level", "error"),
+                *(
+                    "--initial-cluster",
+                    self.cluster,
+                    "--initial-cluster-token",
+                    self.directory.name,
+                    "--log-level",
+                    "error",
+                ),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -56,7 +66,8 @@ def etcd(
     cluster = ",".join(f"{server.name}=http://127.0.0.1:{server.peer}" for server in servers)
     try:
         for server in servers:
-            server.start(cluster, flags=flags)
+            server.cluster, server.flags = cluster, flags
+            server.start()
         yield servers
     finally:
         for server in servers:

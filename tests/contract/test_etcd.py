@@ -111,6 +111,28 @@ async def test_a_cluster_goes_on_when_a_server_dies(tmp_path: Path) -> None:
         await store.close()
 
 
+async def test_a_watch_goes_on_after_its_server_was_killed_and_came_back(tmp_path: Path) -> None:
+    with etcd(tmp_path) as [server]:
+        store = EtcdStore([server.endpoint])
+        await store.open()
+        watch = store.watch("/core/", after=await store.revision())
+        before = await store.create("/core/pods/a/before", document("before"))
+        assert [change.revision for change in await take(watch, 1)] == [before.revision]
+        server.kill()
+        reading = asyncio.ensure_future(take(watch, 1))
+        server.start()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await store.revision()
+                    break
+                except StoreUnavailable:
+                    await asyncio.sleep(0.05)
+        after = await store.create("/core/pods/a/after", document("after"))
+        assert [change.revision for change in await reading] == [after.revision]
+        await store.close()
+
+
 async def test_without_a_server_nothing_is_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with etcd(tmp_path) as [server]:
         store = EtcdStore([server.endpoint])

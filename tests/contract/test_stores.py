@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,9 @@ from k8slite.apiserver.storage.base import (
     Store,
     StoreUnavailable,
 )
+from k8slite.apiserver.storage.feed import Subscription
+from k8slite.apiserver.storage.memory import MemoryStore
+from k8slite.apiserver.storage.sqlite import SqliteStore
 
 from .engines import Engine, document, name_of, revision_of, take
 
@@ -246,4 +250,19 @@ async def test_everything_is_there_after_a_restart(lasting: Engine) -> None:
     assert [c.revision for c in await take(watch, 4)] == [b.revision, c.revision, d.revision, e.revision]
     assert (await store.range("/", revision=a.revision)).records == [a]
     assert start < a.revision
+    await store.close()
+
+
+@pytest.mark.parametrize("name", ["memory", "sqlite"])
+async def test_a_reader_that_lags_misses_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Subscription, "LIMIT", 5)
+    store = MemoryStore() if name == "memory" else SqliteStore(tmp_path / "store.db")
+    await store.open()
+    watch = store.watch("/core/", after=0)
+    await asyncio.gather(take(watch, 1), store.create("/core/pods/a/x", document("x")))
+    records = [await store.create(f"/core/pods/a/{number}", document("x")) for number in range(33)]
+    changes = await take(watch, 33)
+    assert [change.revision for change in changes] == [record.revision for record in records]
+    later = await store.create("/core/pods/a/later", document("x"))
+    assert [change.revision for change in await take(watch, 1)] == [later.revision]
     await store.close()
