@@ -14,10 +14,12 @@ import yaml
 
 from k8slite.errors import bad_request, not_acceptable, unsupported_media_type
 
+from . import protobuf
+
 JSON = b"application/json"
 YAML = b"application/yaml"
 _OFFERED = ("application/json", "application/yaml")
-_ACCEPTED = ("application/json", "application/yaml")
+_ACCEPTED = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
 _YAML_NAMES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 _ANYTHING = frozenset({"application/json", "application/*", "*/*"})
 _META = "meta.k8s.io"
@@ -76,9 +78,11 @@ def media_type(header: bytes) -> str:
 
 
 def json_body(body: bytes, content_type: str) -> bytes:
-    """A body as JSON, whichever of the two it is. Raises ApiError 415, or 400 for broken YAML."""
+    """A body as JSON, whichever form it comes in. Raises ApiError 415, or 400 for one that is broken."""
     if content_type in ("application/json", ""):
         return body
+    if content_type == protobuf.MEDIA_TYPE:
+        return orjson.dumps(protobuf.decode(body)) if body else body
     if content_type not in _YAML_NAMES:
         raise unsupported_media_type(_ACCEPTED)
     return orjson.dumps(load_yaml(body), option=orjson.OPT_NON_STR_KEYS)
