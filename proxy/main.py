@@ -25,6 +25,8 @@ from .services.table import TableSettings
 
 log = logging.getLogger(__name__)
 
+_DNS_RETRY = 5.0
+
 
 async def serve(config: ProxyConfig) -> None:
     """Run until cancelled. Rules stay behind, so that traffic flows on; `cleanup` removes them."""
@@ -62,12 +64,13 @@ async def _serve_dns(
     # Nobody is answered before the zone is whole: a name that is only not there yet must not be denied.
     await ZoneSync(zone, services=services, slices=slices, server=dns.cluster_ip).start()
     server = DnsServer(Resolver(zone, upstream, clock=clock))
-    async with server.listening(dns.bind_addresses, dns.port) as bound:
-        log.info("cluster DNS answers on %s", ", ".join(f"{address}:{port}" for address, port in bound))
-        await keep_registered(
-            Registration(cluster_ip=dns.cluster_ip, addresses=tuple(dns.bind_addresses), port=dns.port),
-            client=client,
-            services=services,
-            slices=slices,
-            clock=clock,
-        )
+    registration = Registration(cluster_ip=dns.cluster_ip, addresses=tuple(dns.bind_addresses), port=dns.port)
+    while True:
+        try:
+            async with server.listening(dns.bind_addresses, dns.port) as bound:
+                log.info("cluster DNS answers on %s", ", ".join(f"{address}:{port}" for address, port in bound))
+                await keep_registered(registration, client=client, services=services, slices=slices, clock=clock)
+        except OSError as error:
+            # A taken port is no reason to leave Services without rules.
+            log.error("cluster DNS: %s", error)
+            await clock.sleep(_DNS_RETRY)

@@ -20,9 +20,7 @@ _LOOK_AGAIN = 1.0
 async def ensure_bridge_filtering() -> bool:
     """Make packets between ports of a bridge pass the IP hooks; whether the kernel can."""
     if not _BRIDGE_NF.exists() and _MODPROBE.exists():
-        with contextlib.suppress(OSError):
-            process = await asyncio.create_subprocess_exec(_MODPROBE, "br_netfilter", stderr=asyncio.subprocess.DEVNULL)
-            await process.wait()
+        await _run(str(_MODPROBE), "br_netfilter")
     return _set(_BRIDGE_NF, "1")
 
 
@@ -32,9 +30,11 @@ def ensure_forwarding() -> None:
         log.warning("cannot set %s: NodePorts and Services may be out of reach", _IP_FORWARD)
 
 
-async def allow_loopback_clients(bridge: str, *, clock: Clock) -> None:
-    """Let connections to 127.0.0.1 leave through the bridge, as `curl localhost:30080` does after its address changed.
+async def prepare_bridge(bridge: str, *, service_cidr: str, clock: Clock) -> None:
+    """Let this machine's own programs reach Services: over 127.0.0.1, and on a machine without a default route.
 
+    A connection to `localhost:30080` leaves through the bridge once its destination has changed, which needs
+    route_localnet. One to a virtual address needs a route before anything can change, and an address to come from.
     Waits for the bridge, which the kubelet makes. Call it only when the rules that keep pods from the machine's
     loopback addresses are in force.
     """
@@ -43,6 +43,14 @@ async def allow_loopback_clients(bridge: str, *, clock: Clock) -> None:
         await clock.sleep(_LOOK_AGAIN)
     if not _set(path, "1"):
         log.warning("cannot set %s: NodePorts do not answer on 127.0.0.1", path)
+    # Fails if the route is there already, from before or for another cluster: both will do.
+    await _run("ip", "route", "add", service_cidr, "dev", bridge)
+
+
+async def _run(*command: str) -> None:
+    with contextlib.suppress(OSError):
+        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+        await process.wait()
 
 
 def _set(path: Path, value: str) -> bool:

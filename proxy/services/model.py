@@ -8,6 +8,7 @@ change costs what the change is worth, not what the cluster is worth.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,8 @@ from k8slite.kinds.core import Service, ServicePort
 from k8slite.kinds.discovery import Endpoint as SliceEndpoint
 from k8slite.kinds.discovery import EndpointSlice
 
+_NAME = re.compile(r"[a-z0-9-]+/[a-z0-9.-]+")
+"""What becomes part of a script is checked once more here, like every address, whoever let it into the store."""
 _PROTOCOLS = {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp"}
 
 
@@ -53,7 +56,7 @@ def frontends(
 ) -> Mapping[Frontend, Target]:
     """Every frontend of a Service. `nodes` are the nodes of this machine, whose endpoints count as local."""
     spec = service.spec
-    if spec.type == "ExternalName" or service.headless:
+    if spec.type == "ExternalName" or service.headless or not _NAME.fullmatch(f"{service.namespace}/{service.name}"):
         return {}
     usable = [piece for piece in slices if piece.address_type == "IPv4"]
     internal = {address for address in (spec.cluster_ip, *spec.cluster_ips) if _is_ipv4(address)}
@@ -108,7 +111,9 @@ def _endpoints(
         if number is None:
             continue
         for endpoint in piece.endpoints:
-            if not endpoint.addresses or (nodes is not None and endpoint.node_name not in nodes):
+            if not endpoint.addresses or not _is_ipv4(endpoint.addresses[0]):
+                continue
+            if nodes is not None and endpoint.node_name not in nodes:
                 continue
             # All addresses of an endpoint are the same backend; the API asks consumers to use the first.
             if is_ready(endpoint):

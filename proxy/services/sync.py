@@ -90,7 +90,11 @@ class ServiceRules:
                     continue
                 if not self.applied.is_set():
                     self.applied.set()
-                    group.create_task(host.allow_loopback_clients(self._settings.bridge, clock=self._clock))
+                    group.create_task(
+                        host.prepare_bridge(
+                            self._settings.bridge, service_cidr=self._settings.service_cidr, clock=self._clock
+                        )
+                    )
 
     async def _sync(self) -> None:
         """Bring the kernel up to date. Raises NftError, then the whole table has to be written."""
@@ -98,7 +102,11 @@ class ServiceRules:
         dirty, self._dirty = self._dirty, set()
         stale: list[StaleFlow] = []
         for key in dirty:
-            stale += self._update(key)
+            try:
+                stale += self._update(key)
+            except Exception:
+                # One Service that nobody foresaw must not take the others' changes with it.
+                log.exception("the rules of service %s", key)
         change = self._ruleset.take_change()
         if self._whole:
             await self._prepare()

@@ -11,7 +11,10 @@ How a packet goes:
 - `postrouting` gives a pod that reaches itself through its Service, a client on loopback, and a client whose connection
   leaves this machine again the machine's own address as source: the answer has to come back here. Everybody else keeps
   their address, as answers from pods of this machine pass its bridge in any case.
-- `refuse` answers what nothing took: Services without endpoints, unknown ports of the service range.
+- `refuse` answers what nothing took: Services without endpoints, unknown ports of the service range. It does so before
+  routing, since the route to the service range leads to the bridge (see `host`) and a router that sends a packet back
+  where it came from tells the sender a better way, which here is none. TCP is reset, as the kernel limits how many ICMP
+  messages a client gets.
 """
 
 from __future__ import annotations
@@ -90,6 +93,7 @@ table ip {name} {{
   }}
 
   chain refuse-reject {{
+    meta l4proto tcp reject with tcp reset
     reject
   }}
   chain refuse-drop {{
@@ -98,15 +102,11 @@ table ip {name} {{
   chain refuse {{
     ip daddr . meta l4proto . th dport vmap @refused
     {local} meta l4proto . th dport vmap @refused-nodeports
-    ip daddr {settings.service_cidr} reject
+    ip daddr {settings.service_cidr} goto refuse-reject
   }}
-  chain filter-input {{
-    type filter hook input priority filter - 5; policy accept;
+  chain filter-prerouting {{
+    type filter hook prerouting priority dstnat + 5; policy accept;
     ct state new ip daddr 127.0.0.0/8 iifname "{settings.bridge}" drop
-    ct state new jump refuse
-  }}
-  chain filter-forward {{
-    type filter hook forward priority filter - 5; policy accept;
     ct state new jump refuse
   }}
   chain filter-output {{

@@ -120,6 +120,11 @@ async def test_deleted_service_is_refused(scene: Scene):
     await eventually(lambda: refused(scene.client, VIP, 80))
 
 
+async def test_machine_without_a_default_route_reaches_services(scene: Scene):
+    run("ip route del default")
+    await eventually(lambda: _reaches(scene.host.host, VIP, 80))
+
+
 async def test_session_affinity_holds_a_client(scene: Scene):
     scene.cluster.service("sticky", "10.96.0.21", sessionAffinity="ClientIP")
     scene.cluster.endpoints("sticky", scene.one.address, scene.two.address)

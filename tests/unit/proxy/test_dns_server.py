@@ -209,6 +209,26 @@ async def test_forged_answers_are_passed_over():
         assert addresses(await server.ask("example.com.")) == ["192.0.2.7"]
 
 
+async def test_what_upstream_cuts_off_is_asked_again_over_tcp():
+    def cut(query: dns.message.Message) -> bytes:
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.TC
+        return response.to_wire()
+
+    async def whole(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length = int.from_bytes(await reader.readexactly(2))
+        query = dns.message.from_wire(await reader.readexactly(length))
+        response = said(query, *(f"192.0.2.{number}" for number in range(1, 101)))
+        writer.write(len(response).to_bytes(2) + response)
+        writer.close()
+
+    async with upstream(cut) as (address, _), running(address) as server:
+        port = int(address.partition(":")[2])
+        async with await asyncio.start_server(whole, "127.0.0.1", port):
+            assert (await server.ask("example.com.")).flags & dns.flags.TC
+            assert len(addresses(await server.ask_tcp("example.com."))) == 100
+
+
 async def test_without_upstream_other_names_fail_at_once(server: Running):
     assert (await server.ask("example.com.")).rcode() == dns.rcode.SERVFAIL
 

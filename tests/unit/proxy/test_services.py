@@ -33,7 +33,9 @@ def nft_with(*pairs: tuple, settings: TableSettings = SETTINGS) -> Nft:
 
 
 def send(nft: Nft, destination: str, port: int, *, source: str = CLIENT, **fields) -> Verdict:
-    return nft.send(Packet(source, destination, port, iif="br0", oif=fields.pop("oif", "br0"), **fields))
+    return nft.send(
+        Packet(source, destination, port, iif=fields.pop("iif", "br0"), oif=fields.pop("oif", "br0"), **fields)
+    )
 
 
 def reached(nft: Nft, destination: str, port: int, *, count: int = 12, **fields) -> set[str]:
@@ -106,7 +108,7 @@ def test_node_ports_answer_only_where_configured():
     ports = [{"name": "http", "port": 80, "nodePort": 30080}]
     nft = nft_with((service(type="NodePort", ports=ports), piece(ONE)), settings=limited)
     assert send(nft, HERE, 30080).reached == f"{ONE}:8080"
-    assert send(nft, "127.0.0.1", 30080).reached == "127.0.0.1:30080"
+    assert send(nft, "127.0.0.1", 30080, iif="lo").reached == "127.0.0.1:30080"
 
 
 def test_affinity_keeps_each_client_where_it_was():
@@ -185,6 +187,13 @@ def test_ports_are_matched_by_name_and_protocol():
     nft = nft_with((each, piece(ONE, ports=ports)))
     assert send(nft, VIP, 53, protocol="udp").reached == f"{ONE}:5353"
     assert send(nft, VIP, 53).reached == f"{ONE}:5354"
+
+
+@pytest.mark.parametrize("address", ["10.42.1.2 }; delete table ip t; #", "010.42.1.2", "fd00::1", ""])
+def test_addresses_that_are_none_never_reach_a_script(address: str):
+    found = frontends(service(externalIPs=[address]), [piece(address)], nodes=[])
+    assert set(found) == {Frontend(VIP, "tcp", 80)}
+    assert found[Frontend(VIP, "tcp", 80)].endpoints == ()
 
 
 def test_of_two_services_with_one_node_port_the_first_by_name_has_it():

@@ -56,7 +56,7 @@ class Nft:
                 assert not value.startswith("goto ") or value[5:] in self.chains, f"{value}: no such chain"
 
     def send(
-        self, packet: Packet, *, hooks: tuple[str, ...] = ("prerouting", "filter-forward", "postrouting")
+        self, packet: Packet, *, hooks: tuple[str, ...] = ("prerouting", "filter-prerouting", "postrouting")
     ) -> Verdict:
         """Walk a packet through the hooks."""
         masqueraded = False
@@ -201,7 +201,7 @@ _STATEMENTS: list[tuple[str, Callable[..., str | bool]]] = [
     (r"ct state new", lambda *_: True),
     (r"(?:jump|goto) (\S+)", lambda n, p, name: _none_if_through(n._walk(name, p))),
     (r"masquerade fully-random", lambda *_: "masquerade"),
-    (r"(reject|drop)", lambda _, __, verdict: verdict),
+    (r"(reject|drop)(?: with tcp reset)?", lambda _, __, verdict: verdict),
 ]
 
 
