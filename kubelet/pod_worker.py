@@ -102,6 +102,7 @@ class PodWorker:
         self._stopping: dict[str, Stopping] = {}
         self._condemned: dict[str, str] = {}
         self._waiting: dict[str, Waiting] = {}
+        self._told: dict[str, str] = {}
         self._own: PodStatus | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.Task[None] | None = None
@@ -246,8 +247,11 @@ class PodWorker:
         return limit - (now - since).total_seconds()
 
     def _tell_back_off(self, pod: Pod, decided: Plan) -> None:
-        for name, waiting in decided.waiting.items():
-            if waiting.reason == "CrashLoopBackOff":
+        """One event for each back-off, not for each look at it."""
+        held = {name: waiting.message for name, waiting in decided.waiting.items()}
+        told, self._told = self._told, held
+        for name, message in held.items():
+            if told.get(name) != message:
                 message = f"Back-off restarting failed container {name} in pod {pod.name}_{pod.namespace}({pod.uid})"
                 self._event(pod, "BackOff", message, name, warn=True)
 
@@ -285,9 +289,8 @@ class PodWorker:
         context, runtime = self._context, self._context.runtime
         for container in decided.kill:
             self._stopping[container.id] = replace(self._stopping[container.id], killed=True)
-            await runtime.signal(container.id, "SIGKILL")
-        for stop in decided.stop:
-            await self._stop(pod, stop)
+        await asyncio.gather(*(runtime.signal(container.id, "SIGKILL") for container in decided.kill))
+        await asyncio.gather(*(self._stop(pod, stop) for stop in decided.stop))
         if decided.stop_sandboxes:
             await asyncio.gather(*(runtime.stop_sandbox(key) for key in decided.stop_sandboxes))
             await context.launcher.disconnect(pod)

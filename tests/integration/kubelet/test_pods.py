@@ -1,0 +1,222 @@
+"""Pods on real Docker, as the API and kubectl show them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from k8slite.kinds.resources import CONFIG_MAPS, SECRETS
+
+from .conftest import Cluster
+
+
+async def test_a_pod_runs_and_kubectl_reads_its_log_runs_commands_and_deletes_it(cluster: Cluster) -> None:
+    await cluster.create("web", main={"command": ["sh", "-c", "echo hello; echo oops >&2; exec sleep 1000"]})
+    pod = await cluster.until("web", lambda pod: pod.ready)
+    assert pod.status.phase == "Running"
+    assert pod.status.pod_ip.startswith("10.88.1.")
+    code, out, err = await cluster.kubectl("logs", "web")
+    assert (code, sorted(out.splitlines())) == (0, ["hello", "oops"]), err
+    code, out, err = await cluster.kubectl("exec", "web", "--", "sh", "-c", "echo $HOSTNAME; hostname -i; exit 7")
+    assert code == 7, err
+    assert out.split() == ["web", pod.status.pod_ip]
+    code, out, err = await cluster.kubectl("exec", "-i", "web", "--", "cat", stdin=b"through and back")
+    assert (code, out) == (0, "through and back"), err
+    code, out, err = await cluster.kubectl("delete", "pod", "web")
+    assert code == 0, err
+    assert await cluster.runtime.list() == {}
+    assert not list((cluster.config.state_dir / "pods").iterdir())
+
+
+async def test_a_killed_container_is_restarted_and_its_previous_log_is_kept(cluster: Cluster) -> None:
+    pod = await cluster.create("web", main={"command": ["sh", "-c", "echo run $(hostname); exec sleep 1000"]})
+    await cluster.until("web", lambda pod: pod.ready)
+    main = (await cluster.runtime.list())[pod.uid].newest("main")
+    assert main is not None
+    await cluster.runtime.signal(main.id, "SIGKILL")
+    pod = await cluster.until("web", lambda pod: pod.ready and pod.status.container_statuses[0].restart_count == 1)
+    terminated = pod.status.container_statuses[0].last_state.terminated
+    assert terminated is not None
+    assert (terminated.exit_code, terminated.reason) == (137, "Error")
+    code, out, err = await cluster.kubectl("logs", "web", "--previous")
+    assert (code, out) == (0, "run web\n"), err
+
+
+async def test_environment_volumes_and_tokens_reach_the_container(cluster: Cluster) -> None:
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"color": "blue"}}
+    await cluster.client.create(CONFIG_MAPS, config, namespace="default")
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login"}, "stringData": {"password": "x y"}}
+    await cluster.client.create(SECRETS, secret, namespace="default")
+    await cluster.create(
+        "web",
+        main={
+            "env": [
+                {"name": "COLOR", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "color"}}},
+                {"name": "MY_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                {"name": "BOTH", "value": "$(COLOR) $(NONE) $$(COLOR)"},
+            ],
+            "envFrom": [{"prefix": "S_", "secretRef": {"name": "login"}}],
+            "volumeMounts": [
+                {"name": "settings", "mountPath": "/settings"},
+                {"name": "login", "mountPath": "/login", "readOnly": True},
+                {"name": "settings", "mountPath": "/one", "subPath": "color"},
+                {"name": "scratch", "mountPath": "/scratch"},
+                {"name": "labels", "mountPath": "/pod"},
+            ],
+            "resources": {"limits": {"memory": "64Mi", "cpu": "500m"}},
+        },
+        volumes=[
+            {"name": "settings", "configMap": {"name": "settings"}},
+            {"name": "login", "secret": {"secretName": "login", "defaultMode": 0o400}},
+            {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "labels", "downwardAPI": {"items": [{"path": "n", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+        ],
+    )
+    pod = await cluster.until("web", lambda pod: pod.ready)
+    assert pod.status.container_statuses[0].restart_count == 0
+
+    async def read(command: str) -> str:
+        code, out, err = await cluster.kubectl("exec", "web", "--", "sh", "-c", command)
+        assert code == 0, err
+        return out
+
+    assert await read("echo $COLOR,$MY_IP,$BOTH,$S_password") == (
+        f"blue,{pod.status.pod_ip},blue $(NONE) $(COLOR),x y\n"
+    )
+    assert await read("cat /settings/color /login/password /one /pod/n") == "bluex ybluewebb".replace("webb", "web")
+    assert (await read("stat -Lc %a /login/password")).strip() == "400"
+    assert "tmpfs" in await read("mount | grep /scratch")
+    token = await read("cat /var/run/secrets/kubernetes.io/serviceaccount/token")
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", token)
+    assert (await read("cat /var/run/secrets/kubernetes.io/serviceaccount/namespace")) == "default"
+    await cluster.client.patch(CONFIG_MAPS, "settings", {"data": {"color": "red"}}, namespace="default")
+    async with asyncio.timeout(10):
+        while await read("cat /settings/color") != "red":  # noqa: ASYNC110 — a file signals nothing
+            await asyncio.sleep(0.05)
+
+
+async def test_a_pod_waits_for_its_config_map_and_says_so(cluster: Cluster) -> None:
+    reference = {"name": "late", "key": "k"}
+    await cluster.create("web", main={"env": [{"name": "K", "valueFrom": {"configMapKeyRef": reference}}]})
+
+    def refused(pod: object) -> bool:
+        statuses = pod.status.container_statuses  # type: ignore[attr-defined]
+        waiting = statuses[0].state.waiting if statuses else None
+        return waiting is not None and waiting.reason == "CreateContainerConfigError"
+
+    pod = await cluster.until("web", refused)
+    waiting = pod.status.container_statuses[0].state.waiting
+    assert waiting is not None
+    assert waiting.message == 'configmap "late" not found'
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}, "data": {"k": "v"}}
+    await cluster.client.create(CONFIG_MAPS, body, namespace="default")
+    await cluster.until("web", lambda pod: pod.ready, timeout=5)
+
+
+async def test_an_image_that_cannot_be_had_is_reported_and_the_pod_can_be_deleted(cluster: Cluster) -> None:
+    await cluster.create(
+        "web",
+        containers=[
+            {"name": "never", "image": "no.such.registry.invalid/x:1", "imagePullPolicy": "Never"},
+            {"name": "pulled", "image": "no.such.registry.invalid/x:1"},
+        ],
+    )
+
+    def reasons(pod: object) -> set[str]:
+        statuses = pod.status.container_statuses  # type: ignore[attr-defined]
+        return {s.state.waiting.reason for s in statuses if s.state.waiting}
+
+    await cluster.until("web", lambda pod: reasons(pod) == {"ErrImageNeverPull", "ImagePullBackOff"})
+    await cluster.delete("web")
+    await cluster.until_gone("web")
+
+
+async def test_init_containers_run_in_order_before_the_others(cluster: Cluster) -> None:
+    mount = [{"name": "work", "mountPath": "/work"}]
+    await cluster.create(
+        "web",
+        initContainers=[
+            {"name": "one", "command": ["sh", "-c", "echo 1 >> /work/log"], "volumeMounts": mount},
+            {"name": "two", "command": ["sh", "-c", "echo 2 >> /work/log"], "volumeMounts": mount},
+        ],
+        main={"command": ["sh", "-c", "cat /work/log; exec sleep 1000"], "volumeMounts": mount},
+        volumes=[{"name": "work", "emptyDir": {}}],
+    )
+    pod = await cluster.until("web", lambda pod: pod.ready)
+    assert [s.state.terminated.reason for s in pod.status.init_container_statuses if s.state.terminated] == [
+        "Completed",
+        "Completed",
+    ]
+    assert (await cluster.kubectl("logs", "web"))[1] == "1\n2\n"
+
+
+async def test_a_pod_that_has_done_its_work_succeeds_and_leaves_its_log(cluster: Cluster) -> None:
+    await cluster.create("job", restartPolicy="Never", main={"command": ["sh", "-c", "echo done"]})
+    pod = await cluster.until("job", lambda pod: pod.status.phase == "Succeeded")
+    assert not pod.ready
+    assert (await cluster.kubectl("logs", "job"))[1] == "done\n"
+
+
+async def test_readiness_follows_the_probe_and_liveness_restarts(cluster: Cluster) -> None:
+    await cluster.create(
+        "web",
+        main={
+            "command": ["sh", "-c", "mkdir -p /www; echo ok > /www/live; exec httpd -f -p 8080 -h /www"],
+            "ports": [{"name": "http", "containerPort": 8080}],
+            "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1},
+            "livenessProbe": {
+                "exec": {"command": ["test", "-e", "/www/live"]},
+                "periodSeconds": 1,
+                "failureThreshold": 1,
+            },
+        },
+    )
+    await cluster.until("web", lambda pod: pod.status.phase == "Running")
+    assert (await cluster.kubectl("exec", "web", "--", "touch", "/www/ready"))[0] == 0
+    await cluster.until("web", lambda pod: pod.ready)
+    assert (await cluster.kubectl("exec", "web", "--", "rm", "/www/ready"))[0] == 0
+    await cluster.until("web", lambda pod: not pod.ready)
+    assert (await cluster.kubectl("exec", "web", "--", "rm", "/www/live"))[0] == 0
+    await cluster.until("web", lambda pod: pod.status.container_statuses[0].restart_count == 1)
+
+
+async def test_pre_stop_runs_and_grace_is_kept(cluster: Cluster) -> None:
+    await cluster.create(
+        "web",
+        terminationGracePeriodSeconds=10,
+        main={
+            "command": ["sh", "-c", "trap 'cat /note; exit 0' TERM; while true; do sleep 0.1; done"],
+            "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "echo bye > /note"]}}},
+        },
+    )
+    await cluster.until("web", lambda pod: pod.ready)
+    process = asyncio.ensure_future(cluster.kubectl("logs", "-f", "web"))
+    await asyncio.sleep(0.3)  # the follower has no way to say that it follows
+    await cluster.delete("web")
+    await cluster.until_gone("web", timeout=5)
+    assert (await process)[1] == "bye\n"
+
+
+async def test_a_restarted_kubelet_adopts_what_runs_and_ends_what_was_deleted_meanwhile(cluster: Cluster) -> None:
+    for name in ("stays", "goes"):
+        await cluster.create(name)
+    before = {}
+    for name in ("stays", "goes"):
+        pod = await cluster.until(name, lambda pod: pod.ready)
+        before[name] = pod
+    await cluster.stop_kubelet()
+    assert len(await cluster.runtime.list()) == 2
+    await cluster.delete("goes", grace=0)
+    await cluster.start_kubelet(cluster.node_client)  # type: ignore[attr-defined]
+    async with asyncio.timeout(10):
+        while before["goes"].uid in await cluster.runtime.list():  # noqa: ASYNC110 — the truth is the list
+            await asyncio.sleep(0.05)
+    after = await cluster.until("stays", lambda pod: pod.ready)
+    assert after.status.container_statuses[0].container_id == (
+        before["stays"].status.container_statuses[0].container_id
+    )
+    assert after.status.container_statuses[0].restart_count == 0
+    assert after.status.pod_ip == before["stays"].status.pod_ip
+    await cluster.create("new")
+    new = await cluster.until("new", lambda pod: pod.ready)
+    assert new.status.pod_ip != after.status.pod_ip
