@@ -26,7 +26,7 @@ from k8slite.config import ApiServerConfig
 from k8slite.errors import no_such_path
 from k8slite.schema import Schemas
 
-from . import bootstrap, subresources
+from . import bootstrap, kubelet_proxy, subresources
 from .admission import plugins
 from .admission.chain import Chain as AdmissionChain
 from .authn import chain as authn
@@ -42,6 +42,7 @@ from .dispatch import Dispatch
 from .lookup import lookup_in
 from .openapi import OpenApi
 from .pipeline import Pipeline
+from .proxying.kubelets import Kubelets
 from .registry import Registry
 from .request_metrics import RequestMetrics
 from .reviews import Reviews
@@ -106,6 +107,10 @@ class ApiServer(FastAPI):
         )
         self.metrics = RequestMetrics()
         self.dispatch = Dispatch(self.registry, subresources.table(self.registry, reviews=reviews, issuer=self.issuer))
+        self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))
+        self.dispatch.subresources.update(
+            kubelet_proxy.handlers(self.kubelets, objects=self.cache, authorizer=self.authorizer)
+        )
         self._pipeline = Pipeline(
             authenticator=self.authenticator,
             authorizer=self.authorizer,
@@ -136,6 +141,7 @@ class ApiServer(FastAPI):
         """End all watches and close the store."""
         self.drain()
         await bootstrap.withdraw(self.store, config=self.config)
+        await self.kubelets.close()
         await self.cache.stop()
         await self.store.close()
 
