@@ -64,8 +64,9 @@ class Feed:
                 follower(batch)
             except Exception:  # the write is true already; its writer must be answered
                 log.exception("a follower of the store failed")
-        for subscription in tuple(self._subscriptions):
-            subscription.offer(batch)
+        if self._subscriptions:
+            for subscription in tuple(self._subscriptions):
+                subscription.offer(batch)
 
     def close(self) -> None:
         """End every subscription."""
