@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import shutil
+import tempfile
 from collections.abc import Iterable
 
 from .flows import StaleFlow
@@ -91,17 +92,18 @@ def _matches(rule: dict[str, object], direction: str, bridge: str) -> bool:
 
 
 async def _run(*command: str, script: str = "") -> tuple[int, str, str]:
+    # The script is handed over as a file: a program that ends before it has read everything breaks no pipe.
+    with tempfile.TemporaryFile() as standard_input:
+        standard_input.write(script.encode())
+        standard_input.seek(0)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=standard_input, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            )
+        except FileNotFoundError:
+            return 127, "", f"{command[0]} is not installed"
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except FileNotFoundError:
-        return 127, "", f"{command[0]} is not installed"
-    try:
-        output, errors = await process.communicate(script.encode())
+        output, errors = await process.communicate()
     except asyncio.CancelledError:
         # A transaction is the kernel's in one piece or not at all, so that nothing is left half done.
         with contextlib.suppress(ProcessLookupError):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from pathlib import Path
+
+import uvloop
 
 from k8slite.config import ProxyConfig
 from k8slite.proxy.cleanup import cleanup
 from k8slite.proxy.services import apply
 
 from .cluster import Cluster, service_rules
-from .machine import BRIDGE, Machine
+from .machine import BRIDGE, Machine, machine
 
 CONFIG = ProxyConfig(kubeconfig=Path("/none"), bridge=BRIDGE)
 
@@ -28,6 +31,18 @@ async def test_docker_is_told_once_and_in_its_own_words(host: Machine):
         f"-A DOCKER-USER -i {BRIDGE} -j ACCEPT",
         "-A DOCKER-USER -j RETURN",
     ]
+
+
+def test_commands_run_on_the_loop_of_the_programs():
+    async def work() -> None:
+        async with machine():
+            for _ in range(10):
+                await apply.accept_forwarding(BRIDGE)
+                await apply.transact("add table ip k8slite\n")
+            assert await apply.table_exists("k8slite") is False
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work())
 
 
 async def test_machine_without_docker_is_left_alone(host: Machine):
