@@ -25,6 +25,11 @@ CONTROLLERS = {
     "serviceaccount": "serviceaccount",
     "root-ca": "rootca",
     "node-ipam": "nodeipam",
+    "node-lifecycle": "nodelifecycle",
+    "taint-eviction": "tainteviction",
+    "pod-gc": "podgc",
+    "job": "job",
+    "garbage": "garbage",
 }
 """Each controller's name and its folder, whose `sync.build(context)` makes it."""
 

@@ -1,0 +1,233 @@
+"""Deletes objects whose owners are all gone, over every resource that the API serves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ...controller import DONE, Controller, Result
+from ...errors import ApiError
+from ...kinds.base import Object, OwnerReference, ResourceType
+from ...kinds.core import PartialObject
+from ..context import Context, Runnable
+from ..discovery import Served, discover
+from . import plan as decide
+from .graph import Graph, Member, member_key
+from .plan import OwnerState
+
+log = logging.getLogger(__name__)
+
+IGNORED = frozenset({("", "events"), ("events.k8s.io", "events")})
+"""Too many, owned by nobody, and they expire by themselves."""
+DEFINITIONS = ResourceType(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    False,
+    PartialObject,
+)
+DISCOVER = "discover"
+SETTLE = 1.0
+"""Seconds after a change of the definitions until the API is asked what it serves now."""
+RETRY = 30.0
+
+
+def build(context: Context) -> Sequence[Runnable]:
+    """The collector."""
+    return [Collector(context)]
+
+
+class Collector:
+    """Watches everything, one resource after the other, then collects."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._graph = Graph()
+        self._absent: set[str] = set()
+        self._collector = Controller("garbage", self.sync, clock=context.clock, workers=context.config.workers)
+        self._discoverer = Controller("garbage-resources", self._discover, clock=context.clock, workers=1)
+        self._ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Fill the graph, then collect until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._discoverer.queue.add(DISCOVER)
+            group.create_task(self._discoverer.run())
+            await self._ready.wait()
+            group.create_task(self._collector.run())
+
+    async def _discover(self, _: str) -> Result:
+        found = await discover(self._context.client)
+        wanted = {member_key(served): served for served in found.resources if _collectable(served)}
+        for key, served in wanted.items():
+            if key not in self._graph.members:
+                await self._watch(served)
+        for key, member in list(self._graph.members.items()):
+            gone = key not in wanted and member.served.resource.api_version not in found.failed
+            if gone:
+                self._graph.remove(member.served)
+                self._context.informers.drop(member.served.resource)
+        self._ready.set()
+        return Result(RETRY) if found.failed else DONE
+
+    async def _watch(self, served: Served) -> None:
+        informer: Any = self._context.informers.of(served.resource)
+        member = Member(served, informer)
+        self._graph.add(member)
+        informer.add_handler(lambda old, new: self._changed(member, old, new))
+        if member_key(served) == (DEFINITIONS.group, DEFINITIONS.plural):
+            informer.add_handler(lambda old, new: self._discoverer.queue.add_after(DISCOVER, SETTLE))
+        try:
+            async with asyncio.timeout(RETRY):
+                await informer.wait_synced()
+        except TimeoutError:
+            log.warning("%s cannot be listed; its objects are not collected yet", served.qualified)
+
+    def _changed(self, member: Member, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            self._graph.link(member.served, old, new)
+            if old is not None:
+                self._gone(old)
+            return
+        links_changed = old is None or old.metadata.owner_references != new.metadata.owner_references
+        if links_changed:
+            self._graph.link(member.served, old, new)
+        if new.metadata.owner_references and links_changed:
+            self._enqueue(member, new)
+        held = decide.FOREGROUND in new.metadata.finalizers or decide.ORPHAN in new.metadata.finalizers
+        if new.deleting and held:
+            self._enqueue(member, new)
+        if old is not None and links_changed:
+            self._wake_owners(old)
+
+    def _gone(self, item: Object) -> None:
+        for member, dependent in self._graph.dependents(item.uid):
+            self._enqueue(member, dependent)
+        self._wake_owners(item)
+
+    def _wake_owners(self, item: Object) -> None:
+        """Owners that wait for their dependents look again."""
+        for reference in item.metadata.owner_references:
+            member, owner = self._cached(item, reference)
+            if member is not None and owner is not None and owner.deleting:
+                self._enqueue(member, owner)
+
+    def _enqueue(self, member: Member, item: Object) -> None:
+        group, plural = member_key(member.served)
+        self._collector.queue.add(f"{group}|{plural}|{item.key}")
+
+    async def sync(self, key: str) -> Result:
+        """One object."""
+        group, plural, object_key = key.split("|")
+        member = self._graph.members.get((group, plural))
+        item = member.informer.get(object_key) if member is not None else None
+        if member is None or item is None:
+            return DONE
+        owners = (
+            [] if item.deleting else [(ref, await self._state(item, ref)) for ref in item.metadata.owner_references]
+        )
+        dependents = self._graph.dependents(item.uid)
+        decision = decide.plan(item, owners, dependents=[dependent for _, dependent in dependents])
+        try:
+            await self._carry_out(member, item, decision, dependents)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+        return DONE
+
+    async def _carry_out(
+        self, member: Member, item: Any, decision: decide.Decision, dependents: Sequence[tuple[Member, Object]]
+    ) -> None:
+        match decision:
+            case decide.Delete(propagation):
+                if member.served.resource.plural != "pods":
+                    log.info("delete %s %s: its owners are gone", member.served.qualified, item.key)
+                await self._context.client.delete(
+                    member.served.resource,
+                    item.name,
+                    namespace=item.namespace,
+                    uid=item.uid,
+                    resource_version=item.metadata.resource_version,
+                    propagation=propagation,
+                )
+            case decide.Unlink(owners):
+                await self._unlink(member, item, owners)
+            case decide.OrphanDependents():
+                for other, dependent in dependents:
+                    await self._unlink(other, dependent, frozenset({item.uid}))
+                await self._release(member, item, decide.ORPHAN)
+            case decide.Release(finalizer):
+                await self._release(member, item, finalizer)
+            case decide.CollectDependents():
+                for other, dependent in dependents:
+                    if not dependent.deleting:
+                        self._enqueue(other, dependent)
+            case decide.Keep():
+                pass
+
+    async def _unlink(self, member: Member, item: Object, owners: frozenset[str]) -> None:
+        references = [r.to_wire() for r in item.metadata.owner_references if r.uid not in owners]
+        await self._patch(member, item, {"ownerReferences": references or None})
+
+    async def _release(self, member: Member, item: Object, finalizer: str) -> None:
+        left = [name for name in item.metadata.finalizers if name != finalizer]
+        await self._patch(member, item, {"finalizers": left or None})
+
+    async def _patch(self, member: Member, item: Object, metadata: dict[str, Any]) -> None:
+        revision = {"uid": item.uid, "resourceVersion": item.metadata.resource_version}
+        try:
+            await self._context.client.patch(
+                member.served.resource, item.name, {"metadata": revision | metadata}, namespace=item.namespace
+            )
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    async def _state(self, item: Object, reference: OwnerReference) -> OwnerState:
+        member = self._graph.kind(reference)
+        if member is None or (member.served.resource.namespaced and not item.namespace):
+            return OwnerState.SOLID
+        _, owner = self._cached(item, reference)
+        if owner is None:
+            if reference.uid in self._absent:
+                return OwnerState.ABSENT
+            owner = await self._live(item, reference, member)
+            if owner is None:
+                self._remember_absent(reference.uid)
+                return OwnerState.ABSENT
+        waits = owner.deleting and decide.FOREGROUND in owner.metadata.finalizers
+        return OwnerState.WAITING if waits else OwnerState.SOLID
+
+    def _cached(self, item: Object, reference: OwnerReference) -> tuple[Member | None, Object | None]:
+        """The owner in the cache, if it is the very object: an owner in another namespace is none."""
+        member = self._graph.kind(reference)
+        if member is None:
+            return None, None
+        namespaced = member.served.resource.namespaced
+        key = f"{item.namespace}/{reference.name}" if namespaced else reference.name
+        owner: Object | None = member.informer.get(key)
+        return member, owner if owner is not None and owner.uid == reference.uid else None
+
+    async def _live(self, item: Object, reference: OwnerReference, member: Member) -> Object | None:
+        """Ask the API: the cache may be behind, and deleting is for ever."""
+        namespace = item.namespace if member.served.resource.namespaced else ""
+        try:
+            owner = await self._context.client.get(member.served.resource, reference.name, namespace=namespace)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return None
+        return owner if owner.uid == reference.uid else None
+
+    def _remember_absent(self, uid: str) -> None:
+        """A UID that is gone never comes back."""
+        if len(self._absent) >= 500:
+            self._absent.clear()
+        self._absent.add(uid)
+
+
+def _collectable(served: Served) -> bool:
+    return {"list", "watch", "delete", "get"} <= served.verbs and member_key(served) not in IGNORED

@@ -1,0 +1,184 @@
+"""Keeps the pods of Jobs, counts them, and removes Jobs that have been over for long enough."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from ... import ownership, selectors
+from ...controller import DONE, Controller, Result
+from ...errors import ApiError
+from ...kinds.batch import Job, JobStatus
+from ...kinds.core import Pod
+from ...kinds.resources import JOBS, PODS
+from ..children import Ledger, all_of, child_name, create_once
+from ..context import Context, Runnable, by_controller
+from . import indexes
+from .counting import FINALIZER
+from .plan import COMPLETE, Plan, plan
+
+
+def build(context: Context) -> Sequence[Runnable]:
+    """The controller."""
+    return [JobSync(context).controller]
+
+
+class JobSync:
+    """Syncs Jobs."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ledger = Ledger()
+        self._jobs = context.informers.of(JOBS)
+        self._pods = context.informers.of(PODS, controller=by_controller)
+        self.controller = Controller("job", self.sync, clock=context.clock, workers=context.config.workers)
+        self._jobs.add_handler(self._job_changed)
+        self._pods.add_handler(self._pod_changed)
+
+    def _job_changed(self, old: Job | None, new: Job | None) -> None:
+        if item := new or old:
+            self.controller.queue.add(item.key)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        for pod in (old, new):
+            owner = pod.metadata.controller if pod is not None else None
+            if pod is not None and owner is not None and owner.kind == "Job":
+                self.controller.queue.add(f"{pod.namespace}/{owner.name}")
+
+    async def sync(self, key: str) -> Result:
+        """One Job."""
+        job = self._jobs.get(key)
+        if job is None:
+            self._ledger.forget(key)
+            await self._free_orphans(key)
+            return DONE
+        deleted = await self._ledger.settle(key, self._pods)
+        pods = await self._claim(job)
+        decided = plan(job=job, pods=pods, now=self._context.clock.now(), deleted=deleted)
+        if decided.expired:
+            await self._context.client.delete(
+                JOBS, job.name, namespace=job.namespace, uid=job.uid, propagation="Foreground"
+            )
+            return DONE
+        await self._write_status(job, decided.status)
+        await all_of(self._untrack(pod) for pod in decided.untrack)
+        await self._carry_out(job, decided)
+        return Result(decided.requeue_after)
+
+    async def _claim(self, job: Job) -> list[Pod]:
+        """A Job's selector is its own UID as a rule, so there is little to adopt; pods of its template are its own."""
+        selector = selectors.from_object(job.spec.selector.to_wire()) or selectors.EVERYTHING
+        owned = self._pods.by_index("controller", job.uid)
+        if not selector:
+            return list(owned)
+        claims = ownership.claim(job, owned, selector=selector)
+        for pod in claims.release:
+            await self._context.client.patch(PODS, pod.name, ownership.release(pod, job), namespace=job.namespace)
+        return list(claims.owned)
+
+    async def _free_orphans(self, key: str) -> None:
+        """Pods that outlive their Job must not be held by its finalizer."""
+        namespace, _, name = key.partition("/")
+        for pod in self._pods.list(namespace):
+            owner = pod.metadata.controller
+            if owner is not None and (owner.kind, owner.name) == ("Job", name):
+                await self._untrack(pod)
+
+    async def _untrack(self, pod: Pod) -> None:
+        if FINALIZER not in pod.metadata.finalizers:
+            return
+        left = [name for name in pod.metadata.finalizers if name != FINALIZER]
+        body = {
+            "metadata": {
+                "uid": pod.uid,
+                "resourceVersion": pod.metadata.resource_version,
+                "finalizers": left or None,
+            }
+        }
+        try:
+            await self._context.client.patch(PODS, pod.name, body, namespace=pod.namespace)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    async def _carry_out(self, job: Job, decided: Plan) -> None:
+        await all_of(self._delete(job, pod) for pod in decided.delete)
+        await all_of(self._create(job, index) for index in decided.create)
+        over = decided.finished
+        if over is not None and over.type == COMPLETE:
+            self._context.recorder.record(job, reason="Completed", message="Job completed")
+        elif over is not None:
+            self._context.recorder.record(job, reason=over.reason, message=over.message, type="Warning")
+
+    async def _create(self, job: Job, index: int | None) -> None:
+        name = child_name(job.name if index is None else f"{job.name}-{index}", self._context.random)
+        try:
+            pod = await create_once(self._context.client, PODS, pod_of(job, name=name, index=index), owner=job)
+        except ApiError as error:
+            self._context.recorder.record(
+                job, reason="FailedCreate", message=f"Error creating: {error}", type="Warning"
+            )
+            raise
+        self._ledger.created(job.key, pod)
+        self._context.recorder.record(job, reason="SuccessfulCreate", message=f"Created pod: {pod.name}")
+
+    async def _delete(self, job: Job, pod: Pod) -> None:
+        try:
+            await self._context.client.delete(PODS, pod.name, namespace=pod.namespace, uid=pod.uid)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+        self._ledger.deleted(job.key, pod)
+        self._context.recorder.record(job, reason="SuccessfulDelete", message=f"Deleted pod: {pod.name}")
+
+    async def _write_status(self, job: Job, status: JobStatus) -> None:
+        """Against the very revision that it was computed from: counting twice would be counting wrong."""
+        if status == job.status:
+            return
+        wire: dict[str, Any] = status.to_wire()
+        for field in ("startTime", "completionTime"):
+            wire.setdefault(field, None)
+        if not status.completed_indexes:
+            wire["completedIndexes"] = None
+        body = {"metadata": {"uid": job.uid, "resourceVersion": job.metadata.resource_version}, "status": wire}
+        written = await self._context.client.patch(JOBS, job.name, body, namespace=job.namespace, subresource="status")
+        await self._jobs.wait_for_revision(job.key, written.metadata.resource_version)
+
+
+def pod_of(job: Job, *, name: str, index: int | None) -> dict[str, Any]:
+    """The pod that a Job makes: tracked by a finalizer, and told its index if it has one."""
+    metadata = job.spec.template.document.get("metadata") or {}
+    labels = dict(metadata.get("labels") or {})
+    annotations = dict(metadata.get("annotations") or {})
+    spec = job.spec.template.spec
+    if index is not None:
+        labels[indexes.INDEX] = annotations[indexes.INDEX] = str(index)
+        spec = _indexed(spec, hostname=f"{job.name}-{index}")
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "generateName": f"{job.name}-" if index is None else f"{job.name}-{index}-",
+            "namespace": job.namespace,
+            "labels": labels,
+            "annotations": annotations,
+            "finalizers": [FINALIZER, *(metadata.get("finalizers") or ())],
+            "ownerReferences": [ownership.controller_reference(job)],
+        },
+        "spec": spec,
+    }
+
+
+def _indexed(spec: dict[str, Any], *, hostname: str) -> dict[str, Any]:
+    spec = copy.deepcopy(spec)
+    spec.setdefault("hostname", hostname)
+    variable = {
+        "name": "JOB_COMPLETION_INDEX",
+        "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{indexes.INDEX}']"}},
+    }
+    for container in [*spec.get("initContainers", ()), *spec["containers"]]:
+        if all(item["name"] != variable["name"] for item in container.get("env") or ()):
+            container["env"] = [*(container.get("env") or ()), variable]
+    return spec

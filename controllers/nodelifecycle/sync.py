@@ -1,0 +1,133 @@
+"""Notices nodes that stop answering: marks them, taints them, and marks their pods as not ready.
+
+A heartbeat is a change of the node's Lease or of its status. It only notes the time; a node is looked at when its
+heartbeat would be too old, or when its conditions change, so that healthy nodes cost next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ... import conditions
+from ...controller import DONE, Controller, Result
+from ...errors import ApiError
+from ...kinds.base import Condition
+from ...kinds.coordination import Lease
+from ...kinds.core import Node, Pod
+from ...kinds.resources import LEASES, NODES, PODS
+from ..children import all_of
+from ..context import Context, Runnable
+from .plan import plan
+
+LEASE_NAMESPACE = "kube-node-lease"
+
+
+def build(context: Context) -> Sequence[Runnable]:
+    """The controller."""
+    return [NodeLifecycleSync(context).controller]
+
+
+def by_node(pod: Pod) -> Iterable[str]:
+    """Index: the node that a pod is bound to."""
+    return (pod.spec.node_name,) if pod.spec.node_name else ()
+
+
+class NodeLifecycleSync:
+    """Syncs nodes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._heard: dict[str, float] = {}
+        self._healthy: set[str] = set()
+        self._nodes = context.informers.of(NODES)
+        self._pods = context.informers.of(PODS, node=by_node)
+        self._leases = context.informers.of(LEASES)
+        self.controller = Controller("node-lifecycle", self.sync, clock=context.clock, workers=context.config.workers)
+        self._nodes.add_handler(self._node_changed)
+        self._leases.add_handler(self._lease_changed)
+
+    def _lease_changed(self, old: Lease | None, new: Lease | None) -> None:
+        if new is None or new.namespace != LEASE_NAMESPACE:
+            return
+        if old is None or old.spec.renew_time != new.spec.renew_time:
+            self._heard[new.name] = self._context.clock.monotonic()
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        if new is None:
+            if old is not None:
+                self._heard.pop(old.name, None)
+                self._count(old.name, healthy=False)
+            return
+        self._count(new.name, healthy=new.ready)
+        if old is None or _heartbeats(old) != _heartbeats(new):
+            self._heard[new.name] = self._context.clock.monotonic()
+        if old is None or _looks(old) != _looks(new):
+            self.controller.queue.add(new.key)
+
+    def _count(self, name: str, *, healthy: bool) -> None:
+        """When the first node becomes healthy, or the last one ceases to be, all are looked at again."""
+        before = bool(self._healthy)
+        (self._healthy.add if healthy else self._healthy.discard)(name)
+        if before != bool(self._healthy):
+            for node in self._nodes.list():
+                self.controller.queue.add(node.key)
+
+    async def sync(self, key: str) -> Result:
+        """One node."""
+        node = self._nodes.get(key)
+        if node is None or node.deleting:
+            return DONE
+        now = self._context.clock.monotonic()
+        decided = plan(
+            node=node,
+            silent_for=now - self._heard.setdefault(key, now),
+            grace=self._context.config.node_monitor_grace_period,
+            evict=bool(self._healthy),
+            now=self._context.clock.now(),
+        )
+        if decided.conditions is not None:
+            await self._write_conditions(node, decided.conditions)
+            return Result(0.05)  # taints follow when the cache shows the conditions, or at once
+        if decided.taints is not None:
+            body = {
+                "metadata": {"uid": node.uid, "resourceVersion": node.metadata.resource_version},
+                "spec": {"taints": [taint.to_wire() for taint in decided.taints] or None},
+            }
+            await self._context.client.patch(NODES, node.name, body)
+        if decided.pods_not_ready:
+            await all_of(self._mark(pod) for pod in self._pods.by_index("node", key) if pod.ready)
+        return Result(decided.requeue_after)
+
+    async def _write_conditions(self, node: Node, listed: Sequence[Condition]) -> None:
+        body = {
+            "metadata": {"uid": node.uid, "resourceVersion": node.metadata.resource_version},
+            "status": {"conditions": [condition.to_wire() for condition in listed]},
+        }
+        await self._context.client.patch(NODES, node.name, body, subresource="status")
+        message = f"Node {node.name} status is now: NodeNotReady"
+        self._context.recorder.record(node, reason="NodeNotReady", message=message)
+
+    async def _mark(self, pod: Pod) -> None:
+        """A pod that nobody can vouch for is not ready, and takes no more traffic."""
+        ready = Condition(type="Ready", status="False")
+        listed = conditions.put(pod.status.conditions, ready, now=self._context.clock.now())
+        body: dict[str, Any] = {
+            "metadata": {"uid": pod.uid, "resourceVersion": pod.metadata.resource_version},
+            "status": {"conditions": [condition.to_wire() for condition in listed]},
+        }
+        try:
+            await self._context.client.patch(PODS, pod.name, body, namespace=pod.namespace, subresource="status")
+        except ApiError as error:
+            if error.code != 404:
+                raise
+        self._context.recorder.record(pod, reason="NodeNotReady", message="Node is not ready", type="Warning")
+
+
+def _heartbeats(node: Node) -> list[object]:
+    return [c.last_heartbeat_time for c in node.status.conditions]
+
+
+def _looks(node: Node) -> tuple[object, ...]:
+    """What of a node decides on its taints."""
+    return node.spec, [(c.type, c.status) for c in node.status.conditions]

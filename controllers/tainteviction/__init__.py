@@ -1,0 +1,1 @@
+"""NoExecute taints, and the pods that do not put up with them."""

@@ -1,0 +1,46 @@
+"""Taints that say what is wrong with a node, and who puts up with them.
+
+Source: Kubernetes documentation, "Taints and Tolerations".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..kinds.core import Taint, Toleration
+
+NO_SCHEDULE, NO_EXECUTE = "NoSchedule", "NoExecute"
+NOT_READY = "node.kubernetes.io/not-ready"
+UNREACHABLE = "node.kubernetes.io/unreachable"
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+MEMORY_PRESSURE = "node.kubernetes.io/memory-pressure"
+DISK_PRESSURE = "node.kubernetes.io/disk-pressure"
+PID_PRESSURE = "node.kubernetes.io/pid-pressure"
+NETWORK_UNAVAILABLE = "node.kubernetes.io/network-unavailable"
+
+BY_CONDITION = {
+    "MemoryPressure": MEMORY_PRESSURE,
+    "DiskPressure": DISK_PRESSURE,
+    "PIDPressure": PID_PRESSURE,
+    "NetworkUnavailable": NETWORK_UNAVAILABLE,
+}
+"""Conditions that keep new pods off a node while they are True."""
+
+OURS = frozenset({NOT_READY, UNREACHABLE, UNSCHEDULABLE, *BY_CONDITION.values()})
+"""Taints that the node lifecycle adds and takes away; all others are users'."""
+
+
+def tolerates(toleration: Toleration, taint: Taint) -> bool:
+    """Whether a toleration covers a taint; an empty key or effect covers any."""
+    if toleration.effect and toleration.effect != taint.effect:
+        return False
+    if toleration.key and toleration.key != taint.key:
+        return False
+    if toleration.operator == "Exists":
+        return True
+    return bool(toleration.key) and toleration.operator in ("", "Equal") and toleration.value == taint.value
+
+
+def covering(tolerations: Iterable[Toleration], taint: Taint) -> list[Toleration]:
+    """The tolerations that cover a taint."""
+    return [toleration for toleration in tolerations if tolerates(toleration, taint)]
