@@ -55,7 +55,7 @@ class Api:
         accept: str = "application/json",
         content_type: str = "application/json",
     ) -> Any:
-        """One request: the decoded answer. Raises ApiError, or Failure when there is no server."""
+        """One request: the decoded answer, or its text if it is no JSON. Raises ApiError, or Failure when there is no server."""
         headers = {"Accept": accept}
         content = None
         if body is not None:
@@ -67,7 +67,7 @@ class Api:
             raise Failure(f"the server at {self.access.server} does not answer: {error}") from error
         if answer.status_code >= 400:
             raise _error(answer.status_code, answer.content)
-        return orjson.loads(answer.content) if answer.content else None
+        return orjson.loads(answer.content) if "json" in answer.headers.get("content-type", "") else answer.text
 
     def lines(self, path: str, *, query: Mapping[str, str] | None = None, accept: str = "*/*") -> Iterator[bytes]:
         """The pieces of a streamed answer (logs, watches) as they come."""

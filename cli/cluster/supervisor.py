@@ -18,7 +18,8 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ class Supervisor:
         loaded: set[str] = set()
         for slot in self._slots.values():
             if (name := slot.service.program) and name not in loaded:
-                programs.PROGRAMS[name].load()
+                with _reported(name):
+                    programs.PROGRAMS[name].load()
                 loaded.add(name)
             gc.collect()
             gc.freeze()  # the collector would touch, and so unshare, every page
@@ -272,6 +274,15 @@ class Supervisor:
             if path.stat().st_size > LOG_LIMIT:
                 path.with_suffix(".log.1").write_bytes(path.read_bytes())
                 os.truncate(path, 0)
+
+
+@contextlib.contextmanager
+def _reported(name: str) -> Iterator[None]:
+    """A program that cannot be imported is that program's fault: it is told of, and the others run."""
+    try:
+        yield
+    except Exception:
+        print(f"{name} cannot be loaded:\n{traceback.format_exc()}", flush=True)
 
 
 def ask(spec: ClusterSpec, **request: str) -> dict[str, Any]:

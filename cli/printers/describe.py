@@ -12,6 +12,8 @@ from . import columns
 
 HIDDEN = {"managedFields", "resourceVersion", "uid", "generation", "selfLink"}
 WIDTH = 24
+#: Fields whose keys are the user's own words.
+MAPS = {"Labels", "Match Labels", "Annotations", "Data", "Node Selector", "Limits", "Requests", "Capacity", "Allocatable"}
 
 
 def describe(document: Mapping[str, Any], events: Sequence[Mapping[str, Any]], *, now: datetime) -> str:
@@ -67,7 +69,7 @@ def _value(label: str, value: Any, *, indent: int) -> Iterator[str]:
         case dict() if value:
             yield f"{'  ' * indent}{label}:"
             for key, inner in value.items():
-                yield from _value(_title(key) if _is_word(key) else key, inner, indent=indent + 1)
+                yield from _value(key if label in MAPS else _title(key), inner, indent=indent + 1)
         case list() if label == "Conditions" and value:
             yield f"{'  ' * indent}{label}:"
             rows = [[c.get("type", ""), c.get("status", ""), c.get("reason", ""), c.get("message", "")] for c in value]
@@ -88,10 +90,6 @@ def _value(label: str, value: Any, *, indent: int) -> Iterator[str]:
             yield _line(label, "<none>", indent)
         case _:
             yield _line(label, value, indent)
-
-
-def _is_word(key: str) -> bool:
-    return key.isalpha() and key[:1].islower()
 
 
 def _item(item: Mapping[str, Any], *, indent: int) -> Iterator[str]:

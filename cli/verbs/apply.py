@@ -75,7 +75,7 @@ def place(api: Api, manifest: Manifest) -> str:
 def apply_one(api: Api, manifest: Manifest) -> str:
     """Apply one manifest: `created`, `configured` or `unchanged`. Raises ApiError."""
     collection = place(api, manifest)
-    wanted = _annotated(manifest.object)
+    wanted = _annotated(manifest.object, namespace=api.namespace if "/namespaces/" in collection else "")
     path = f"{collection}/{manifest.object['metadata'].get('name', '')}"
     try:
         live = api.call("GET", path)
@@ -92,8 +92,8 @@ def apply_one(api: Api, manifest: Manifest) -> str:
     return "configured"
 
 
-def _annotated(document: Mapping[str, Any]) -> dict[str, Any]:
-    metadata = dict(document["metadata"])
+def _annotated(document: Mapping[str, Any], *, namespace: str) -> dict[str, Any]:
+    metadata = ({"namespace": namespace} if namespace else {}) | document["metadata"]
     annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != LAST_APPLIED}
     applied = {**document, "metadata": {**metadata, "annotations": annotations}}
     text = json.dumps(applied, separators=(",", ":"), sort_keys=True) + "\n"
