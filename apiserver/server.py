@@ -11,7 +11,6 @@ A client certificate is optional; one that the client CA did not sign ends the h
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import ssl
@@ -23,6 +22,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from k8slite import sockets
 from k8slite.config import ApiServerConfig
 
 CERTIFICATE = "client_certificate"
@@ -33,8 +33,6 @@ _GRACE = 5
 _IDLE_CONNECTION = 180
 """Seconds that an idle connection is kept: longer than clients keep theirs, so that they are the ones to close it."""
 _HEADER_LIMIT = 1 << 20
-_IP_FREEBIND = 15
-_IPV6_FREEBIND = 78
 
 _log = logging.getLogger(__name__)
 
@@ -46,33 +44,16 @@ def bind(addresses: Sequence[str], port: int) -> list[socket.socket]:
 
     An address that no interface has yet may be bound: the bridge of the pods appears after the server has started.
     """
-    sockets: list[socket.socket] = []
+    bound: list[socket.socket] = []
     try:
         for address in addresses:
-            sockets.append(_bind_one(address, port))
-            port = sockets[-1].getsockname()[1]
+            bound.append(sockets.bind(address, port))
+            port = bound[-1].getsockname()[1]
     except OSError:
-        for opened in sockets:
+        for opened in bound:
             opened.close()
         raise
-    return sockets
-
-
-def _bind_one(address: str, port: int) -> socket.socket:
-    ipv6 = ipaddress.ip_address(address).version == 6
-    listening = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-        if ipv6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listening.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
-        listening.setblocking(False)
-        listening.bind((address, port))
-    except OSError as error:
-        listening.close()
-        raise OSError(error.errno, f"cannot listen on {address} port {port}: {error.strerror}") from error
-    return listening
+    return bound
 
 
 def tls_context(config: ApiServerConfig) -> ssl.SSLContext:

@@ -55,7 +55,7 @@ class Api:
         accept: str = "application/json",
         content_type: str = "application/json",
     ) -> Any:
-        """One request: the decoded answer, or its text if it is no JSON. Raises ApiError, or Failure when there is no server."""
+        """One request: the decoded answer, or its text if it is no JSON. Raises ApiError; Failure without a server."""
         headers = {"Accept": accept}
         content = None
         if body is not None:

@@ -13,8 +13,8 @@ from k8slite.errors import ApiError
 
 from ..api import Api
 from ..failure import Failure
-from . import certificates, decide, machine, process, supervisor
-from .configs import config_file, services
+from . import certificates, decide, logs, machine, process, supervisor
+from .configs import config_file, log_file, services
 from .decide import Wish
 from .progress import step
 from .spec import ClusterSpec
@@ -98,7 +98,20 @@ def wait_for(spec: ClusterSpec, condition: Callable[[Api], str | None], what: st
             except (ApiError, Failure) as error:
                 complaint = error.message
             if complaint and time.monotonic() > deadline:
-                raise Failure(f"{what} did not get ready: {complaint}; see `k8slite cluster logs` and `k8slite status`")
+                raise Failure(f"{what} did not get ready: {complaint}{_down(spec)}; see `k8slite cluster logs`")
+
+
+def _down(spec: ClusterSpec) -> str:
+    """Which programs do not run, each with the last line of its log."""
+    try:
+        found = supervisor.ask(spec, do="status")["services"]
+    except OSError:
+        return "; the supervisor does not run"
+    return "".join(
+        f"; {service['name']} keeps failing: {' '.join(logs.tail(log_file(spec, service['name']), 1))}"
+        for service in found
+        if not service["running"]
+    )
 
 
 def wait_ready(spec: ClusterSpec) -> None:

@@ -13,7 +13,17 @@ from . import columns
 HIDDEN = {"managedFields", "resourceVersion", "uid", "generation", "selfLink"}
 WIDTH = 24
 #: Fields whose keys are the user's own words.
-MAPS = {"Labels", "Match Labels", "Annotations", "Data", "Node Selector", "Limits", "Requests", "Capacity", "Allocatable"}
+MAPS = {
+    "Labels",
+    "Match Labels",
+    "Annotations",
+    "Data",
+    "Node Selector",
+    "Limits",
+    "Requests",
+    "Capacity",
+    "Allocatable",
+}
 
 
 def describe(document: Mapping[str, Any], events: Sequence[Mapping[str, Any]], *, now: datetime) -> str:

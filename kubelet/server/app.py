@@ -6,12 +6,13 @@ of `system:masters`, as the API server's client certificate is.
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+
+from k8slite import sockets
 
 from ... import metrics
 from ...config import KubeletConfig
@@ -21,7 +22,6 @@ from . import logs, sessions
 from .lookup import Containers, LookupFault
 
 _MASTERS = "system:masters"
-_IP_FREEBIND = 15
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -82,27 +82,14 @@ def tls(config: KubeletConfig) -> ssl.SSLContext:
     return context
 
 
-def _listener(config: KubeletConfig) -> socket.socket:
-    """A bound socket, also on an address that the machine does not have yet: that of the pods' bridge."""
-    family = socket.AF_INET6 if ":" in config.bind_address else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-    try:
-        made.bind((config.bind_address, config.port))
-    except OSError:
-        made.close()
-        raise
-    return made
-
-
 @asynccontextmanager
 async def serving(config: KubeletConfig, app: web.Application) -> AsyncIterator[int]:
     """Serve until the block ends; the port. Raises OSError if it is taken."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.SockSite(runner, _listener(config), ssl_context=tls(config)).start()
+        site = web.SockSite(runner, sockets.bind(config.bind_address, config.port), ssl_context=tls(config))
+        await site.start()
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -13,13 +13,14 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from k8slite import sockets
+
 from .. import metrics
 from . import wire
 from .resolver import Resolver
 
 log = logging.getLogger(__name__)
 
-_IP_FREEBIND = 15
 _BATCH = 64
 _IDLE = 10.0
 _MAX_STREAMS = 256
@@ -124,20 +125,9 @@ class DnsServer:
 
 
 def _socket(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.socket(family, kind)
-    try:
-        listener.setblocking(False)
-        if kind == socket.SOCK_STREAM:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET:
-            listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-        if kind == socket.SOCK_DGRAM:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        listener.bind((address, port))
-        if kind == socket.SOCK_STREAM:
-            listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"listen on {address}:{port}: {error.strerror}") from error
-    return listener
+    bound = sockets.bind(address, port, kind)
+    if kind == socket.SOCK_DGRAM:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    else:
+        bound.listen(128)
+    return bound

@@ -1,0 +1,28 @@
+"""Sockets that may be bound before their address exists: the pods' bridge comes up after its servers."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+_IP_FREEBIND = 15
+_IPV6_FREEBIND = 78
+
+
+def bind(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    """A non-blocking socket bound to an IP address (port 0: any free one), not listening yet. Raises OSError."""
+    ipv6 = ipaddress.ip_address(address).version == 6
+    bound = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, kind)
+    try:
+        bound.setblocking(False)
+        if kind == socket.SOCK_STREAM:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        if ipv6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+        bound.bind((address, port))
+    except OSError as error:
+        bound.close()
+        raise OSError(error.errno, f"cannot listen on {address} port {port}: {error.strerror}") from error
+    return bound
