@@ -46,6 +46,7 @@ from .proxying.kubelets import Kubelets
 from .registry import Registry
 from .request_metrics import RequestMetrics
 from .reviews import Reviews
+from .settled import settled
 from .storage import engines
 from .storage.base import StoreError
 from .strategies.table import strategies
@@ -72,8 +73,8 @@ class ApiServer(FastAPI):
         """The port that is served, if the configuration leaves it open (0)."""
         self.draining = False
         source = source or random.SystemRandom()
-        self.store = engines.build(config.store)
         self.cache = WatchCache()
+        self.store = settled(engines.build(config.store), self.cache)
         key = TokenKey.load(config.service_account_key_file)
         rbac = RBAC(CacheSource(self.cache))
         self.authorizer = Authorizer([Masters(), NodeAuthorizer(self.cache), rbac])

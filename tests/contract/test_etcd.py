@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from k8slite.apiserver.cache import WatchCache
+from k8slite.apiserver.settled import settled
 from k8slite.apiserver.storage.base import Compacted, StoreError, StoreUnavailable
 from k8slite.apiserver.storage.etcd import EtcdStore
 from k8slite.apiserver.storage.etcd.compaction import Compaction
@@ -221,6 +222,24 @@ async def test_two_caches_over_one_etcd_agree(etcd_endpoint: str) -> None:
         await cache.stop()
         await store.close()
     await stranger.close()
+
+
+async def test_a_settled_store_answers_when_the_cache_has_seen_the_write(etcd_endpoint: str) -> None:
+    cache = WatchCache()
+    store = settled(EtcdStore([etcd_endpoint], prefix="/settled"), cache)
+    await store.open()
+    await cache.start(store)
+    pods = cache.resource("", "pods")
+    for number in range(20):
+        record = await store.create(f"/core/pods/a/{number}", document("x"))
+        record = await store.update(record.key, document("y"), expected=record.revision)
+        entry = pods.get("a", f"{number}")
+        assert entry is not None
+        assert entry.value == record.value
+        await store.delete(record.key, expected=record.revision)
+        assert pods.get("a", f"{number}") is None
+    await cache.stop()
+    await store.close()
 
 
 async def test_a_cache_that_missed_compacted_changes_lists_again(tmp_path: Path) -> None:
