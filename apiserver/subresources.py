@@ -9,6 +9,7 @@ import orjson
 
 from k8slite.errors import bad_request
 
+from .admission.base import Admission
 from .calls import Answer, Call, Handler, Subresources
 from .documents import Document
 from .negotiation import json_body
@@ -56,6 +57,10 @@ def _token(registry: Registry, issuer: TokenIssuer) -> Handler:
         if row is None or call.info.verb != "create":
             raise bad_request("tokens are requested by POST")
         body = read_body(registry, call, row.group, row.version, row.kind)
+        info, context = call.info, registry.context(call)
+        admission = Admission("CREATE", call.resource, "token", info.namespace, info.name, body, None, context)
+        await registry.admission.mutate(admission)
+        await registry.admission.validate(admission)
         return Answer(orjson.dumps(issuer.request(call.info.namespace, call.info.name, body)), 201)
 
     return handle
