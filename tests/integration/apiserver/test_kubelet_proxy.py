@@ -1,223 +1,109 @@
-"""Logs, exec, attach and proxy through a real server to a kubelet that is played by aiohttp."""
+"""Logs, exec, attach and proxy through the real server, by kubectl and by a WebSocket client, to a fake kubelet."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import orjson
 import pytest
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType
 
-from k8slite import catalogue
-from k8slite.apiserver import kubelet_proxy, negotiation, options, request, respond, server
-from k8slite.apiserver.authn.base import User
-from k8slite.apiserver.authz.base import Attributes, Decision
-from k8slite.apiserver.authz.chain import Chain
-from k8slite.apiserver.calls import Answer, Call
-from k8slite.apiserver.proxying.kubelets import Kubelets
-from k8slite.config import ApiServerConfig
-from k8slite.errors import ApiError
-from k8slite.pki import Authority, ensure_signing_key
+from k8slite.pki import Authority
+from k8slite.testing.kubectl import Kubectl
+from k8slite.testing.kubelet import FakeKubelet
+from k8slite.testing.server import RunningServer, running_server
 
+PODS = "/api/v1/namespaces/ns/pods"
+MAIN = {"name": "main", "image": "x", "ports": [{"name": "http", "containerPort": 8080}]}
 POD = {
-    "metadata": {"name": "web", "namespace": "ns"},
+    "kind": "Pod",
+    "apiVersion": "v1",
+    "metadata": {"name": "web"},
     "spec": {
         "nodeName": "n1",
-        "containers": [{"name": "main", "ports": [{"name": "http", "containerPort": 8080}]}, {"name": "side"}],
-        "initContainers": [{"name": "init"}],
+        "containers": [MAIN, {"name": "side", "image": "x"}],
+        "initContainers": [{"name": "init", "image": "x"}],
     },
-    "status": {"phase": "Running", "podIP": "127.0.0.1"},
+}
+ROLE = {
+    "kind": "Role",
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "metadata": {"name": "getter"},
+    "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods", "pods/exec"]}],
+}
+BINDING = {
+    "kind": "RoleBinding",
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "metadata": {"name": "getter"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "getter"},
+    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}],
 }
 
 
-class FakeKubelet:
-    """Answers as a kubelet does; `exec` echoes standard input and ends with a Status."""
-
-    def __init__(self) -> None:
-        self.requests: list[str] = []
-        self.more = asyncio.Event()
-        self.runner: web.AppRunner | None = None
-        self.port = 0
-
-    async def start(self, authority: Authority) -> None:
-        pair = authority.issue_server("kubelet", common_name="kubelet", hosts=["127.0.0.1"])
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.cert_file))
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_cert_chain(pair.cert_file, pair.key_file)
-        app = web.Application()
-        app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self.logs)
-        app.router.add_get("/exec/{namespace}/{pod}/{container}", self.exec)
-        app.router.add_get("/attach/{namespace}/{pod}/{container}", self.exec)
-        app.router.add_route("*", "/echo/{tail:.*}", self.echo)
-        self.runner = web.AppRunner(app)
-        await self.runner.setup()
-        site = web.TCPSite(self.runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
-        self.port = self.runner.addresses[0][1]
-
-    async def logs(self, incoming: web.Request) -> web.StreamResponse:
-        self.requests.append(incoming.path_qs)
-        if incoming.match_info["container"] == "side":
-            raise web.HTTPBadRequest(text='container "side" in pod "web" is waiting to start: ContainerCreating')
-        answer = web.StreamResponse()
-        await answer.prepare(incoming)
-        await answer.write(b"one\n")
-        if "follow" in incoming.query:
-            await self.more.wait()
-            await answer.write(b"two\n")
-        return answer
-
-    async def exec(self, incoming: web.Request) -> web.StreamResponse:
-        self.requests.append(incoming.path_qs)
-        if incoming.match_info["container"] == "side":
-            raise web.HTTPNotFound(text='container not found ("side")')
-        socket = web.WebSocketResponse(protocols=["v5.channel.k8s.io", "v4.channel.k8s.io"])
-        await socket.prepare(incoming)
-        async for message in socket:
-            assert message.type is WSMsgType.BINARY
-            if message.data == b"\xff\x00":  # v5: standard input ends
-                break
-            await socket.send_bytes(b"\x01" + message.data[1:])
-        await socket.send_bytes(b"\x03" + orjson.dumps({"status": "Success"}))
-        await socket.close()
-        return socket
-
-    async def echo(self, incoming: web.Request) -> web.Response:
-        headers = {"X-Path": incoming.path_qs, "X-Seen": ",".join(sorted(name.lower() for name in incoming.headers))}
-        return web.Response(status=418, body=await incoming.read(), headers=headers)
-
-
-class Objects:
-    """The pod `ns/web` and its node."""
-
-    changed = 0
-    key = ""
-    revision = 1
-
-    def __init__(self, port: int) -> None:
-        self.documents: dict[tuple[str, str], Any] = {
-            ("pods", "web"): POD,
-            ("nodes", "n1"): {
-                "status": {
-                    "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
-                    "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
-                }
-            },
-        }
-        self.plural = ""
-        self.document: Any = None
-
-    def resource(self, group: str, plural: str) -> Objects:
-        view = Objects(0)
-        view.documents, view.plural = self.documents, plural
-        return view
-
-    def get(self, namespace: str, name: str) -> Objects | None:
-        self.document = self.documents.get((self.plural, name))
-        return self if self.document else None
-
-    def select(self, **_: Any) -> list[Any]:
-        return []
-
-
-class Rules:
-    """Allows `alice` to create, nothing else."""
-
-    async def authorize(self, attributes: Attributes) -> tuple[Decision, str]:
-        return (Decision.ALLOW if attributes.user.name == "alice" else Decision.NO_OPINION), ""
-
-
-class App:
-    """As much of the pipeline as these handlers need: the user comes from a header."""
-
-    def __init__(self, handlers: Any) -> None:
-        self.handlers = handlers
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            for _ in range(2):
-                message = await receive()
-                await send({"type": message["type"] + ".complete"})
-            return
-
-        async def sending(message: Any) -> None:
-            if scope["type"] == "websocket" and message["type"].startswith("http."):
-                message = {**message, "type": "websocket." + message["type"]}
-            await send(message)
-
-        parsed = options.parse(scope["query_string"])
-        info = request.parse(scope.get("method", "GET"), scope["path"], parsed)
-        resource = catalogue.builtin().by_path(info.group, info.version, info.plural)
-        assert resource
-        body = b""
-        if scope["type"] == "http":
-            body = (await receive())["body"]
-        user = User(dict(scope["headers"]).get(b"x-user", b"alice").decode())
-        accept = negotiation.OBJECT
-        call = Call(info, parsed, user, resource, accept, "", body, scope, receive, sending)
-        try:
-            outcome = await self.handlers[info.group, info.plural, info.subresource](call)
-        except ApiError as error:
-            outcome = respond.error_answer(error)
-        if isinstance(outcome, Answer):
-            await respond.send_answer(sending, outcome, accept=accept, accepts_gzip=False, extra=[])
-        elif outcome is not None:
-            await respond.send_stream(receive, sending, outcome, extra=[])
-
-
+@dataclass
 class Cluster:
-    def __init__(self) -> None:
-        self.kubelet = FakeKubelet()
-        self.url = ""
-        self.session: Any = None
+    """The pod `ns/web` on the node `n1`, whose kubelet is a fake; `session` is the administrator's."""
+
+    server: RunningServer
+    kubelet: FakeKubelet
+    kubectl: Kubectl
+    session: aiohttp.ClientSession
 
     def path(self, subresource: str) -> str:
-        return f"{self.url}/api/v1/namespaces/ns/pods/web/{subresource}"
+        return f"{self.server.url}{PODS}/web/{subresource}"
+
+
+async def _populate(server: RunningServer, port: int) -> None:
+    addresses = [{"type": "InternalIP", "address": "127.0.0.1"}]
+    status = {"addresses": addresses, "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}
+    roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/ns"
+    running = {"status": {"phase": "Running", "podIP": "127.0.0.1"}}
+    made: list[tuple[str, str, Any]] = [
+        ("POST", "/api/v1/namespaces", {"metadata": {"name": "ns"}}),
+        ("POST", "/api/v1/namespaces/ns/serviceaccounts", {"metadata": {"name": "default"}}),
+        ("POST", "/api/v1/nodes", {"metadata": {"name": "n1"}}),
+        ("PATCH", "/api/v1/nodes/n1/status", {"status": status}),
+        ("POST", PODS, POD),
+        ("PATCH", f"{PODS}/web/status", running),
+        ("POST", f"{roles}/roles", ROLE),
+        ("POST", f"{roles}/rolebindings", BINDING),
+    ]
+    async with server.http() as http:
+        for method, path, body in made:
+            headers = {"content-type": "application/merge-patch+json"} if method == "PATCH" else {}
+            answer = await http.request(method, path, json=body, headers=headers)
+            assert answer.is_success, answer.text
 
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     authority = Authority.ensure(tmp_path)
-    serving = authority.issue_server("server", common_name="s", hosts=["127.0.0.1"])
-    client = authority.issue_client("client", user="kube-apiserver-kubelet-client", groups=["system:masters"])
-    config = ApiServerConfig(
-        port=0,
-        cert_file=serving.cert_file,
-        key_file=serving.key_file,
-        client_ca_file=authority.cert_file,
-        service_account_key_file=ensure_signing_key(tmp_path / "sa.key"),
+    client = authority.issue_client("kubelet-client", user="kube-apiserver-kubelet-client", groups=["system:masters"])
+    kubelet = FakeKubelet()
+    await kubelet.start(authority)
+    async with running_server(
+        directory=tmp_path,
         kubelet_ca_file=authority.cert_file,
         kubelet_client_cert_file=client.cert_file,
         kubelet_client_key_file=client.key_file,
-    )
-    running = Cluster()
-    await running.kubelet.start(authority)
-    objects = Objects(running.kubelet.port)
-    kubelets = Kubelets(config, lookup=lambda group, plural, namespace, name: objects.documents.get((plural, name)))
-    app = App(kubelet_proxy.handlers(kubelets, objects=objects, authorizer=Chain([Rules()])))
-    ready = asyncio.Event()
+    ) as server:
+        await _populate(server, kubelet.port)
+        async with _session(server) as session:
+            yield Cluster(server, kubelet, Kubectl(server), session)
+    await kubelet.stop()
 
-    def listening(addresses: Any) -> None:
-        running.url = f"https://127.0.0.1:{addresses[0][1]}"
-        ready.set()
 
-    task = asyncio.create_task(server.serve_app(app, config=config, ready=listening))
-    await ready.wait()
-    context = ssl.create_default_context(cafile=str(authority.cert_file))
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as running.session:
-        yield running
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-    await kubelets.close()
-    assert running.kubelet.runner
-    await running.kubelet.runner.cleanup()
+def _session(server: RunningServer, user: str = "kubernetes-admin", group: str = "system:masters") -> Any:
+    config = server.client_config(user, [group])
+    context = ssl.create_default_context(cafile=str(config.ca_file))
+    assert config.cert_file
+    context.load_cert_chain(config.cert_file, config.key_file)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
 
 
 async def get(cluster: Cluster, subresource: str, **query: str) -> tuple[int, str]:
@@ -297,18 +183,17 @@ async def test_kubelets_refusal_comes_on_the_error_channel(cluster: Cluster) -> 
     assert orjson.loads(frame[1:])["message"] == 'container not found ("side")'
 
 
-async def refusal(cluster: Cluster, query: list[tuple[str, str]], **headers: str) -> int:
-    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-        await cluster.session.ws_connect(
-            cluster.path("exec"), params=query, protocols=["v5.channel.k8s.io"], headers=headers
-        )
-    return refused.value.status
+async def refusal(cluster: Cluster, query: list[tuple[str, str]], *, user: str = "") -> int:
+    async with _session(cluster.server, user, "") if user else _session(cluster.server) as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(cluster.path("exec"), params=query, protocols=["v5.channel.k8s.io"])
+        return refused.value.status
 
 
 async def test_exec_that_is_refused_before_the_handshake(cluster: Cluster) -> None:
     assert await refusal(cluster, EXEC[1:]) == 400  # which container?
     assert await refusal(cluster, [("container", "main"), ("stdin", "1")]) == 400  # which command?
-    assert await refusal(cluster, EXEC, **{"X-User": "bob"}) == 403  # may get, may not create
+    assert await refusal(cluster, EXEC, user="bob") == 403  # may get, may not create
     assert cluster.kubelet.requests == []
 
 
@@ -323,15 +208,15 @@ async def test_exec_without_websocket(cluster: Cluster) -> None:
 
 
 async def test_node_proxy_passes_request_and_answer_but_no_credentials(cluster: Cluster) -> None:
-    url = f"{cluster.url}/api/v1/nodes/n1/proxy/echo/a%20b/?x=1"
-    headers = {"Authorization": "Bearer s3cret", "X-Mine": "1"}
+    url = f"{cluster.server.url}/api/v1/nodes/n1/proxy/echo/a%20b/?x=1"
+    headers = {"Cookie": "s3cret", "X-Mine": "1"}
     async with cluster.session.post(url, data=b"body", headers=headers) as answer:
         assert answer.status == 418
         assert await answer.read() == b"body"
         assert answer.headers["X-Path"] == "/echo/a%20b/?x=1"
         seen = answer.headers["X-Seen"].split(",")
     assert "x-mine" in seen
-    assert "authorization" not in seen
+    assert "cookie" not in seen
 
 
 async def test_pods_are_no_way_to_the_machines_loopback(cluster: Cluster) -> None:
@@ -339,8 +224,41 @@ async def test_pods_are_no_way_to_the_machines_loopback(cluster: Cluster) -> Non
 
 
 async def test_kubelet_that_does_not_answer(cluster: Cluster) -> None:
-    assert cluster.kubelet.runner
-    await cluster.kubelet.runner.cleanup()
+    await cluster.kubelet.stop()
     status, message = await get(cluster, "log", container="main")
     assert status == 500
     assert 'error dialing backend: kubelet of node "n1"' in message
+
+
+async def test_kubectl_logs(cluster: Cluster) -> None:
+    assert (await cluster.kubectl("-n", "ns", "logs", "web", "-c", "main", "--tail=1")).out == "one"
+    cluster.kubelet.more.set()
+    assert (await cluster.kubectl("-n", "ns", "logs", "-f", "web", "-c", "main")).out == "one\ntwo"
+    waiting = await cluster.kubectl("-n", "ns", "logs", "web", "-c", "side")
+    assert waiting.err == (
+        'Error from server (BadRequest): container "side" in pod "web" is waiting to start: ContainerCreating'
+    )
+
+
+async def test_kubectl_exec(cluster: Cluster) -> None:
+    echoed = await cluster.kubectl("-n", "ns", "exec", "-i", "web", "-c", "main", "--", "cat", stdin="hello\n")
+    assert (echoed.code, echoed.out) == (0, "hello"), echoed.err
+    failed = await cluster.kubectl("-n", "ns", "exec", "web", "-c", "main", "--", "false")
+    assert failed.code == 3
+    assert "command terminated with exit code 3" in failed.err
+    refused = await cluster.kubectl("-n", "ns", "exec", "web", "-c", "side", "--", "ls")
+    assert refused.code == 1
+    assert 'container not found ("side")' in refused.err
+    assert "SPDY" not in refused.err
+
+
+async def test_kubectl_exec_that_is_refused(cluster: Cluster) -> None:
+    bob = Kubectl(cluster.server, cluster.server.client_config("bob"))
+    refused = await bob("-n", "ns", "exec", "web", "-c", "main", "--", "ls")
+    assert 'pods "web" is forbidden: User "bob" cannot create resource "pods/exec"' in refused.err
+
+
+async def test_kubectl_attach_and_port_forward(cluster: Cluster) -> None:
+    attached = await cluster.kubectl("-n", "ns", "attach", "-i", "web", "-c", "main", stdin="hello\n")
+    assert "hello" in attached.out
+    assert "port forwarding is not supported" in (await cluster.kubectl("-n", "ns", "port-forward", "web", "0:80")).err
