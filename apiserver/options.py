@@ -45,7 +45,7 @@ class Options:
     field_manager: str = ""
     force: bool = False
     pretty: bool = False
-    include_object: str = "Metadata"
+    include_object: Literal["None", "Metadata", "Object"] = "Metadata"
     grace_period: int | None = None
     propagation: Propagation = ""
     precondition_uid: str = ""
@@ -96,7 +96,7 @@ def parse(query_string: bytes) -> Options:
         field_manager=first("fieldManager"),
         force=_boolean(query, "force") or False,
         pretty=_boolean(query, "pretty") or False,
-        include_object=first("includeObject") or "Metadata",
+        include_object=_include_object(first("includeObject")),
         grace_period=_integer("gracePeriodSeconds", first("gracePeriodSeconds")),
         propagation=_propagation(first("propagationPolicy"), _boolean(query, "orphanDependents")),
         query=query,
@@ -161,6 +161,16 @@ def revision(text: str) -> int:
 
 def _unsupported(kind: str, name: str, value: str, allowed: tuple[str, ...]) -> ApiError:
     return invalid(kind, "", [not_supported(name, value, allowed)], group="meta.k8s.io")
+
+
+def _include_object(text: str) -> Literal["None", "Metadata", "Object"]:
+    match text:
+        case "":
+            return "Metadata"
+        case "None" | "Metadata" | "Object":
+            return text
+        case _:
+            raise bad_request(f"unrecognized includeObject value: {text!r}")
 
 
 def _integer(name: str, text: str) -> int | None:

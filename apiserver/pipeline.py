@@ -124,7 +124,7 @@ class Pipeline:
             outcome = await self._dispatch(call)
             if warnings:
                 extra += warning_headers(warnings)
-            if type(outcome) is Answer:
+            if isinstance(outcome, Answer):
                 code = outcome.code
                 gzip = outcome.worth_gzip and b"gzip" in headers.get(b"accept-encoding", b"")
                 await send_answer(send, outcome, accept=accept, accepts_gzip=gzip, extra=extra, head=method == "HEAD")

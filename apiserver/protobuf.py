@@ -136,7 +136,8 @@ def _is_zero(value: Any) -> bool:
 
 
 def _entry(data: bytes, field: FieldFacts, depth: int) -> tuple[str, Any]:
-    key, item = "", None
+    key = ""
+    item: Any = None
     for number, value in _fields(data):
         if number == 1:
             key = _bytes(value).decode()

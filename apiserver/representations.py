@@ -1,7 +1,6 @@
 """Objects in another form than they are stored in: another version, a Table, or metadata alone.
 
-Watches share one transformation among all clients that want the same form, so transformations are cached and compared
-by identity.
+A watch's transformation is a value: those of all clients that want the same form are equal, and share what they made.
 
 Source: Kubernetes documentation, "API concepts: receiving resources as Tables"; API reference, PartialObjectMetadata.
 """
@@ -9,9 +8,8 @@ Source: Kubernetes documentation, "API concepts: receiving resources as Tables";
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -77,36 +75,46 @@ def watched(served: Served, call: Call, clock: Clock) -> Shown:
     resource = served.resource
     match call.accept.form:
         case "table":
-            return Shown(resource.kind, resource.api_version, _table_row(served, call.options.include_object, clock))
+            return Shown(resource.kind, resource.api_version, _Row(served, call.options.include_object, clock))
         case "metadata":
             return Shown("PartialObjectMetadata", _META, _metadata_alone)
         case _:
-            transform = _converted(served) if served.converts else None
+            transform = _Converted(served) if served.converts else None
             return Shown(resource.kind, resource.api_version, transform)
 
 
 def _table(
-    resource: Resource, documents: list[dict[str, Any]], now: datetime, include_object: str, metadata: dict[str, Any]
+    resource: Resource,
+    documents: list[dict[str, Any]],
+    now: datetime,
+    include_object: tables.IncludeObject,
+    metadata: dict[str, Any],
 ) -> dict[str, Any]:
-    made: dict[str, Any] = tables.table(
-        resource, documents, now=now, include_object=include_object, list_metadata=metadata
-    )
-    return made
+    return tables.table(resource, documents, now=now, include_object=include_object, list_metadata=metadata)
 
 
-@lru_cache(maxsize=512)
-def _table_row(served: Served, include_object: str, clock: Clock) -> Callable[[bytes], bytes]:
-    def transform(value: bytes) -> bytes:
-        document = served.to_served(decode(value))
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An object as a table of one row. Equal for all watches of one resource: they share its result."""
+
+    served: Served
+    include_object: tables.IncludeObject
+    clock: Clock = field(compare=False)
+
+    def __call__(self, value: bytes) -> bytes:
+        document = self.served.to_served(decode(value))
         metadata = {"resourceVersion": document["metadata"]["resourceVersion"]}
-        return orjson.dumps(_table(served.resource, [document], clock.now(), include_object, metadata))
-
-    return transform
+        return orjson.dumps(_table(self.served.resource, [document], self.clock.now(), self.include_object, metadata))
 
 
-@lru_cache(maxsize=512)
-def _converted(served: Served) -> Callable[[bytes], bytes]:
-    return served.served_bytes
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """An object in the version that was asked for."""
+
+    served: Served
+
+    def __call__(self, value: bytes) -> bytes:
+        return self.served.served_bytes(value)
 
 
 def _metadata_alone(value: bytes) -> bytes:

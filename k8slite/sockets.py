@@ -12,7 +12,9 @@ _IPV6_FREEBIND = 78
 def bind(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
     """A non-blocking socket bound to an IP address (port 0: any free one), not listening yet. Raises OSError."""
     ipv6 = ipaddress.ip_address(address).version == 6
-    bound = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, kind)
+    # asyncio turns Nagle's algorithm off only where the protocol is named: else each answer waits 40 ms for an ACK.
+    protocol = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else 0
+    bound = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, kind, protocol)
     try:
         bound.setblocking(False)
         if kind == socket.SOCK_STREAM:

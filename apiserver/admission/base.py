@@ -37,3 +37,13 @@ class Plugin(Protocol):
     async def validate(self, admission: Admission) -> None:
         """Refuse the write, or let it pass."""
         ...
+
+
+class Passing:
+    """A plugin that does nothing: plugins derive from it and override what they need."""
+
+    async def mutate(self, admission: Admission) -> None:
+        """Leave the object as it is."""
+
+    async def validate(self, admission: Admission) -> None:
+        """Let the write pass."""

@@ -1,22 +1,22 @@
 """The plugins in their order.
 
 Every plugin changes before any validates, so that each validates what will be stored. A plugin that derives from
-`Plugin` and leaves one of the two out is not called for it.
+`Passing` and leaves one of the two out is not called for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .base import Admission, Plugin
+from .base import Admission, Passing, Plugin
 
 
 class Chain:
     """Runs plugins in the order given."""
 
     def __init__(self, plugins: Sequence[Plugin] = ()) -> None:
-        self._mutating = [plugin.mutate for plugin in plugins if type(plugin).mutate is not Plugin.mutate]
-        self._validating = [plugin.validate for plugin in plugins if type(plugin).validate is not Plugin.validate]
+        self._mutating = [plugin.mutate for plugin in plugins if type(plugin).mutate is not Passing.mutate]
+        self._validating = [plugin.validate for plugin in plugins if type(plugin).validate is not Passing.validate]
 
     async def mutate(self, admission: Admission) -> None:
         """Let every plugin change the object. Raises ApiError."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 from k8slite.errors import ApiError, not_found
 
 from ..lookup import Objects
-from .base import Admission, Plugin
+from .base import Admission, Passing
 
 _IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 
 
-class NamespaceLifecycle(Plugin):
+class NamespaceLifecycle(Passing):
     """Refuses; changes nothing."""
 
     def __init__(self, objects: Objects) -> None:

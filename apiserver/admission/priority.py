@@ -10,12 +10,12 @@ from typing import Any
 from k8slite.errors import forbidden
 
 from ..lookup import Objects
-from .base import Admission, Plugin
+from .base import Admission, Passing
 
 _GROUP = "scheduling.k8s.io"
 
 
-class Priority(Plugin):
+class Priority(Passing):
     """Sets `priority`, `preemptionPolicy` and `priorityClassName` of new pods."""
 
     def __init__(self, objects: Objects) -> None:

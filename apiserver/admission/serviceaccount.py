@@ -12,7 +12,7 @@ from k8slite.errors import ApiError, forbidden
 
 from ..lookup import Lookup
 from ..metadata import generate_name
-from .base import Admission, Plugin
+from .base import Admission, Passing
 
 _PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _PREFIX = "kube-api-access-"
@@ -20,7 +20,7 @@ _MIRROR = "kubernetes.io/config.mirror"
 _TOKEN_SECONDS = 3607
 
 
-class ServiceAccount(Plugin):
+class ServiceAccount(Passing):
     """Sets `serviceAccountName` of new pods, adds the account's pull secrets, the token's volume and its mounts."""
 
     def __init__(self, lookup: Lookup, *, source: random.Random) -> None:

@@ -5,13 +5,13 @@ Source: Kubernetes documentation, "Taints and Tolerations: taint based evictions
 
 from __future__ import annotations
 
-from .base import Admission, Plugin
+from .base import Admission, Passing
 
 _SECONDS = 300
 _TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
-class DefaultTolerationSeconds(Plugin):
+class DefaultTolerationSeconds(Passing):
     """Adds two tolerations to new pods."""
 
     async def mutate(self, admission: Admission) -> None:

@@ -57,7 +57,7 @@ def _merge_map(original: dict[str, Any], patch: dict[str, Any], facts: _Type | N
         case None | "merge":
             pass
         case "replace":
-            return _strip({key: value for key, value in patch.items() if key != _DIRECTIVE})
+            return {key: _strip(value) for key, value in patch.items() if value is not None and not key.startswith("$")}
         case "delete":
             return None
         case directive:
@@ -167,13 +167,13 @@ def _merge_list(original: list[Any], patch: list[Any], field: _Field, order: Any
         if item.get(_DIRECTIVE) == "delete":
             result = [old for index, old in enumerate(result) if index not in found]
         elif found:
-            merged = _merge_map(result[found[0]], item, field.type)
-            if merged is not None:
-                result[found[0]] = merged
+            changed = _merge_map(result[found[0]], item, field.type)
+            if changed is not None:
+                result[found[0]] = changed
         else:
-            merged = _merge_map({}, item, field.type)
-            if merged is not None:
-                result.append(merged)
+            added = _merge_map({}, item, field.type)
+            if added is not None:
+                result.append(added)
     wanted = order if isinstance(order, list) else [item for item in patch if item.get(_DIRECTIVE) != "delete"]
     return _reorder(result, original, wanted, merge_key)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,7 +36,7 @@ Item = tuple[str, int]
 class Allocations:
     """What Services hold: addresses and node ports."""
 
-    def __init__(self, services: Callable[[], Rows]) -> None:
+    def __init__(self, services: Rows) -> None:
         self._services = services
         self._known: dict[str, tuple[int, frozenset[Item]]] = {}
         self._used: dict[Item, str] = {}
@@ -63,7 +63,7 @@ class Allocations:
             self._reserved.pop(item, None)
 
     def _refresh(self) -> None:
-        rows = self._services()
+        rows = self._services
         if rows.changed == self._changed:
             return
         known: dict[str, tuple[int, frozenset[Item]]] = {}

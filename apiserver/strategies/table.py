@@ -6,7 +6,7 @@ A kind that is not here is stored as the schema admits it.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from ..cache import WatchCache
 from . import apps, batch, cluster, config, core, others, pods, services
@@ -19,11 +19,13 @@ def strategies(
     *, cache: WatchCache, service_cidr: str, node_ports: tuple[int, int], source: random.Random
 ) -> dict[tuple[str, str], Strategy]:
     """All strategies of a server."""
-    rows: Callable[[], services.Rows] = lambda: cache.resource("", "services")  # noqa: E731
     table: dict[tuple[str, str], Strategy] = {
         ("", "pods"): pods.PodStrategy(),
         ("", "services"): services.ServiceStrategy(
-            cidr=service_cidr, node_ports=node_ports, allocations=services.Allocations(rows), source=source
+            cidr=service_cidr,
+            node_ports=node_ports,
+            allocations=services.Allocations(cache.resource("", "services")),
+            source=source,
         ),
     }
     for module in (core, config, cluster, apps, batch, others):

@@ -17,7 +17,7 @@ from k8slite.config import (
     StoreConfig,
 )
 
-from .spec import DEFAULT_NAME, ClusterSpec
+from .spec import ClusterSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +140,12 @@ def simulator(spec: ClusterSpec) -> KubeletConfig:
     )
 
 
-def table(spec: ClusterSpec) -> str:
-    """The cluster's nftables table. A prefix keeps names such as `map` or `2nd` from being read as nft's own words."""
-    return spec.name if spec.name == DEFAULT_NAME else f"k8slite_{spec.name.replace('-', '_')}"
-
-
 def proxy(spec: ClusterSpec) -> ProxyConfig:
     """Services and DNS of this machine."""
     return ProxyConfig(
         kubeconfig=spec.directory / "pki" / "proxy.conf",
         node_names=spec.node_names,
-        table=table(spec),
+        table=spec.name.replace("-", "_"),
         cluster_cidr=spec.pod_cidr,
         service_cidr=spec.service_cidr,
         bridge=spec.bridge,
