@@ -52,7 +52,7 @@ def decode(body: bytes) -> Document:
         return _decode(body)
     except ProtobufError as error:
         raise _unreadable(str(error)) from error
-    except (IndexError, ValueError, struct.error, RecursionError, OverflowError) as error:
+    except (IndexError, ValueError, struct.error, RecursionError, OverflowError, OSError) as error:
         raise _unreadable("truncated or malformed message") from error
 
 
