@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from . import load
+from typing import Any
+
+from . import load, processes
 from .context import Context
 from .kube import bearer, namespace
+from .kubeconfig import Target
 from .objects import pod
 from .report import Figure, milliseconds
 
@@ -20,23 +23,27 @@ async def run(context: Context) -> list[Figure]:
         pods = f"/api/v1/namespaces/{ns}/pods"
         await load.create(target, pods, count=LISTED, body=pod(f"p-{load.NUMBER}", ns))
         for connections in (16, 1):
-            measured = await load.run(target, f"{pods}/p-1", connections=connections, seconds=context.seconds)
-            figures.append(_figure("get a pod", connections, measured))
-        measured = await load.run(target, f"{pods}?limit={LISTED}", connections=4, seconds=context.seconds)
-        figures.append(_figure(f"list {LISTED} pods", 4, measured))
+            figures.append(await _measure(context, target, f"{pods}/p-1", "get a pod", connections))
+        figures.append(await _measure(context, target, f"{pods}?limit={LISTED}", f"list {LISTED} pods", 4))
     created = []
     for connections in (16, 1):
         async with namespace(kube, context.name(f"create-{connections}")) as ns:
             target = kube.target.with_token(await bearer(kube, ns))
             pods = f"/api/v1/namespaces/{ns}/pods"
             body = pod(f"p-{load.NUMBER}", ns)
-            measured = await load.run(target, pods, connections=connections, seconds=context.seconds, body=body)
-            created.append(_figure("create pods", connections, measured))
+            created.append(await _measure(context, target, pods, "create pods", connections, body=body))
     return created + figures
 
 
-def _figure(what: str, connections: int, measured: load.Measured) -> Figure:
+async def _measure(
+    context: Context, target: Target, path: str, what: str, connections: int, *, body: Any = None
+) -> Figure:
+    before = processes.cpu_seconds(context.pids)
+    measured = await load.run(target, path, connections=connections, seconds=context.seconds, body=body)
+    used = processes.cpu_seconds(context.pids) - before
     note = f"p50 {milliseconds(measured.p50)}, p99 {milliseconds(measured.p99)}"
+    if context.pids:
+        note += f", {used / max(measured.requests, 1) * 1e6:.0f} µs of processor time each"
     if measured.errors:
         note += f", {measured.errors} of {measured.requests} failed"
     plural = "s" if connections > 1 else ""
