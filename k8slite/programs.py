@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import signal
 from collections.abc import Awaitable, Callable
@@ -46,12 +47,19 @@ def entry(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+#: When to look for garbage in cycles. Caches of many small objects make Python's own thresholds expensive: filling one
+#: with 20,000 pods took 84 µs a pod, 62 of them in the collector; so it takes 22. Almost nothing here makes cycles.
+COLLECTION = (20_000, 20, 50)
+
+
 def run(name: str, config_file: Path) -> None:
     """Run a program until SIGTERM or SIGINT. Raises ConfigError before anything starts."""
     program = PROGRAMS[name]
     settings = config.load(program.config, config_file)
     logs.configure()
     serve = program.load()
+    gc.freeze()
+    gc.set_threshold(*COLLECTION)
     try:
         import uvloop
     except ImportError:
