@@ -15,7 +15,8 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from email.utils import formatdate
 from typing import Any
 
@@ -116,7 +117,7 @@ async def serve_app(
     drain: Callable[[], None] = lambda: None,
     sockets: Sequence[socket.socket] = (),
 ) -> None:
-    """Serve until cancelled. Raises OSError when an address cannot be bound.
+    """Serve until cancelled. Raises OSError when an address cannot be bound, and what the application's start raises.
 
     `ready` gets the addresses as soon as they accept connections. `drain` is called when the end begins. Sockets bound
     before (`bind`) may be given, so that a program can fail early, before it opens its store.
@@ -128,7 +129,7 @@ async def serve_app(
         http=ConnectionProtocol,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
-        lifespan="on",
+        lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -140,9 +141,24 @@ async def serve_app(
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     settings.load()
-    server = uvicorn.Server(settings)
-    server.lifespan = settings.lifespan_class(settings)
-    await server.startup(sockets=listening)
+    try:
+        async with _lifespan(app):
+            server = uvicorn.Server(settings)
+            server.lifespan = settings.lifespan_class(settings)
+            await server.startup(sockets=listening)
+            await _until_cancelled(server, listening, ready=ready, drain=drain)
+    finally:
+        for opened in listening:
+            opened.close()
+
+
+async def _until_cancelled(
+    server: uvicorn.Server,
+    listening: list[socket.socket],
+    *,
+    ready: Callable[[Sequence[Address]], None],
+    drain: Callable[[], None],
+) -> None:
     addresses: list[Address] = [opened.getsockname()[:2] for opened in listening]
     _log.info("serving on %s", ", ".join(f"https://{_host(host)}:{port}" for host, port in addresses))
     ready(addresses)
@@ -152,6 +168,36 @@ async def serve_app(
         drain()
         await server.shutdown(sockets=listening)
         _log.info("stopped serving")
+
+
+@asynccontextmanager
+async def _lifespan(app: Any) -> AsyncIterator[None]:
+    """Start the application and end it. uvicorn would log what its start raises and exit; here it is raised."""
+    inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+    task = asyncio.ensure_future(app(scope, inbox.get, outbox.put))
+
+    async def say(kind: str) -> None:
+        inbox.put_nowait({"type": f"lifespan.{kind}"})
+        answer = asyncio.ensure_future(outbox.get())
+        await asyncio.wait((answer, task), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+        elif answer.result()["type"].endswith(".failed"):
+            await task  # it raises what made it fail
+        if task.done():
+            task.result()
+
+    try:
+        await say("startup")
+        try:
+            yield
+        finally:
+            await say("shutdown")
+            await task
+    finally:
+        task.cancel()
 
 
 def _host(address: str) -> str:
