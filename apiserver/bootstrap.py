@@ -23,12 +23,11 @@ from k8slite.config import ApiServerConfig
 
 from . import policy
 from .authz import rules
-from .storage.base import KeyExists, Record, RevisionMismatch, Store, StoreError
+from .storage.base import KeyExists, Record, RevisionMismatch, Store
 from .strategies.base import Document
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _RBAC = "rbac.authorization.k8s.io"
-_WITHDRAWAL = 2.0
 
 Mend = Callable[[Document, Document], Document | None]
 """`mend(stored, wanted)`: the stored object as it should be, or None if it is right."""
@@ -57,27 +56,19 @@ async def bootstrap(store: Store, *, config: ApiServerConfig, clock: Clock, port
 
 
 async def withdraw(store: Store, *, config: ApiServerConfig) -> None:
-    """Take this server's address out of its Service's endpoints, where other servers share the store.
-
-    An end must not wait for a store that is gone: the attempt is given up after a moment.
-    """
+    """Take this server's address out of its Service's endpoints, where other servers share the store."""
     if config.store.engine != "etcd":
         return
-    with contextlib.suppress(StoreError, TimeoutError):
-        async with asyncio.timeout(_WITHDRAWAL):
-            await _withdraw(store, config.advertise_address)
-
-
-async def _withdraw(store: Store, own: str) -> None:
     for group, plural in (("", "endpoints"), ("discovery.k8s.io", "endpointslices")):
         record = await store.get(_key(group, plural, "default", "kubernetes"))
         if record is None:
             continue
         document = orjson.loads(record.value)
-        remaining = [address for address in _addresses(document) if address != own]
+        remaining = [address for address in _addresses(document) if address != config.advertise_address]
         if remaining and remaining != _addresses(document):
             _set_addresses(document, remaining)
-            await _update(store, record, document)
+            with contextlib.suppress(RevisionMismatch):
+                await _update(store, record, document)
 
 
 async def _ensure(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 
-from k8slite.config import ApiServerConfig, ConfigError
+from k8slite.config import ApiServerConfig
 
 from .app import ApiServer
 from .server import bind, serve_app
-from .storage.base import StoreUnavailable
 
 COLLECTION = (50_000, 20, 100)
 """Thresholds of the garbage collector. The cache holds very many objects that are in no cycle; with Python's own
@@ -16,16 +15,10 @@ thresholds their traversal took a sixth of the time, and serving 1,000 watchers 
 
 
 async def serve(config: ApiServerConfig) -> None:
-    """Serve until cancelled. Raises ConfigError for an address that is taken and a store that cannot be opened."""
-    try:
-        sockets = bind(config.bind_addresses, config.port)
-    except OSError as error:
-        raise ConfigError(str(error)) from error
+    """Serve until cancelled. Raises OSError for an address that is taken, StoreUnavailable for a broken store."""
+    sockets = bind(config.bind_addresses, config.port)
     app = ApiServer(config)
     gc.freeze()
     gc.set_threshold(*COLLECTION)
     app.port = sockets[0].getsockname()[1]
-    try:
-        await serve_app(app, config=config, sockets=sockets, drain=app.drain)
-    except StoreUnavailable as error:
-        raise ConfigError(f"the store cannot be opened: {error}") from error
+    await serve_app(app, config=config, sockets=sockets, drain=app.drain)

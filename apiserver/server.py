@@ -15,8 +15,7 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from typing import Any
 
@@ -117,7 +116,7 @@ async def serve_app(
     drain: Callable[[], None] = lambda: None,
     sockets: Sequence[socket.socket] = (),
 ) -> None:
-    """Serve until cancelled. Raises OSError when an address cannot be bound, and what the application's start raises.
+    """Serve until cancelled. Raises OSError when an address cannot be bound.
 
     `ready` gets the addresses as soon as they accept connections. `drain` is called when the end begins. Sockets bound
     before (`bind`) may be given, so that a program can fail early, before it opens its store.
@@ -129,7 +128,7 @@ async def serve_app(
         http=ConnectionProtocol,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -141,24 +140,9 @@ async def serve_app(
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     settings.load()
-    try:
-        async with _lifespan(app):
-            server = uvicorn.Server(settings)
-            server.lifespan = settings.lifespan_class(settings)
-            await server.startup(sockets=listening)
-            await _until_cancelled(server, listening, ready=ready, drain=drain)
-    finally:
-        for opened in listening:
-            opened.close()
-
-
-async def _until_cancelled(
-    server: uvicorn.Server,
-    listening: list[socket.socket],
-    *,
-    ready: Callable[[Sequence[Address]], None],
-    drain: Callable[[], None],
-) -> None:
+    server = uvicorn.Server(settings)
+    server.lifespan = settings.lifespan_class(settings)
+    await server.startup(sockets=listening)
     addresses: list[Address] = [opened.getsockname()[:2] for opened in listening]
     _log.info("serving on %s", ", ".join(f"https://{_host(host)}:{port}" for host, port in addresses))
     ready(addresses)
@@ -168,36 +152,6 @@ async def _until_cancelled(
         drain()
         await server.shutdown(sockets=listening)
         _log.info("stopped serving")
-
-
-@asynccontextmanager
-async def _lifespan(app: Any) -> AsyncIterator[None]:
-    """Start the application and end it. uvicorn would log what its start raises and exit; here it is raised."""
-    inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
-    task = asyncio.ensure_future(app(scope, inbox.get, outbox.put))
-
-    async def say(kind: str) -> None:
-        inbox.put_nowait({"type": f"lifespan.{kind}"})
-        answer = asyncio.ensure_future(outbox.get())
-        await asyncio.wait((answer, task), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            answer.cancel()
-        elif answer.result()["type"].endswith(".failed"):
-            await task  # it raises what made it fail
-        if task.done():
-            task.result()
-
-    try:
-        await say("startup")
-        try:
-            yield
-        finally:
-            await say("shutdown")
-            await task
-    finally:
-        task.cancel()
 
 
 def _host(address: str) -> str:

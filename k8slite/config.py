@@ -132,7 +132,8 @@ class KubeletConfig(Config):
     taints: list[dict[str, str]] = []
     node_status_period: float = 10.0
     node_lease_duration: int = 40
-    relist_period: float = 1.0
+    relist_period: float = 10.0
+    """Seconds between listings of all containers; the engine's events tell of changes in between."""
     simulated_nodes: int = 1
     """Simulated runtime only: how many nodes this one program plays; names are `<node_name>-<index>` if several."""
 

@@ -19,6 +19,7 @@ from ..kinds.core import Pod, Service
 from ..kinds.resources import NODES, PODS, SERVICES
 from . import machine
 from .addresses import PodAddresses
+from .context import Context
 from .handlers import Handlers
 from .images import Images
 from .launch import Dns, Node, PodLauncher
@@ -26,7 +27,7 @@ from .lease import NodeLease
 from .network import BridgeNetwork, NetworkError, PodNetwork
 from .node import Description, NodeReporter, allocatable
 from .objects import ObjectWatcher
-from .pod_worker import Context, PodWorker
+from .pod_worker import PodWorker
 from .probes import Probes
 from .relist import Relist
 from .runtime.base import ContainerRuntime, RuntimeFault, Version

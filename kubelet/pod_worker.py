@@ -7,84 +7,29 @@ A worker is serial: nothing else starts or stops containers of its pod. It holds
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
 import aiohttp
 
-from ..client import Client
-from ..clock import Clock
 from ..errors import ApiError
-from ..events import EventRecorder
-from ..kinds.core import Container as ContainerModel
 from ..kinds.core import Pod, PodStatus
 from ..kinds.resources import PODS
 from .container_spec import pod_ref
-from .handlers import Handlers, Target
-from .launch import Launcher, LaunchFault
-from .plan import Backoff, Facts, Plan, Stop, Stopping, Waiting, crashed, plan
-from .runtime.base import Container, ContainerRuntime, PodState, RuntimeFault, RuntimeUnavailable, State
+from .context import Context
+from .launch import LaunchFault
+from .lifecycle import Lifecycle
+from .plan import Backoff, Facts, Plan, Waiting, crashed, plan
+from .runtime.base import PodState, RuntimeFault, State
 from .status import Observed, own_conditions, pod_status
-from .status_writer import StatusWriter
-from .termination import TerminationMessages
 
 log = logging.getLogger(__name__)
 
 _RETRY_FIRST, _RETRY_MOST = 0.5, 30.0
 _AFTER_PRE_STOP = 2.0
 _DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
-
-
-class Health(Protocol):
-    """What probes say."""
-
-    def follow(self, pod: Pod, state: PodState) -> None:
-        """Probe what runs of a pod."""
-        ...
-
-    def stop_liveness(self, pod_uid: str) -> None:
-        """The pod is ending."""
-        ...
-
-    def forget(self, pod_uid: str) -> None:
-        """The pod is gone."""
-        ...
-
-    def ready(self, pod_uid: str) -> frozenset[str]:
-        """Containers of a pod that may get requests."""
-        ...
-
-    def started(self, pod_uid: str) -> frozenset[str]:
-        """Containers of a pod whose startup probe passed."""
-        ...
-
-    def unhealthy(self, pod_uid: str) -> Mapping[str, str]:
-        """Containers of a pod to restart, and why."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What every worker of a node shares."""
-
-    runtime: ContainerRuntime
-    launcher: Launcher
-    health: Health
-    handlers: Handlers
-    messages: TerminationMessages
-    events: EventRecorder
-    writer: StatusWriter
-    client: Client
-    clock: Clock
-    host_ip: str
-    directory: Callable[[str], Path]
-    """Where a pod's files stand, by UID."""
-    id_prefix: str = "docker"
 
 
 class PodWorker:
@@ -99,14 +44,12 @@ class PodWorker:
         self._cleaned = False
         self._failures = 0
         self._backoff: dict[str, Backoff] = {}
-        self._stopping: dict[str, Stopping] = {}
-        self._condemned: dict[str, str] = {}
+        self._lifecycle = Lifecycle(context, wake=self.wake)
         self._waiting: dict[str, Waiting] = {}
         self._told: dict[str, str] = {}
         self._own: PodStatus | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.Task[None] | None = None
-        self._hooks: set[asyncio.Task[None]] = set()
 
     @property
     def pod(self) -> Pod:
@@ -131,10 +74,11 @@ class PodWorker:
 
     async def close(self) -> None:
         """Stop working; containers run on."""
-        tasks = [task for task in (self._task, self._timer, *self._hooks) if task is not None]
+        tasks = [task for task in (self._task, self._timer) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._lifecycle.close()
 
     async def _run(self) -> None:
         again: float | None = None
@@ -187,8 +131,8 @@ class PodWorker:
                 state=state,
                 now=now,
                 backoff=self._backoff,
-                stopping=self._stopping,
-                unhealthy={**context.health.unhealthy(pod.uid), **self._condemned},
+                stopping=self._lifecycle.stopping,
+                unhealthy={**context.health.unhealthy(pod.uid), **self._lifecycle.condemned},
                 started=context.health.started(pod.uid),
                 terminate=terminate,
             )
@@ -253,7 +197,7 @@ class PodWorker:
         for name, message in held.items():
             if told.get(name) != message:
                 message = f"Back-off restarting failed container {name} in pod {pod.name}_{pod.namespace}({pod.uid})"
-                self._event(pod, "BackOff", message, name, warn=True)
+                self._context.tell(pod, "BackOff", message, container=name, warn=True)
 
     async def _report(self, pod: Pod, state: PodState, decided: Plan, failure: tuple[str, str] | None) -> None:
         """Compute the status and have it written."""
@@ -273,7 +217,7 @@ class PodWorker:
                 now=context.clock.now(),
                 host_ip=context.host_ip,
                 waiting={**decided.waiting, **self._waiting},
-                ready=frozenset() if ending else ready - self._stopping.keys(),
+                ready=frozenset() if ending else ready - self._lifecycle.stopping.keys(),
                 started=context.health.started(pod.uid),
                 messages=messages,
                 ended=ending and not running and not decided.start,
@@ -287,10 +231,8 @@ class PodWorker:
     async def _act(self, pod: Pod, state: PodState, decided: Plan) -> bool:
         """Carry a plan out; whether anything moved."""
         context, runtime = self._context, self._context.runtime
-        for container in decided.kill:
-            self._stopping[container.id] = replace(self._stopping[container.id], killed=True)
-        await asyncio.gather(*(runtime.signal(container.id, "SIGKILL") for container in decided.kill))
-        await asyncio.gather(*(self._stop(pod, stop) for stop in decided.stop))
+        await asyncio.gather(*(self._lifecycle.kill(container) for container in decided.kill))
+        await asyncio.gather(*(self._lifecycle.stop(pod, stop) for stop in decided.stop))
         if decided.stop_sandboxes:
             await asyncio.gather(*(runtime.stop_sandbox(key) for key in decided.stop_sandboxes))
             await context.launcher.disconnect(pod)
@@ -310,67 +252,10 @@ class PodWorker:
             failed = start.name in launched.waiting and launched.waiting[start.name].reason == "RunContainerError"
             if start.restart and (start.name in launched.running or failed):
                 self._backoff[start.name] = crashed(self._backoff.get(start.name), now=now)
-        ip = state.sandbox.ip if state.sandbox is not None else ""
         for name, key in launched.running.items():
-            self._after_start(pod, name, key, ip=ip)
+            self._lifecycle.started(pod, name, key)
         made = decided.create_sandbox is not None
         return made or bool(launched.running) or any(w.reason == "RunContainerError" for w in self._waiting.values())
-
-    def _model(self, pod: Pod, name: str) -> ContainerModel | None:
-        return next((c for c in (*pod.spec.init_containers, *pod.spec.containers) if c.name == name), None)
-
-    def _after_start(self, pod: Pod, name: str, container_id: str, *, ip: str) -> None:
-        model = self._model(pod, name)
-        if model is not None and model.lifecycle is not None and model.lifecycle.post_start is not None:
-            self._spawn(self._post_start(pod, model, container_id))
-
-    async def _post_start(self, pod: Pod, model: ContainerModel, container_id: str) -> None:
-        assert model.lifecycle is not None
-        assert model.lifecycle.post_start is not None
-        target = Target(model, container_id, await self._ip())
-        outcome = await self._context.handlers.run(model.lifecycle.post_start, target, timeout=3600.0)
-        if not outcome.ok:
-            self._event(pod, "FailedPostStartHook", f"PostStartHook failed: {outcome.message}", model.name, warn=True)
-            self._condemned[container_id] = "FailedPostStartHook"
-            self.wake()
-
-    async def _ip(self) -> str:
-        state = (await self._context.runtime.list(pod_uid=self._pod.uid)).get(self._pod.uid)
-        sandbox = state.sandbox if state is not None else None
-        return (sandbox.ip if sandbox is not None else "") or self._context.host_ip
-
-    async def _stop(self, pod: Pod, stop: Stop) -> None:
-        """Begin to stop a container, or bring its deadline forward."""
-        container, now = stop.container, self._context.clock.now()
-        known = self._stopping.get(container.id)
-        self._stopping[container.id] = Stopping(now + timedelta(seconds=stop.grace))
-        self._dirty = True
-        if known is not None:
-            return
-        self._event(pod, "Killing", stop.message, container.name)
-        model = self._model(pod, container.name)
-        if stop.grace <= 0:
-            self._stopping[container.id] = Stopping(now, killed=True)
-            await self._context.runtime.signal(container.id, "SIGKILL")
-        elif model is not None and model.lifecycle is not None and model.lifecycle.pre_stop is not None:
-            self._spawn(self._pre_stop(pod, model, container, stop.grace))
-        else:
-            await self._context.runtime.signal(container.id, container.stop_signal)
-
-    async def _pre_stop(self, pod: Pod, model: ContainerModel, container: Container, grace: float) -> None:
-        assert model.lifecycle is not None
-        assert model.lifecycle.pre_stop is not None
-        target = Target(model, container.id, await self._ip())
-        outcome = await self._context.handlers.run(model.lifecycle.pre_stop, target, timeout=grace)
-        if not outcome.ok:
-            self._event(pod, "FailedPreStopHook", f"PreStopHook failed: {outcome.message}", model.name, warn=True)
-        least = self._context.clock.now() + timedelta(seconds=_AFTER_PRE_STOP)
-        known = self._stopping.get(container.id)
-        if known is not None and not known.killed and known.deadline < least and grace > _AFTER_PRE_STOP:
-            self._stopping[container.id] = Stopping(least)
-        with contextlib.suppress(RuntimeUnavailable):
-            await self._context.runtime.signal(container.id, container.stop_signal)
-        self.wake()
 
     async def _finish(self, pod: Pod, state: PodState) -> float | None:
         """Nothing of the pod runs any more: clean up, and let the API forget it."""
@@ -394,20 +279,6 @@ class PodWorker:
                 raise
         # Finalizers may keep the object; its disappearance ends this worker.
         return None
-
-    def _event(self, pod: Pod, reason: str, message: str, container: str, *, warn: bool = False) -> None:
-        self._context.events.record(
-            pod,
-            reason=reason,
-            message=message,
-            type="Warning" if warn else "Normal",
-            field_path=f"spec.containers{{{container}}}",
-        )
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._hooks.add(task)
-        task.add_done_callback(self._hooks.discard)
 
 
 def _readable(status: dict[str, Any]) -> dict[str, Any]:

@@ -27,11 +27,12 @@ from ..kinds.resources import NODES, PODS
 from . import machine, node
 from .addresses import PodAddresses
 from .container_spec import pod_ref
+from .context import Context
 from .handlers import Handlers
 from .launch import Launched
 from .lease import NodeLease
 from .plan import Plan, spec_hash
-from .pod_worker import Context, PodWorker
+from .pod_worker import PodWorker
 from .runtime.base import ContainerRuntime, ContainerSpec, PodState, SandboxSpec, State
 from .runtime.simulated import SimulatedRuntime
 from .server.app import application, serving

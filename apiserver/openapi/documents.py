@@ -15,6 +15,7 @@ _PATCH_TYPES = (
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
 )
 #: The verbs that names of operations start with; a longer one stands before the one that it starts with.
 _VERBS = ("connectGet", "connectPost", "create", "deleteCollection", "delete", "list", "patch", "read", "replace")

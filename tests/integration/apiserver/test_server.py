@@ -154,16 +154,3 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=f"127.0.0.1 port {port}"):
         server.bind(["127.0.0.1"], port)
     first.close()
-
-
-async def test_what_the_applications_start_raises_is_raised(tmp_path: Path) -> None:
-    class Broken(Exception):
-        pass
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.failed", "message": "traceback"})
-        raise Broken
-
-    with pytest.raises(Broken):
-        await server.serve_app(app, config=Running(tmp_path, ["127.0.0.1"]).config)
