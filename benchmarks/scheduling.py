@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 
-from . import load
+from . import load, processes
 from .context import Context
 from .kube import LABEL, Kube, namespace, until
 from .objects import node, pod
@@ -33,13 +33,17 @@ async def _schedule(context: Context, nodes: int, pods: int) -> Figure:
             first = await until(lambda: _bound(kube, f"{path}/first"), what="the first pod's binding", timeout=60)
             version = first["metadata"]["resourceVersion"]
             count = asyncio.create_task(_count(kube, f"{path}?watch=true&resourceVersion={version}", pods))
+            used = processes.cpu_seconds(context.pids)
             began = time.monotonic()
             body = pod(f"p-{load.NUMBER}", ns, scheduler="default-scheduler", selector=ns)
             created = await load.create(kube.target, path, count=pods, body=body)
             ended = await asyncio.wait_for(count, 600)
+            used = processes.cpu_seconds(context.pids) - used
         finally:
             await kube.call("DELETE", f"/api/v1/nodes?labelSelector={LABEL}%3D{ns}")
     note = f"{pods} pods in {ended - began:.2f} s; created at {created.rate:,.0f}/s"
+    if context.pids:
+        note += f"; {used / pods * 1e6:.0f} µs of processor time each"
     if created.errors:
         note += f", {created.errors} not created"
     return Figure(f"schedule at {nodes} nodes", pods / (ended - began), "pods/s", note)
