@@ -13,7 +13,7 @@ def example(cluster: Cluster) -> None:
 
 
 def test_the_node_port_leads_to_the_front_end_and_it_finds_the_back_end_by_name(cluster: Cluster) -> None:
-    page = eventually(lambda: fetch() if "knows 41 bytes of secret" in fetch() else "", what="page with back end")
+    page = eventually(lambda: fetch() if "knows 40 bytes of secret" in fetch() else "", what="page with back end")
     assert page.startswith("Hello from k8slite\nfront end: front-")
     assert "back end: back-" in page
 
