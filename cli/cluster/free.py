@@ -11,7 +11,7 @@ Network = ipaddress.IPv4Network
 
 
 def port(preferred: int, *, count: int = 1) -> int:
-    """The first of `count` free TCP ports in a row on loopback: the preferred ones, or others."""
+    """The first of `count` free TCP ports in a row, on every address: the preferred ones, or others."""
     candidates: list[int] = [preferred, *range(preferred + 1000, 60000, 100)]
     for start in candidates:
         if all(_is_free(start + offset) for offset in range(count)):
@@ -23,7 +23,7 @@ def _is_free(number: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", number))
+            probe.bind(("", number))
         except OSError:
             return False
     return True
