@@ -139,6 +139,8 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     """A socket that notices within half a minute that its peer is gone, though a watch may be silent for long."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family=family, type=kind, proto=protocol)
+    # The event loop would set this only for sockets that name their protocol; without it every request takes 40 ms.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
