@@ -72,7 +72,7 @@ class ApiServer(FastAPI):
         self.port = config.port
         """The port that is served, if the configuration leaves it open (0)."""
         self.draining = False
-        source = source or random.SystemRandom()
+        source = source or random.Random(random.SystemRandom().getrandbits(256))
         self.cache = WatchCache()
         self.store = settled(engines.build(config.store), self.cache)
         key = TokenKey.load(config.service_account_key_file)

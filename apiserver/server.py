@@ -25,6 +25,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from k8slite import sockets
 from k8slite.config import ApiServerConfig
 
+from .corked import Corked
+
 CERTIFICATE = "client_certificate"
 """`scope["state"][CERTIFICATE]`: the peer's certificate (DER), empty if it showed none."""
 
@@ -75,10 +77,27 @@ class ConnectionProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the certificate once; the handshake is over when a protocol is told of its connection."""
-        super().connection_made(transport)
+        self.corked = Corked(transport)
+        super().connection_made(self.corked)  # type: ignore[arg-type]
         secure = transport.get_extra_info("ssl_object")
         certificate = secure.getpeercert(binary_form=True) if secure is not None else None
         self.app_state = {**self.app_state, CERTIFICATE: certificate or b""}
+
+    def on_headers_complete(self) -> None:
+        """The request is known: its answer's head goes out with the body."""
+        self.corked.cork = True
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer without a body has gone out too."""
+        self.corked.flush()
+        super().on_response_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """A WebSocket's messages are not held."""
+        self.corked.cork = False
+        self.transport = self.corked.raw
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         """A request begins: renew the Date header if a second has passed."""
