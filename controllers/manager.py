@@ -58,10 +58,12 @@ async def manage(client: Client, config: ControllerManagerConfig, *, clock: Cloc
     informers = Informers(client, clock=clock)
     context = Context(client, informers, recorder, clock, config)
     controllers = build(context)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(recorder.run())
-        group.create_task(informers.run())
+    async with asyncio.TaskGroup() as services:
+        services.create_task(recorder.run())
+        services.create_task(informers.run())
         await informers.wait_synced()
         log.info("caches are filled; %d controllers start", len(controllers))
-        for controller in controllers:
-            group.create_task(controller.run())
+        # An inner group, so that controllers end first: a sync that finishes may still need the caches.
+        async with asyncio.TaskGroup() as group:
+            for controller in controllers:
+                group.create_task(controller.run())
