@@ -45,7 +45,7 @@ async def started(*, simulate: int) -> AsyncIterator[Cluster]:
 async def _k8slite(*arguments: str) -> bytes:
     beside = Path(sys.executable).with_name("k8slite")
     found = str(beside) if beside.exists() else shutil.which("k8slite")
-    command = [found] if found else [sys.executable, "-m", "k8slite.cli.main"]
+    command = [found] if found else [sys.executable, "-c", "from k8slite.cli.main import main; main()"]
     process = await asyncio.create_subprocess_exec(
         *command, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
