@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from contextlib import AsyncExitStack
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from . import api_rates, cluster, idle, kubeconfig, ready, replicas, report, scheduling, watch_fanout
 from .context import Benchmark, Context, Skipped
-from .kube import Kube
+from .kube import Kube, Refused
 
 BENCHMARKS: dict[str, Benchmark] = {
     "ready": ready.run,
@@ -38,8 +39,13 @@ def _arguments() -> argparse.Namespace:
     return parsed
 
 
-async def _run(options: argparse.Namespace) -> list[report.Figure]:
+async def _run(options: argparse.Namespace) -> tuple[list[report.Figure], bool]:
+    """The figures, and whether every benchmark came to its end."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     figures: list[report.Figure] = []
+    complete = True
     async with AsyncExitStack() as stack:
         path, took = options.kubeconfig, 0.0
         pids = tuple(int(pid) for pid in options.pids.split(",") if pid)
@@ -61,17 +67,22 @@ async def _run(options: argparse.Namespace) -> list[report.Figure]:
             except Skipped as reason:
                 print(f"{name}: left out: {reason}", file=sys.stderr)
                 continue
+            except (Refused, RuntimeError, OSError) as error:
+                print(f"{name}: failed: {error}", file=sys.stderr)
+                complete = False
+                continue
             figures += found
             if not options.json:
                 print(report.table(found), file=sys.stderr, flush=True)
-    return figures
+    return figures, complete
 
 
 def main() -> None:
     """Run from the command line."""
     options = _arguments()
-    figures = asyncio.run(_run(options))
+    figures, complete = asyncio.run(_run(options))
     print(report.as_json(figures) if options.json else "\n" + report.table(figures))
+    raise SystemExit(not complete)
 
 
 main()
