@@ -66,20 +66,22 @@ def new(wish: Wish) -> ClusterSpec:
     """A new cluster, placed where this machine has room. Raises Failure."""
     if len(wish.name) > 40 or not wish.name.replace("-", "a").isalnum() or not wish.name.islower():
         raise Failure(f"{wish.name!r} is no name for a cluster: use lower-case letters, digits and dashes")
-    others = every()
-    taken = free.routed_networks() + [free.Network(cidr) for s in others for cidr in (s.pod_cidr, s.service_cidr)]
+    simulated = wish.simulate is not None
     try:
-        index, pods, services = free.ranges(taken)
+        if simulated:  # no pod network: the ranges are only numbers in objects
+            index, pods, services = free.ranges([])
+        else:
+            index, pods, services = free.claim_ranges(ClusterSpec(name=wish.name).directory, free.routed_networks())
         nodes = wish.simulate or wish.nodes or 1
         return ClusterSpec(
             name=wish.name,
             nodes=nodes,
-            simulated=wish.simulate is not None,
+            simulated=simulated,
             store=wish.store or ("etcd" if wish.etcd_endpoints else "sqlite"),
             etcd_endpoints=list(wish.etcd_endpoints),
             api_port=free.port(6443 + 10 * index),
             etcd_port=free.port(2379 + 10 * index, count=2),
-            kubelet_port=free.port(10250 + 100 * index, count=nodes if wish.simulate is None else 1),
+            kubelet_port=free.port(10250 + 100 * index, count=1 if simulated else nodes),
             pod_cidr=str(pods),
             service_cidr=str(services),
             bridge=f"k8slite{index}",

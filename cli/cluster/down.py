@@ -14,7 +14,7 @@ from pathlib import Path
 from k8slite import programs
 
 from ..failure import Failure
-from . import machine, supervisor
+from . import free, machine, supervisor
 from .configs import proxy
 from .progress import step
 from .spec import ClusterSpec
@@ -35,6 +35,7 @@ def down(spec: ClusterSpec) -> None:
     with step("Files"):
         unmount(spec.directory)
         shutil.rmtree(spec.directory)
+        free.release(spec.directory)
 
 
 def stop(spec: ClusterSpec) -> None:

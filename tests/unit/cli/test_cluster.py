@@ -101,3 +101,14 @@ def test_a_program_that_keeps_failing_waits_longer_each_time_and_a_stable_one_st
 def test_files_of_a_cluster_stay_in_its_home(tmp_path: Path) -> None:
     assert ClusterSpec(name="a").directory == tmp_path / "a"
     assert os.environ["K8SLITE_HOME"] == str(tmp_path)
+
+
+def test_ranges_are_kept_for_a_cluster_while_its_directory_exists(tmp_path: Path) -> None:
+    claims, first, second = tmp_path / "claims", tmp_path / "first", tmp_path / "second"
+    assert free.claim_ranges(first, [], claims=claims)[0] == 0
+    assert free.claim_ranges(second, [], claims=claims)[0] == 1
+    assert free.claim_ranges(first, [], claims=claims)[0] == 0
+    first.rmdir()
+    assert free.claim_ranges(second, [], claims=claims)[0] == 0
+    free.release(second, claims=claims)
+    assert free.claim_ranges(tmp_path / "third", [], claims=claims)[0] == 0
