@@ -132,7 +132,7 @@ async def run_node(
             tasks.create_task(services.run())
             preparing = tasks.create_task(_prepare(runtime, network, clock))
             node = await reporter.register()
-            tasks.create_task(reporter.run())
+            tasks.create_task(reporter.run(was_ready=node.ready))
             lease = NodeLease(
                 client, node=node.name, node_uid=node.uid, duration=config.node_lease_duration, clock=clock
             )

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SIMULATED_LABEL = ("type", "k8slite-simulated")
 SIMULATED_ANNOTATION = "k8slite.io/simulated"
+_FIRST_CHECK = 20.0
 _UNCHANGED_PERIOD = 300.0
 _RETRY = 1.0
 _HEALTHY = {
@@ -170,8 +171,15 @@ class NodeReporter:
         """Why the node is not ready; empty if it is."""
         return self._problem
 
-    async def run(self) -> None:
-        """Report until cancelled."""
+    async def run(self, *, was_ready: bool = False) -> None:
+        """Report until cancelled.
+
+        A node that was Ready before its kubelet restarted stays so while the first check runs: its pods serve all the
+        while, and a flicker would withdraw them from every Service.
+        """
+        if was_ready and self._problem:
+            self._changed.clear()
+            await self._changed_or(_FIRST_CHECK)
         node: Node | None = None
         while True:
             self._changed.clear()
