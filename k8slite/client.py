@@ -20,6 +20,7 @@ from .connection import ClientConfig, connect
 from .decoding import Listing, WatchEvent, decode, decode_event, decode_list
 from .errors import ApiError
 from .kinds.base import K, ResourceType
+from .metrics import CLIENT_REQUESTS
 
 __all__ = ["Body", "Client", "ClientConfig", "Listing", "Patch", "WatchEvent"]
 
@@ -27,6 +28,8 @@ Body = Mapping[str, Any] | Sequence[Any]
 
 REQUEST_TIMEOUT = 30.0
 """Seconds for any request but a watch, connection included."""
+MAX_IN_FLIGHT = 64
+"""Requests at once, watches apart: more would only open more connections, not be answered sooner."""
 
 _JSON = "application/json"
 
@@ -49,6 +52,8 @@ class Client:
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
         self._session: aiohttp.ClientSession | None = None
+        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._host = config.server.partition("://")[2]
 
     async def __aenter__(self) -> Client:
         return self
@@ -227,11 +232,15 @@ class Client:
         data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
         headers = {} if data is None else {"Content-Type": content_type}
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT):
-                async with self._pool().request(method, self._url(path, query), data=data, headers=headers) as response:
-                    answer = await response.read()
+            async with (
+                self._in_flight,
+                asyncio.timeout(REQUEST_TIMEOUT),
+                self._pool().request(method, self._url(path, query), data=data, headers=headers) as response,
+            ):
+                answer = await response.read()
         except TimeoutError as error:
             raise aiohttp.ServerTimeoutError(f"{method} {path}: no answer in {REQUEST_TIMEOUT:.0f} s") from error
+        CLIENT_REQUESTS.labels(response.status, method, self._host).inc()
         if response.status >= 400:
             raise _error(response.status, answer)
         return answer

@@ -36,7 +36,7 @@ class Controller:
 
     def __init__(self, name: str, sync: Sync, *, clock: Clock, workers: int = 4) -> None:
         self.name = name
-        self.queue = WorkQueue(clock=clock)
+        self.queue = WorkQueue(clock=clock, name=name)
         self._sync = sync
         self._clock = clock
         self._workers = workers

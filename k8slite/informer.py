@@ -26,6 +26,8 @@ Handler = Callable[[K | None, K | None], None]
 WATCH_TIMEOUT = 300.0
 """Seconds after which a watch is asked to end (times 1 to 2, by chance), so that servers can shed old connections."""
 MIN_BACKOFF, MAX_BACKOFF = 0.1, 5.0
+SHORT_WATCH = 1.0
+"""A watch that ends within so many seconds did not help: the next one waits."""
 
 
 class Informer(Generic[K]):
@@ -76,10 +78,10 @@ class Informer(Generic[K]):
             except ApiError as error:
                 if _asks_for_relist(error):
                     self._revision = ""
-                log.warning("%s: %s", self.resource.plural, error)
+                self._complain(str(error))
                 await self._back_off(error.retry_after or 0.0)
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                log.warning("%s: %s: %s", self.resource.plural, type(error).__name__, error)
+                self._complain(f"{type(error).__name__}: {error}")
                 await self._back_off()
 
     def add_handler(self, handler: Handler[K]) -> None:
@@ -159,10 +161,17 @@ class Informer(Generic[K]):
             field_selector=self._field_selector,
             timeout=WATCH_TIMEOUT * (1.0 + self._jitter()),
         )
-        async for batch in batches:
-            self._backoff = MIN_BACKOFF
-            for event in batch:
-                self._apply(event)
+        started = self._clock.monotonic()
+        try:
+            async for batch in batches:
+                for event in batch:
+                    self._apply(event)
+        finally:
+            helped = self._clock.monotonic() - started >= SHORT_WATCH
+            if helped:
+                self._backoff = MIN_BACKOFF
+        if not helped:
+            await self._back_off()
 
     def _apply(self, event: WatchEvent[K]) -> None:
         new = event.object
@@ -205,6 +214,11 @@ class Informer(Generic[K]):
             _, _, seen = heapq.heappop(self._waiters)
             if not seen.done():
                 seen.set_result(None)
+
+    def _complain(self, problem: str) -> None:
+        """Aloud once a fault lasts: every restart of the API server breaks all watches for a moment."""
+        lasting = MAX_BACKOFF / 4 <= self._backoff < MAX_BACKOFF / 2
+        log.log(logging.WARNING if lasting else logging.DEBUG, "%s: %s", self.resource.plural, problem)
 
     async def _back_off(self, at_least: float = 0.0) -> None:
         delay = max(at_least, self._backoff * (0.5 + self._jitter()))

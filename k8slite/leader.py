@@ -26,6 +26,7 @@ from .config import LeaderElectionConfig
 from .errors import ApiError
 from .kinds.coordination import Lease
 from .kinds.resources import LEASES
+from .metrics import LEADER
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +55,13 @@ async def lead(
     candidate = _Candidate(client, name=name, identity=identity, config=config, clock=clock, namespace=namespace)
     await candidate.acquire()
     log.info("%s leads as %s", name, identity)
+    LEADER.labels(name).set(1)
     working = asyncio.ensure_future(work())
     keeping = asyncio.create_task(candidate.keep())
     try:
         await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        LEADER.labels(name).set(0)
         lost = keeping.done() and not working.done()
         for task in (working, keeping):
             task.cancel()

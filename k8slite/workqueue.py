@@ -12,13 +12,16 @@ import itertools
 from collections import deque
 
 from .clock import Clock
+from .metrics import QueueMetrics
 
 
 class WorkQueue:
-    """Keys waiting for a worker."""
+    """Keys waiting for a worker. A `name` gives the queue its metrics."""
 
-    def __init__(self, *, clock: Clock, base_delay: float = 0.005, max_delay: float = 60.0) -> None:
+    def __init__(self, *, clock: Clock, base_delay: float = 0.005, max_delay: float = 60.0, name: str = "") -> None:
         self._clock = clock
+        self._metrics = QueueMetrics(name) if name else None
+        self._since: dict[str, float] = {}
         self._base_delay = base_delay
         self._max_delay = max_delay
         self._queue: deque[str] = deque()
@@ -37,9 +40,11 @@ class WorkQueue:
         if key in self._dirty:
             return
         self._dirty.add(key)
+        if self._metrics is not None:
+            self._metrics.adds.inc()
+            self._since[key] = self._clock.monotonic()
         if key not in self._processing:
-            self._queue.append(key)
-            self._wake_getter()
+            self._enqueue(key)
 
     def add_after(self, key: str, seconds: float) -> None:
         """Queue a key later; the earliest of several delays wins."""
@@ -55,6 +60,8 @@ class WorkQueue:
 
     def add_rate_limited(self, key: str) -> None:
         """Queue a key after a delay that doubles with each failure."""
+        if self._metrics is not None:
+            self._metrics.retries.inc()
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         self.add_after(key, min(self._base_delay * 2.0 ** min(failures, 40), self._max_delay))
@@ -79,14 +86,21 @@ class WorkQueue:
         key = self._queue.popleft()
         self._dirty.discard(key)
         self._processing.add(key)
+        if self._metrics is not None:
+            now = self._clock.monotonic()
+            self._metrics.depth.dec()
+            self._metrics.wait.observe(now - self._since.get(key, now))
+            self._since[key] = now
         return key
 
     def done(self, key: str) -> None:
         """The worker is finished with the key."""
         self._processing.discard(key)
+        since = self._since.pop(key, None) if key not in self._dirty else None
+        if self._metrics is not None and since is not None:
+            self._metrics.work.observe(self._clock.monotonic() - since)
         if key in self._dirty:
-            self._queue.append(key)
-            self._wake_getter()
+            self._enqueue(key)
 
     def close(self) -> None:
         """Drop what is delayed, so that no timer outlives the queue."""
@@ -98,6 +112,12 @@ class WorkQueue:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    def _enqueue(self, key: str) -> None:
+        self._queue.append(key)
+        if self._metrics is not None:
+            self._metrics.depth.inc()
+        self._wake_getter()
 
     def _wake_getter(self) -> None:
         while self._getters:
