@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 
 import aiohttp
@@ -112,15 +113,20 @@ def port_number(port: IntOrString, container: Container) -> int:
 
 def _cause(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"dial tcp {error.host}:{error.port}: connect: {(error.os_error.strerror or str(error)).lower()}"
+        return f"dial tcp {error.host}:{error.port}: connect: {_system_text(error.os_error)}"
     return str(error) or type(error).__name__
+
+
+def _system_text(error: OSError) -> str:
+    """What the kernel says; the event loop has its own words."""
+    return os.strerror(error.errno).lower() if error.errno else str(error).lower()
 
 
 async def _connect(host: str, port: int) -> Outcome:
     try:
         _, writer = await asyncio.open_connection(host, port)
     except OSError as error:
-        return Outcome(False, f"dial tcp {host}:{port}: connect: {(error.strerror or str(error)).lower()}")
+        return Outcome(False, f"dial tcp {host}:{port}: connect: {_system_text(error)}")
     writer.close()
     return Outcome(True)
 

@@ -26,6 +26,7 @@ class _Pull:
 
     task: asyncio.Task[None] | None = None
     message: str = ""
+    told: bool = False
     delay: float = 0.0
     retry_at: float = 0.0
 
@@ -95,31 +96,26 @@ class Images:
             return Waiting("ErrImageNeverPull", message)
         logins = [secrets[s.name] for s in pod.spec.image_pull_secrets if s.name in secrets]
         pull = self._pulls.setdefault((pod.uid, reference), _Pull())
-        now = self._clock.monotonic()
         if pull.task is not None:
-            if pull.message:
-                return _backing_off(reference, pull)
-            return Waiting("ContainerCreating")
-        if now < pull.retry_at:
-            waiting = _backing_off(reference, pull)
-            self._events.record(pod, reason="BackOff", message=waiting.message.split(":", 1)[0], field_path=path)
-            self._warn(pod, "Failed", "Error: ImagePullBackOff", path)
-            return waiting
+            # While an earlier failure is tried again, it remains what there is to say.
+            return _backing_off(reference, pull) if pull.message else Waiting("ContainerCreating")
+        if self._clock.monotonic() < pull.retry_at:
+            return self._refused(pod, reference, pull, path)
         self._events.record(pod, reason="Pulling", message=f'Pulling image "{reference}"', field_path=path)
         key = (pod.uid, container.name, attempt)
         work = self._pull(reference, pull, pod=pod, path=path, key=key, login=credentials(reference, logins))
         pull.task = asyncio.ensure_future(work)
         pull.task.add_done_callback(lambda _: wake())
-        # A registry that refuses at once gives its answer at once.
-        await asyncio.wait({pull.task}, timeout=0.5)
-        if key in self._fresh:
-            return self._fresh.pop(key)
-        return self._outcome(pull)
+        return _backing_off(reference, pull) if pull.message else Waiting("ContainerCreating")
 
-    def _outcome(self, pull: _Pull) -> Waiting:
-        if pull.message and pull.task is None:
+    def _refused(self, pod: Pod, reference: str, pull: _Pull, path: str) -> Waiting:
+        """A failure is told as such once, then as a back-off until the next try."""
+        if not pull.told:
+            pull.told = True
             return Waiting("ErrImagePull", pull.message)
-        return Waiting("ContainerCreating")
+        self._events.record(pod, reason="BackOff", message=f'Back-off pulling image "{reference}"', field_path=path)
+        self._warn(pod, "Failed", "Error: ImagePullBackOff", path)
+        return _backing_off(reference, pull)
 
     def retry_in(self, pod_uid: str) -> float | None:
         """Seconds until a failed pull of the pod is tried again."""
@@ -145,7 +141,7 @@ class Images:
         try:
             image = await self._runtime.pull(reference, auth=login)
         except RuntimeFault as fault:
-            pull.message = str(fault)
+            pull.message, pull.told = str(fault), False
             pull.delay = min(pull.delay * 2, BACKOFF_MOST) if pull.delay else BACKOFF_FIRST
             pull.retry_at = self._clock.monotonic() + pull.delay
             kind = "pull" if isinstance(fault, ImagePullFault) else "reach"

@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 BUSYBOX = "k8slite/busybox:1"
 _DIRECTORIES = {"bin": 0o755, "etc": 0o755, "root": 0o700, "tmp": 0o1777, "var": 0o755, "www": 0o755}
@@ -68,11 +69,7 @@ def load_busybox(
 
     Images of different `reference` hold the same tree; give `replace` when `files` changed.
     """
-    import docker
-    from docker.utils import kwargs_from_env
-
-    settings = {"base_url": docker_host} if docker_host else kwargs_from_env()
-    client = docker.APIClient(version="auto", **settings)
+    client = _engine(docker_host)
     try:
         if not replace and client.images(name=reference):
             return reference
@@ -83,3 +80,24 @@ def load_busybox(
         return reference
     finally:
         client.close()
+
+
+def remove_image(reference: str, *, docker_host: str = "") -> None:
+    """Take an image's name away again; one that is not there is fine."""
+    from docker.errors import ImageNotFound
+
+    client = _engine(docker_host)
+    try:
+        client.remove_image(reference, force=True)
+    except ImageNotFound:
+        pass
+    finally:
+        client.close()
+
+
+def _engine(docker_host: str) -> Any:
+    import docker
+    from docker.utils import kwargs_from_env
+
+    settings = {"base_url": docker_host} if docker_host else kwargs_from_env()
+    return docker.APIClient(version="auto", **settings)

@@ -43,6 +43,9 @@ class Cluster:
     bridge: BridgeNetwork
     kubelet: asyncio.Task[None]
     image: str
+    node_client: Client
+    cleanup: contextlib.AsyncExitStack
+    """Closed when nothing of the test runs any more."""
 
     async def create(self, name: str, **spec: Any) -> Pod:
         containers = spec.pop("containers", None) or [{"name": "main", **spec.pop("main", {})}]
@@ -102,9 +105,11 @@ class Cluster:
         with contextlib.suppress(asyncio.CancelledError):
             await self.kubelet
 
-    async def start_kubelet(self, node_client: Client) -> None:
+    async def start_kubelet(self) -> None:
         self.kubelet = asyncio.ensure_future(
-            run_node(self.config, client=node_client, runtime=self.runtime, network=self.bridge, clock=SystemClock())
+            run_node(
+                self.config, client=self.node_client, runtime=self.runtime, network=self.bridge, clock=SystemClock()
+            )
         )
         async with asyncio.timeout(10):
             while not (await self.client.get(NODES, NODE)).ready:
@@ -152,9 +157,8 @@ async def cluster() -> AsyncIterator[Cluster]:
         runtime = DockerRuntime(cluster=config.cluster_name, node=NODE)
         bridge = BridgeNetwork(bridge=config.bridge, bridge_address=config.bridge_address)
         kubelet: asyncio.Task[None] = asyncio.ensure_future(asyncio.sleep(0))
-        made = Cluster(server, client, config, runtime, bridge, kubelet, load_busybox())
-        await made.start_kubelet(node_client)
-        made.node_client = node_client  # type: ignore[attr-defined]
+        made = Cluster(server, client, config, runtime, bridge, kubelet, load_busybox(), node_client, stack)
+        await made.start_kubelet()
         try:
             yield made
         finally:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 
-from k8slite.kinds.resources import CONFIG_MAPS, SECRETS
+from k8slite.client import Patch
+from k8slite.kinds.resources import CONFIG_MAPS, LEASES, NODES, PODS, SECRETS
+from k8slite.testing.images import load_busybox, remove_image
 
 from .conftest import Cluster
 
@@ -163,7 +165,11 @@ async def test_readiness_follows_the_probe_and_liveness_restarts(cluster: Cluste
         main={
             "command": ["sh", "-c", "mkdir -p /www; echo ok > /www/live; exec httpd -f -p 8080 -h /www"],
             "ports": [{"name": "http", "containerPort": 8080}],
-            "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1},
+            "readinessProbe": {
+                "httpGet": {"path": "/ready", "port": "http"},
+                "periodSeconds": 1,
+                "failureThreshold": 1,
+            },
             "livenessProbe": {
                 "exec": {"command": ["test", "-e", "/www/live"]},
                 "periodSeconds": 1,
@@ -207,7 +213,7 @@ async def test_a_restarted_kubelet_adopts_what_runs_and_ends_what_was_deleted_me
     await cluster.stop_kubelet()
     assert len(await cluster.runtime.list()) == 2
     await cluster.delete("goes", grace=0)
-    await cluster.start_kubelet(cluster.node_client)  # type: ignore[attr-defined]
+    await cluster.start_kubelet()
     async with asyncio.timeout(10):
         while before["goes"].uid in await cluster.runtime.list():  # noqa: ASYNC110 — the truth is the list
             await asyncio.sleep(0.05)
@@ -220,3 +226,83 @@ async def test_a_restarted_kubelet_adopts_what_runs_and_ends_what_was_deleted_me
     await cluster.create("new")
     new = await cluster.until("new", lambda pod: pod.ready)
     assert new.status.pod_ip != after.status.pod_ip
+
+
+async def test_a_lost_sandbox_is_replaced_and_the_pod_runs_again(cluster: Cluster) -> None:
+    pod = await cluster.create("web")
+    await cluster.until("web", lambda pod: pod.ready)
+    sandbox = (await cluster.runtime.list())[pod.uid].sandbox
+    assert sandbox is not None
+    await cluster.runtime.stop_sandbox(sandbox.id)
+    await cluster.until("web", lambda pod: pod.ready and pod.status.container_statuses[0].restart_count == 1)
+    state = (await cluster.runtime.list())[pod.uid]
+    assert [(s.attempt, s.running) for s in state.sandboxes] == [(1, True)]
+    code, out, err = await cluster.kubectl("exec", "web", "--", "ip", "-4", "addr", "show", "eth0")
+    assert code == 0, err
+    assert state.sandboxes[0].ip in out
+
+
+async def test_a_new_image_restarts_the_container_in_place(cluster: Cluster) -> None:
+    other = load_busybox("k8slite/busybox:other")
+    cluster.cleanup.callback(remove_image, other)
+    pod = await cluster.create("web")
+    await cluster.until("web", lambda pod: pod.ready)
+    change = {"spec": {"containers": [{"name": "main", "image": other}]}}
+    await cluster.client.patch(PODS, "web", change, namespace="default", patch=Patch.STRATEGIC)
+    after = await cluster.until("web", lambda pod: pod.ready and pod.status.container_statuses[0].restart_count == 1)
+    assert after.uid == pod.uid
+    assert after.status.container_statuses[0].image == other
+
+
+async def test_input_and_output_are_attached_to_a_running_container(cluster: Cluster) -> None:
+    await cluster.create("web", main={"stdin": True, "stdinOnce": True, "command": ["sh", "-c", "read x; echo got $x"]})
+    await cluster.until("web", lambda pod: pod.ready)
+    code, out, err = await cluster.kubectl("attach", "-i", "web", stdin=b"hello\n")
+    assert (code, out) == (0, "got hello\n"), err
+
+
+async def test_a_program_that_is_not_there_is_reported(cluster: Cluster) -> None:
+    await cluster.create("web", restartPolicy="Never", main={"command": ["/no/such/program"]})
+    pod = await cluster.until("web", lambda pod: pod.status.phase == "Failed")
+    terminated = pod.status.container_statuses[0].state.terminated
+    assert terminated is not None
+    assert terminated.exit_code in (127, 128)
+    assert "no such file" in terminated.message
+
+
+async def test_a_container_that_takes_too_much_memory_is_ended_and_it_is_said_why(cluster: Cluster) -> None:
+    await cluster.create(
+        "web",
+        restartPolicy="Never",
+        main={"command": ["sh", "-c", "tail /dev/zero"], "resources": {"limits": {"memory": "16Mi"}}},
+    )
+    pod = await cluster.until("web", lambda pod: pod.status.phase == "Failed")
+    terminated = pod.status.container_statuses[0].state.terminated
+    assert terminated is not None
+    assert (terminated.reason, terminated.exit_code) == ("OOMKilled", 137)
+
+
+async def test_a_pod_past_its_deadline_fails(cluster: Cluster) -> None:
+    await cluster.create("web", activeDeadlineSeconds=1)
+    pod = await cluster.until("web", lambda pod: pod.status.phase == "Failed")
+    assert pod.status.reason == "DeadlineExceeded"
+
+
+async def test_the_nodes_status_and_lease(cluster: Cluster) -> None:
+    node = await cluster.client.get(NODES, "n1")
+    assert node.ready
+    assert node.internal_ip == "127.0.0.1"
+    assert node.metadata.labels["kubernetes.io/hostname"] == "n1"
+    assert int(node.status.allocatable["pods"]) == 110
+    lease = await cluster.client.get(LEASES, "n1", namespace="kube-node-lease")
+    assert lease.spec.holder_identity == "n1"
+
+
+async def test_strangers_may_not_use_the_kubelets_server(cluster: Cluster) -> None:
+    config = cluster.server.client_config("system:node:n2", ["system:nodes"])
+    async with cluster.server.http(config) as http:
+        answer = await http.get(f"https://127.0.0.1:{cluster.config.port}/pods")
+        assert answer.status_code == 403
+    async with cluster.server.http() as http:
+        answer = await http.get(f"https://127.0.0.1:{cluster.config.port}/pods")
+        assert answer.json()["kind"] == "PodList"
