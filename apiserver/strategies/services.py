@@ -117,6 +117,7 @@ class ServiceStrategy(Strategy):
     def prepare_update(self, obj: Document, old: Document, context: Context) -> None:
         """Carry address and ports over; give out what is new."""
         self._carry_over(obj["spec"], old["spec"])
+        _drop_of_other_types(obj["spec"], old["spec"])
         self._allocate(obj, old, context)
 
     def validate(self, obj: Document) -> list[Cause]:
@@ -245,6 +246,21 @@ class ServiceStrategy(Strategy):
             if item not in taken and not self._allocations.holder(item, now):
                 return item
         raise internal("failed to allocate a nodePort: range is full")
+
+
+def _drop_of_other_types(spec: Document, old: Document) -> None:
+    """What only the type before could have, and the user left as it was, goes with that type."""
+    kind = spec["type"]
+    if kind == old.get("type"):
+        return
+    gone = []
+    if kind not in _WITH_NODE_PORTS:
+        gone += ["externalTrafficPolicy", "healthCheckNodePort"]
+    if kind != "LoadBalancer":
+        gone += ["allocateLoadBalancerNodePorts", "loadBalancerClass"]
+    for name in gone:
+        if name in spec and spec[name] == old.get(name):
+            del spec[name]
 
 
 def _refused(obj: Document, cause: Cause) -> ApiError:

@@ -1,4 +1,4 @@
-"""What create, update and patch promise: names, namespaces, conflicts, generations, dry runs, errors with their causes."""
+"""What create, update and patch promise: names, conflicts, generations, dry runs, errors with their causes."""
 
 from __future__ import annotations
 

@@ -19,14 +19,14 @@ from k8slite.errors import ApiError
         ("PATCH", "/api/v1/namespaces/x/status", ("patch", "", "v1", "x", "namespaces", "x", "status")),
         (
             "DELETE",
-            "/apis/apps/v1/namespaces/x/deployments",
-            ("deletecollection", "apps", "v1", "x", "deployments", "", ""),
+            "/apis/batch/v1/namespaces/x/jobs",
+            ("deletecollection", "batch", "v1", "x", "jobs", "", ""),
         ),
-        ("DELETE", "/apis/apps/v1/namespaces/x/deployments/d", ("delete", "apps", "v1", "x", "deployments", "d", "")),
+        ("DELETE", "/apis/batch/v1/namespaces/x/jobs/d", ("delete", "batch", "v1", "x", "jobs", "d", "")),
         (
             "GET",
-            "/apis/apps/v1/namespaces/x/deployments/d/scale",
-            ("get", "apps", "v1", "x", "deployments", "d", "scale"),
+            "/apis/batch/v1/namespaces/x/jobs/d/scale",
+            ("get", "batch", "v1", "x", "jobs", "d", "scale"),
         ),
         ("GET", "/api/v1/watch/namespaces/x/pods", ("watch", "", "v1", "x", "pods", "", "")),
         ("GET", "/api/v1/nodes/n/", ("get", "", "v1", "", "nodes", "n", "")),
@@ -39,9 +39,7 @@ def test_resource_paths(method: str, target: str, expected: tuple[str, ...]) -> 
     assert found == expected
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz", "/metrics/x"]
-)
+@pytest.mark.parametrize("path", ["/", "/api", "/api/v1", "/apis", "/apis/a", "/apis/a/v1", "/healthz", "/metrics/x"])
 def test_other_paths_are_no_resources(path: str) -> None:
     info = parse("GET", path, options.DEFAULT)
     assert not info.is_resource and info.verb == "get"

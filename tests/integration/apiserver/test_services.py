@@ -1,0 +1,109 @@
+"""Services get an address and node ports, keep them, and give them back."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from typing import Any
+
+import httpx
+import pytest
+
+from k8slite.testing import running_server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+URL = "/api/v1/namespaces/default/services"
+MERGE = {"content-type": "application/merge-patch+json"}
+
+
+def service(name: str, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"ports": [{"port": 80}], "selector": {"a": "b"}, **spec}}
+
+
+async def create(http: httpx.AsyncClient, name: str, **spec: Any) -> Any:
+    answer = await http.post(URL, json=service(name, **spec))
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def test_address_comes_from_the_range(http: httpx.AsyncClient) -> None:
+    spec = (await create(http, "plain"))["spec"]
+    assert ipaddress.ip_address(spec["clusterIP"]) in ipaddress.ip_network("10.96.0.0/16")
+    assert spec["clusterIPs"] == [spec["clusterIP"]] and spec["ipFamilies"] == ["IPv4"]
+    assert (spec["type"], spec["sessionAffinity"], spec["internalTrafficPolicy"]) == ("ClusterIP", "None", "Cluster")
+    assert spec["ports"] == [{"port": 80, "protocol": "TCP", "targetPort": 80}]
+
+
+async def test_many_at_once_get_different_addresses(http: httpx.AsyncClient) -> None:
+    made = await asyncio.gather(*(create(http, f"many-{number}", type="NodePort") for number in range(30)))
+    assert len({item["spec"]["clusterIP"] for item in made}) == 30
+    ports = {item["spec"]["ports"][0]["nodePort"] for item in made}
+    assert len(ports) == 30 and all(30000 <= port <= 32767 for port in ports)
+
+
+async def test_wanted_address_is_given_once(http: httpx.AsyncClient) -> None:
+    await create(http, "wanted", clusterIP="10.96.7.7")
+    taken = await http.post(URL, json=service("second", clusterIP="10.96.7.7"))
+    assert taken.status_code == 422 and "provided IP is already allocated" in taken.json()["message"]
+    outside = await http.post(URL, json=service("third", clusterIP="192.168.1.1"))
+    assert "is not in the valid range" in outside.json()["message"]
+    await http.delete(f"{URL}/wanted")
+    assert (await http.post(URL, json=service("fourth", clusterIP="10.96.7.7"))).status_code == 201
+
+
+async def test_wanted_node_port_is_given_once(http: httpx.AsyncClient) -> None:
+    ports = [{"port": 80, "nodePort": 30777}]
+    await create(http, "door", type="NodePort", ports=ports)
+    taken = await http.post(URL, json=service("door-2", type="NodePort", ports=ports))
+    assert "spec.ports[0].nodePort: Invalid value: 30777: provided port is already allocated" in taken.json()["message"]
+    low = await http.post(URL, json=service("low", type="NodePort", ports=[{"port": 80, "nodePort": 80}]))
+    assert "The range of valid ports is 30000-32767" in low.json()["message"]
+
+
+async def test_address_and_ports_survive_updates(http: httpx.AsyncClient) -> None:
+    made = await create(http, "kept", type="NodePort")
+    replaced = await http.put(f"{URL}/kept", json=service("kept", type="NodePort", selector={"c": "d"}))
+    assert replaced.status_code == 200, replaced.text
+    assert replaced.json()["spec"]["clusterIP"] == made["spec"]["clusterIP"]
+    assert replaced.json()["spec"]["ports"] == made["spec"]["ports"]
+    moved = await http.patch(
+        f"{URL}/kept", headers=MERGE, json={"spec": {"clusterIP": "10.96.9.9", "clusterIPs": None}}
+    )
+    assert moved.status_code == 422 and "may not change once set" in moved.json()["message"]
+    inside = await http.patch(f"{URL}/kept", headers=MERGE, json={"spec": {"type": "ClusterIP"}})
+    assert inside.status_code == 200, inside.text
+    assert "nodePort" not in inside.json()["spec"]["ports"][0]
+
+
+async def test_headless_and_external_services_have_no_address(http: httpx.AsyncClient) -> None:
+    headless = await create(http, "headless", clusterIP="None")
+    assert headless["spec"]["clusterIPs"] == ["None"]
+    external = await create(http, "external", type="ExternalName", externalName="example.com", ports=[])
+    assert "clusterIP" not in external["spec"]
+    nameless = await http.post(URL, json=service("nameless", type="ExternalName"))
+    assert "spec.externalName: Required value" in nameless.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "words"),
+    [
+        ("1st", {}, "a DNS-1035 label must consist of"),
+        ("no-ports", {"ports": []}, "spec.ports: Required value"),
+        ("two", {"ports": [{"port": 1}, {"port": 2}]}, "spec.ports[0].name: Required value"),
+        ("big", {"ports": [{"port": 70000}]}, "must be between 1 and 65535, inclusive"),
+        ("odd", {"type": "Odd"}, 'spec.type: Unsupported value: "Odd"'),
+    ],
+)
+async def test_refusals(http: httpx.AsyncClient, name: str, spec: dict[str, Any], words: str) -> None:
+    refused = await http.post(URL, json=service(name, **spec))
+    assert refused.status_code == 422 and words in refused.json()["message"]
+
+
+async def test_small_range_runs_full_and_frees_again() -> None:
+    async with running_server(service_cidr="10.200.0.0/29") as server, server.http() as http:
+        made = [await http.post(URL, json=service(f"s{number}")) for number in range(6)]
+        assert [answer.status_code for answer in made] == [201] * 5 + [500]
+        assert "range is full" in made[-1].json()["message"]
+        await http.delete(f"{URL}/s0")
+        assert (await http.post(URL, json=service("again"))).status_code == 201
