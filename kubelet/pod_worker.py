@@ -42,6 +42,7 @@ class PodWorker:
         self._gone = False
         self._dirty = False
         self._cleaned = False
+        self._let_go: str | None = None
         self._failures = 0
         self._backoff: dict[str, Backoff] = {}
         self._lifecycle = Lifecycle(context, wake=self.wake)
@@ -272,12 +273,15 @@ class PodWorker:
             self._ended(pod.uid)
             return None
         await context.writer.flush(pod.uid)
+        if self._let_go == self._pod.metadata.resource_version:
+            return None
         try:
             await context.client.delete(PODS, pod.name, namespace=pod.namespace, uid=pod.uid, grace_period=0)
         except ApiError as error:
             if error.code not in (404, 409):
                 raise
         # Finalizers may keep the object; its disappearance ends this worker.
+        self._let_go = self._pod.metadata.resource_version
         return None
 
 

@@ -100,7 +100,7 @@ async def test_parts_of_a_log(runtime: DockerRuntime) -> None:
         return b"".join([item.data async for item in runtime.logs(key, options)])
 
     assert await log(LogOptions(stderr=False)) == b"1\n2\n3\n"
-    assert await log(LogOptions(tail=1)) == b"x\n"
+    assert await log(LogOptions(tail=1)) in (b"3\n", b"x\n")  # two pipes have no common order
     assert await log(LogOptions(tail=0)) == b""
     stamped = await log(LogOptions(stdout=False, timestamps=True))
     assert stamped.startswith(b"20")
