@@ -12,6 +12,8 @@ import orjson
 
 from k8slite.catalogue import Resource
 
+from .storage.base import PLACEHOLDER
+
 Document = dict[str, Any]
 
 
@@ -26,6 +28,11 @@ def encode(obj: Document, resource: Resource) -> bytes:
         if key not in head:
             head[key] = value
     return orjson.dumps(head)
+
+
+def unstamped(value: bytes) -> bytes:
+    """An encoded document that was not stored: it has no revision."""
+    return value.replace(PLACEHOLDER + b",", b"", 1)
 
 
 def decode(value: bytes) -> Document:

@@ -72,8 +72,9 @@ class Served:
         if not self.converts:
             return value
         document = self.to_served(documents.decode(value))
-        revision = int(document["metadata"]["resourceVersion"])
-        return stamp(documents.encode(document, self.resource), revision)
+        revision = document["metadata"].get("resourceVersion")
+        encoded = documents.encode(document, self.resource)
+        return stamp(encoded, int(revision)) if revision else documents.unstamped(encoded)
 
     def not_found(self, name: str) -> ApiError:
         """404 for an object of this kind."""

@@ -39,7 +39,7 @@ from .patch import merge as merge_patch
 from .patch import strategic as strategic_patch
 from .registry import Registry, Removal, Served, require_verb
 from .representations import single
-from .storage.base import KeyExists, StoreUnavailable, stamp
+from .storage.base import KeyExists, StoreUnavailable
 from .strategies.base import Context
 from .updates import UPDATES
 from .validation import metadata as metadata_rules
@@ -89,7 +89,7 @@ async def create_object(registry: Registry, served: Served, call: Call, decoded:
         if context.dry_run:
             if await registry.latest(served, key) is not None:
                 break
-            return _unstamped(value)
+            return documents.unstamped(value)
         try:
             return (await registry.store.create(key, value)).value
         except KeyExists:
@@ -316,11 +316,6 @@ def _admission(
         old=old,
         context=context,
     )
-
-
-def _unstamped(value: bytes) -> bytes:
-    """A document that was not stored: it has no revision."""
-    return stamp(value, 0).replace(b'"resourceVersion":"0",', b"", 1)
 
 
 def _answer(registry: Registry, served: Served, call: Call, value: bytes, code: int) -> Answer:

@@ -8,7 +8,7 @@ Source: Kubernetes documentation, "Strategic Merge Patch" (contributors' guide).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from k8slite.schema import TypeFacts
@@ -161,7 +161,7 @@ def _merge_list(original: list[Any], patch: list[Any], field: _Field, order: Any
         return [_strip(item) for item in patch if not _is_directive(item)]
     result = list(original)
     for item in patch:
-        if not isinstance(item, dict) or merge_key not in item:
+        if not isinstance(item, dict) or not isinstance(item.get(merge_key), str | int):
             raise PatchError(f"map: {item} does not contain declared merge key: {merge_key}", code=400)
         found = [index for index, old in enumerate(result) if _key_of(old, merge_key) == item[merge_key]]
         if item.get(_DIRECTIVE) == "delete":
@@ -182,10 +182,10 @@ def _key_of(item: Any, merge_key: str) -> Any:
     return item.get(merge_key) if isinstance(item, dict) else None
 
 
-def _identity(merge_key: str) -> Callable[[Any], Hashable]:
+def _identity(merge_key: str) -> Callable[[Any], str]:
     if merge_key:
-        return lambda item: _key_of(item, merge_key)
-    return lambda item: item if isinstance(item, Hashable) else repr(item)
+        return lambda item: repr(_key_of(item, merge_key))
+    return repr
 
 
 def _reorder(merged: list[Any], original: list[Any], order: list[Any], merge_key: str) -> list[Any]:
