@@ -45,7 +45,13 @@ class Cluster:
 
 
 @pytest.fixture
-async def cluster(tmp_path) -> AsyncIterator[Cluster]:
+def grace() -> float:
+    """Seconds that a node may be silent; modules may say otherwise."""
+    return 40.0
+
+
+@pytest.fixture
+async def cluster(tmp_path, grace) -> AsyncIterator[Cluster]:
     async with running_server(serviceaccounts=False) as server, contextlib.AsyncExitStack() as stack:
         identity = server.client_config("system:kube-controller-manager")
         acting = await stack.enter_async_context(Client(identity))
@@ -53,7 +59,7 @@ async def cluster(tmp_path) -> AsyncIterator[Cluster]:
         certificate = tmp_path / "ca.crt"
         certificate.write_text("the CA\n")
         config = ControllerManagerConfig(
-            kubeconfig=tmp_path / "unused", root_ca_file=certificate, node_monitor_grace_period=1.5
+            kubeconfig=tmp_path / "unused", root_ca_file=certificate, node_monitor_grace_period=grace
         )
         puppets = Puppets(admin)
         tasks = [

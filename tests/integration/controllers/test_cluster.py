@@ -17,6 +17,11 @@ from k8slite.kinds.resources import (
 from .test_workloads import deployment, rolled_out
 
 
+@pytest.fixture
+def grace() -> float:
+    return 1.5
+
+
 async def test_every_namespace_has_its_account_and_its_ca(cluster):
     await cluster.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
 
