@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from k8slite.errors import Cause
+from k8slite.errors import Cause, forbidden_field, invalid
 from k8slite.quantity import QuantityError, parse
 
 from ..defaults import pods as defaults
@@ -58,6 +58,13 @@ class PodStrategy(Strategy):
                     "lastTransitionTime": None,
                 }
             ]
+
+    def prepare_update(self, obj: Document, old: Document, context: Context) -> None:
+        """Resources change through the subresource `resize` only. Raises ApiError 422."""
+        before, after = rules.resources_of(old), rules.resources_of(obj)
+        if before.keys() == after.keys() and before != after:
+            cause = forbidden_field("spec", rules.MUTABLE)
+            raise invalid("Pod", old["metadata"]["name"], [cause])
 
     def prepare_status_update(self, obj: Document, old: Document, context: Context) -> None:
         """The quality of service never changes."""

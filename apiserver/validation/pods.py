@@ -143,7 +143,7 @@ def _host_ports(spec: Document, field: str) -> list[Cause]:
     return causes
 
 
-_MUTABLE = (
+MUTABLE = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
@@ -168,13 +168,20 @@ def validate_update(new: Document, old: Document) -> list[Cause]:
         causes.append(forbidden_field("spec.schedulingGates", "only deletion is allowed"))
     gated = bool(before.get("schedulingGates"))
     if _frozen(before, gated=gated) != _frozen(after, gated=gated):
-        causes.append(forbidden_field("spec", _MUTABLE))
+        causes.append(forbidden_field("spec", MUTABLE))
     return causes
 
 
 def _same_but_seconds(left: Document, right: Document) -> bool:
     names_of = ("key", "operator", "value", "effect")
     return all(left.get(name) == right.get(name) for name in names_of)
+
+
+def resources_of(pod: Document) -> dict[str, Any]:
+    """What each container asks for, by name."""
+    spec = pod.get("spec") or {}
+    every = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    return {container.get("name") or "": container.get("resources") for container in every}
 
 
 def _frozen(spec: Document, *, gated: bool) -> Document:

@@ -141,6 +141,8 @@ async def test_ephemeral_containers_and_resize_have_endpoints_of_their_own(http:
     assert added.status_code == 200, added.text
     assert added.json()["spec"]["ephemeralContainers"][0]["terminationMessagePolicy"] == "File"
     bigger = {"spec": {"containers": [{"name": "main", "image": "x", "resources": {"requests": {"cpu": "1"}}}]}}
+    direct = await http.patch(url, headers=STRATEGIC, json=bigger)
+    assert direct.status_code == 422 and "pod updates may not change fields" in direct.json()["message"]
     resized = await http.patch(f"{url}/resize", headers=STRATEGIC, json=bigger)
     assert resized.status_code == 200, resized.text
     container = resized.json()["spec"]["containers"][0]
