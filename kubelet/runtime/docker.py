@@ -89,18 +89,18 @@ class DockerRuntime:
     async def pull(self, reference: str, *, auth: Mapping[str, str] | None = None) -> Image:
         """Pull from the registry that the reference names."""
 
-        def pull(engine: Engine) -> None:
-            credentials = dict(auth) if auth else None
-            named = "@" in reference or ":" in reference.rpartition("/")[2]
-            for line in engine.pull(
-                reference if named else f"{reference}:latest", stream=True, decode=True, auth_config=credentials
-            ):
+        credentials = dict(auth) if auth else None
+        named = "@" in reference or ":" in reference.rpartition("/")[2]
+        whole = reference if named else f"{reference}:latest"
+        try:
+            lines = await self._call(
+                lambda engine: engine.pull(whole, stream=True, decode=True, auth_config=credentials)
+            )
+            # A pull may take minutes: it gets a thread of its own, which nobody waits for at the end.
+            async for line in threaded(iter(lines), close=lines.close):
                 if "error" in line:
                     raise ImagePullFault(str(line["error"]))
-
-        try:
-            await self._call(pull)
-        except (RuntimeFault, NoSuchContainer) as error:
+        except RuntimeFault as error:
             if isinstance(error, RuntimeUnavailable | ImagePullFault):
                 raise
             raise ImagePullFault(str(error)) from error
@@ -333,4 +333,4 @@ class DockerRuntime:
 
     async def close(self) -> None:
         """Close the connections; threads that wait on one end with it."""
-        self._connection.close()
+        await self._connection.close()

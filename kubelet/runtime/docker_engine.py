@@ -70,11 +70,11 @@ class Connection:
         except (errors.DockerException, requests.RequestException, OSError) as error:
             raise RuntimeUnavailable(f"the Docker engine does not answer: {error}") from error
 
-    def close(self) -> None:
-        """Close the connections; threads that wait on one end with it."""
+    async def close(self) -> None:
+        """Let calls under way finish, so that none changes anything afterwards, and close the connections."""
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         if self._engine is not None:
             self._engine.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def lowest_oom_score() -> int:
@@ -134,4 +134,5 @@ async def threaded(items: Iterator[T], *, close: Callable[[], None]) -> AsyncIte
     finally:
         stopped.set()
         room.release()
-        close()
+        with contextlib.suppress(ValueError):  # a generator that its thread is in cannot be closed from here
+            close()

@@ -163,11 +163,13 @@ async def cluster() -> AsyncIterator[Cluster]:
             yield made
         finally:
             await made.stop_kubelet()
-            for state in (await runtime.list()).values():
-                await asyncio.gather(*(runtime.remove_container(c.id) for c in state.containers))
-                await asyncio.gather(*(runtime.remove_sandbox(s.id) for s in state.sandboxes))
+            await runtime.close()  # what was under way has ended: now nothing new can appear
+            sweeper = DockerRuntime(cluster=config.cluster_name, node=NODE)
+            for state in (await sweeper.list()).values():
+                await asyncio.gather(*(sweeper.remove_container(c.id) for c in state.containers))
+                await asyncio.gather(*(sweeper.remove_sandbox(s.id) for s in state.sandboxes))
+            await sweeper.close()
             await bridge.remove_bridge()
-            await runtime.close()
             unmount_all(config.state_dir)
 
 
