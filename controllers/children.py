@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from ..client import Client
+from ..controller import TryAgain
 from ..errors import ApiError, conflict
 from ..informer import Informer
 from ..kinds.base import K, Object, ResourceType
@@ -60,7 +61,7 @@ async def all_of(steps: Iterable[Awaitable[None]]) -> None:
             raise outcome
 
 
-class BehindError(Exception):
+class BehindError(TryAgain):
     """The cache has not caught up with this process's own writes: look again later."""
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from ..client import Client
 from ..clock import Clock
@@ -95,10 +95,22 @@ class Context:
 
     client: Client
     informers: Informers
-    recorder: EventRecorder
+    events: EventRecorder
     clock: Clock
     config: ControllerManagerConfig
     random: Random = field(default_factory=Random)
+
+    def say(
+        self,
+        component: str,
+        about: Object,
+        reason: str,
+        message: str,
+        *,
+        type: Literal["Normal", "Warning"] = "Normal",
+    ) -> None:
+        """Record an event in the name of one controller."""
+        self.events.record(about, reason=reason, message=message, type=type, component=component)
 
 
 def by_controller(item: Object) -> Iterable[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import socket
@@ -10,24 +11,30 @@ import socket
 from ..client import Client, ClientConfig
 from ..clock import SystemClock
 from ..config import ControllerManagerConfig
-from ..leader import lead
+from ..leader import LeadershipLost, lead
 from ..metrics import serve_metrics
 from .manager import enabled, manage
 
+log = logging.getLogger(__name__)
+
 
 async def serve(config: ControllerManagerConfig) -> None:
-    """Run until cancelled; raise LeadershipLost when another instance takes over. Raises ConfigError at once."""
+    """Run until cancelled; exit when another instance takes over, to begin anew. Raises ConfigError at once."""
     enabled(config.controllers)
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(Client(ClientConfig.from_kubeconfig(config.kubeconfig)))
         if config.metrics_port:
             await stack.enter_async_context(serve_metrics(config.metrics_port))
-        await lead(
-            client,
-            name="kube-controller-manager",
-            identity=f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}",
-            config=config.leader_election,
-            clock=clock,
-            work=lambda: manage(client, config, clock=clock),
-        )
+        try:
+            await lead(
+                client,
+                name="kube-controller-manager",
+                identity=f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}",
+                config=config.leader_election,
+                clock=clock,
+                work=lambda: manage(client, config, clock=clock),
+            )
+        except LeadershipLost as lost:
+            log.error("%s", lost)
+            raise SystemExit(1) from lost

@@ -28,6 +28,11 @@ class Result:
 
 DONE = Result()
 
+
+class TryAgain(Exception):
+    """Raised by a sync that cannot decide yet, which is no fault: again later, with back-off."""
+
+
 Sync = Callable[[str], Awaitable[Result]]
 
 
@@ -90,6 +95,8 @@ class Controller:
             log.log(logging.DEBUG if expected else logging.WARNING, "%s %s: %s", self.name, key, error)
         except (aiohttp.ClientError, OSError) as error:
             log.warning("%s %s: %s: %s", self.name, key, type(error).__name__, error)
+        except TryAgain as reason:
+            log.debug("%s %s: %s", self.name, key, reason)
         except Exception:
             log.exception("%s %s", self.name, key)
         else:

@@ -33,6 +33,7 @@ REFILL_SECONDS = 300.0
 SIMILAR_LIMIT = 10
 SIMILAR_SECONDS = 600.0
 FLUSH_SECONDS = 2.0
+ATTEMPTS = 5
 
 V = TypeVar("V")
 
@@ -88,6 +89,7 @@ class Said:
     message: str
     type: str
     at: datetime
+    component: str = ""
 
 
 class Correlator:
@@ -101,7 +103,7 @@ class Correlator:
 
     def admit(self, said: Said, *, now: float) -> bool:
         """Whether the object may say more: 25 at once, then one each five minutes."""
-        key = tuple(said.involved.values())
+        key = (said.component, *said.involved.values())
         bucket = self._buckets.get(key) or self._buckets.put(key, _Bucket(float(BURST), now))
         bucket.tokens = min(float(BURST), bucket.tokens + (now - bucket.filled_at) / REFILL_SECONDS)
         bucket.filled_at = now
@@ -112,7 +114,7 @@ class Correlator:
 
     def entry(self, said: Said, *, now: float) -> tuple[_Written, str]:
         """The stored event that this belongs to (count 0: to be created), and its message."""
-        group = (*said.involved.values(), said.reason, said.type)
+        group = (said.component, *said.involved.values(), said.reason, said.type)
         similar = self._similar.get(group)
         if similar is None or now - similar.started_at > SIMILAR_SECONDS:
             similar = self._similar.put(group, _Similar(now))
@@ -133,8 +135,8 @@ class EventRecorder:
 
     def __init__(self, client: Client, *, component: str, clock: Clock, host: str = "") -> None:
         self._client = client
-        self._source = {"component": component} | ({"host": host} if host else {})
-        self._instance = host or component
+        self._component = component
+        self._host = host
         self._clock = clock
         self._correlator = Correlator()
         self._queue: deque[Said] = deque(maxlen=QUEUE_SIZE)
@@ -148,8 +150,12 @@ class EventRecorder:
         message: str,
         type: Literal["Normal", "Warning"] = "Normal",
         field_path: str = "",
+        component: str = "",
     ) -> None:
-        """Queue an event and return at once; a full queue drops the oldest. `about` needs api_version and kind set."""
+        """Queue an event and return at once; a full queue drops the oldest. `about` needs api_version and kind set.
+
+        `component` is for a program of several parts: which of them speaks.
+        """
         involved = {
             "kind": about.kind,
             "namespace": about.namespace,
@@ -160,7 +166,8 @@ class EventRecorder:
             "fieldPath": field_path,
         }
         identity = {key: value for key, value in involved.items() if value and key != "resourceVersion"}
-        self._queue.append(Said(identity, reason, message[:1024], type, self._clock.now()))
+        speaker = component or self._component
+        self._queue.append(Said(identity, reason, message[:1024], type, self._clock.now(), speaker))
         self._pending.set()
 
     async def run(self) -> None:
@@ -185,13 +192,25 @@ class EventRecorder:
                 continue
             written, message = self._correlator.entry(said, now=now)
             try:
-                await self._write(said, written, message)
+                await self._write_patiently(said, written, message)
             except ApiError as error:
                 # The namespace may be on its way out; nobody will miss the event.
                 log.debug("event about %s: %s", said.involved.get("name"), error)
-            except (aiohttp.ClientError, OSError) as error:
-                log.warning("event about %s: %s: %s", said.involved.get("name"), type(error).__name__, error)
+            except asyncio.CancelledError:
+                self._queue.appendleft(said)
+                raise
         self._pending.clear()
+
+    async def _write_patiently(self, said: Said, written: _Written, message: str) -> None:
+        """Through a restart of the API server; an event that cannot be written for long is dropped."""
+        for attempt in range(ATTEMPTS):
+            try:
+                await self._write(said, written, message)
+                return
+            except (aiohttp.ClientError, OSError) as error:
+                log.debug("event about %s: %s: %s", said.involved.get("name"), type(error).__name__, error)
+                await self._clock.sleep(2.0**attempt)
+        log.warning("an event about %s could not be written", said.involved.get("name"))
 
     async def _write(self, said: Said, written: _Written, message: str) -> None:
         if written.count:
@@ -214,11 +233,11 @@ class EventRecorder:
             "message": message,
             "type": said.type,
             "count": 1,
-            "source": self._source,
+            "source": {"component": said.component} | ({"host": self._host} if self._host else {}),
             "firstTimestamp": timestamp(said.at),
             "lastTimestamp": timestamp(said.at),
-            "reportingComponent": self._source["component"],
-            "reportingInstance": self._instance,
+            "reportingComponent": said.component,
+            "reportingInstance": self._host or said.component,
         }
         await self._client.create(EVENTS, body, namespace=written.namespace)
         written.count = 1

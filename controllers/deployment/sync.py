@@ -164,7 +164,7 @@ class DeploymentSync:
             self._say(deployment, f"Scaled {way} replica set {rs.name} from {rs.spec.replicas} to {change.replicas}")
 
     def _say(self, deployment: Deployment, message: str) -> None:
-        self._context.recorder.record(deployment, reason="ScalingReplicaSet", message=message)
+        self._context.say("deployment-controller", deployment, "ScalingReplicaSet", message)
 
     async def _write_status(self, deployment: Deployment, status: DeploymentStatus) -> None:
         if status == deployment.status:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ... import ownership, selectors
@@ -30,6 +31,7 @@ class JobSync:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._ledger = Ledger()
+        self._say = partial(context.say, "job-controller")
         self._jobs = context.informers.of(JOBS)
         self._pods = context.informers.of(PODS, controller=by_controller)
         self.controller = Controller("job", self.sync, clock=context.clock, workers=context.config.workers)
@@ -107,21 +109,19 @@ class JobSync:
         await all_of(self._create(job, index) for index in decided.create)
         over = decided.finished
         if over is not None and over.type == COMPLETE:
-            self._context.recorder.record(job, reason="Completed", message="Job completed")
+            self._say(job, "Completed", "Job completed")
         elif over is not None:
-            self._context.recorder.record(job, reason=over.reason, message=over.message, type="Warning")
+            self._say(job, over.reason, over.message, type="Warning")
 
     async def _create(self, job: Job, index: int | None) -> None:
         name = child_name(job.name if index is None else f"{job.name}-{index}", self._context.random)
         try:
             pod = await create_once(self._context.client, PODS, pod_of(job, name=name, index=index), owner=job)
         except ApiError as error:
-            self._context.recorder.record(
-                job, reason="FailedCreate", message=f"Error creating: {error}", type="Warning"
-            )
+            self._say(job, "FailedCreate", f"Error creating: {error}", type="Warning")
             raise
         self._ledger.created(job.key, pod)
-        self._context.recorder.record(job, reason="SuccessfulCreate", message=f"Created pod: {pod.name}")
+        self._say(job, "SuccessfulCreate", f"Created pod: {pod.name}")
 
     async def _delete(self, job: Job, pod: Pod) -> None:
         try:
@@ -130,7 +130,7 @@ class JobSync:
             if error.code not in (404, 409):
                 raise
         self._ledger.deleted(job.key, pod)
-        self._context.recorder.record(job, reason="SuccessfulDelete", message=f"Deleted pod: {pod.name}")
+        self._say(job, "SuccessfulDelete", f"Deleted pod: {pod.name}")
 
     async def _write_status(self, job: Job, status: JobStatus) -> None:
         """Against the very revision that it was computed from: counting twice would be counting wrong."""

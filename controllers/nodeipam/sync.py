@@ -50,9 +50,7 @@ class NodeIpamSync:
             return DONE
         cidr = self._blocks.allocate()
         if cidr is None:
-            self._context.recorder.record(
-                node, reason="CIDRNotAvailable", message=f"Node {key} status is now: CIDRNotAvailable"
-            )
+            self._context.say("cidrAllocator", node, "CIDRNotAvailable", f"Node {key} status is now: CIDRNotAvailable")
             return Result(RETRY_WHEN_FULL)
         body = {
             "metadata": {"uid": node.uid, "resourceVersion": node.metadata.resource_version},

@@ -106,7 +106,7 @@ class NodeLifecycleSync:
         }
         await self._context.client.patch(NODES, node.name, body, subresource="status")
         message = f"Node {node.name} status is now: NodeNotReady"
-        self._context.recorder.record(node, reason="NodeNotReady", message=message)
+        self._context.say("node-controller", node, "NodeNotReady", message)
 
     async def _mark(self, pod: Pod) -> None:
         """A pod that nobody can vouch for is not ready, and takes no more traffic."""
@@ -121,7 +121,7 @@ class NodeLifecycleSync:
         except ApiError as error:
             if error.code != 404:
                 raise
-        self._context.recorder.record(pod, reason="NodeNotReady", message="Node is not ready", type="Warning")
+        self._context.say("node-controller", pod, "NodeNotReady", "Node is not ready", type="Warning")
 
 
 def _heartbeats(node: Node) -> list[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic
 
 from ... import conditions, ownership, selectors
@@ -23,8 +24,12 @@ SLOW_START = 1
 
 def build(context: Context) -> Sequence[Runnable]:
     """The controllers of both kinds."""
-    sets: Replication[ReplicaSet] = Replication(context, REPLICA_SETS, view=lambda item: item)
-    old: Replication[ReplicationController] = Replication(context, REPLICATION_CONTROLLERS, view=_as_replicaset)
+    sets: Replication[ReplicaSet] = Replication(
+        context, REPLICA_SETS, view=lambda item: item, component="replicaset-controller"
+    )
+    old: Replication[ReplicationController] = Replication(
+        context, REPLICATION_CONTROLLERS, view=_as_replicaset, component="replication-controller"
+    )
     return [sets.controller, old.controller]
 
 
@@ -42,11 +47,14 @@ def _as_replicaset(item: ReplicationController) -> ReplicaSet:
 class Replication(Generic[K]):
     """Syncs one of the two kinds."""
 
-    def __init__(self, context: Context, resource: ResourceType[K], *, view: Callable[[K], ReplicaSet]) -> None:
+    def __init__(
+        self, context: Context, resource: ResourceType[K], *, view: Callable[[K], ReplicaSet], component: str
+    ) -> None:
         self._context = context
         self._resource = resource
         self._view = view
         self._ledger = Ledger()
+        self._say = partial(context.say, component)
         self._owners = context.informers.of(resource, controller=by_controller)
         self._pods = context.informers.of(PODS, controller=by_controller)
         self.controller = Controller(
@@ -151,9 +159,7 @@ class Replication(Generic[K]):
             return await create_once(self._context.client, PODS, body, owner=replicaset)
         except ApiError as error:
             if not _namespace_goes(error):
-                self._context.recorder.record(
-                    replicaset, reason="FailedCreate", message=f"Error creating: {error}", type="Warning"
-                )
+                self._say(replicaset, "FailedCreate", f"Error creating: {error}", type="Warning")
             raise
 
     async def _delete(self, key: str, replicaset: ReplicaSet, pod: Pod) -> None:
@@ -164,9 +170,6 @@ class Replication(Generic[K]):
                 raise
         self._ledger.deleted(key, pod)
         self._say(replicaset, "SuccessfulDelete", f"Deleted pod: {pod.name}")
-
-    def _say(self, replicaset: ReplicaSet, reason: str, message: str) -> None:
-        self._context.recorder.record(replicaset, reason=reason, message=message)
 
     async def _write_status(self, replicaset: ReplicaSet, status: ReplicaSetStatus, failure: ApiError | None) -> None:
         if failure is not None:

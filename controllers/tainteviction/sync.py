@@ -56,9 +56,8 @@ class TaintEvictionSync:
             return DONE
         if left > 0:
             return Result(left)
-        self._context.recorder.record(
-            pod, reason="TaintManagerEviction", message=f"Marking for deletion Pod {pod.namespace}/{pod.name}"
-        )
+        message = f"Marking for deletion Pod {pod.namespace}/{pod.name}"
+        self._context.say("taint-eviction-controller", pod, "TaintManagerEviction", message)
         try:
             await self._context.client.delete(PODS, pod.name, namespace=pod.namespace, uid=pod.uid)
         except ApiError as error:

@@ -1,5 +1,8 @@
 import asyncio
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from k8slite.clock import VirtualClock
 from k8slite.workqueue import WorkQueue
 
@@ -74,3 +77,35 @@ async def test_close_drops_delays():
     queue.close()
     await clock.advance(2)
     assert len(queue) == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["add", "later", "fail", "get", "done", "time"]), st.integers(0, 3))))
+async def test_nothing_is_lost_and_nothing_is_worked_on_twice_at_once(moves):
+    clock = VirtualClock()
+    queue = WorkQueue(clock=clock)
+    working: list[str] = []
+    owed: set[str] = set()
+    for move, number in moves:
+        key = str(number)
+        if move in ("add", "later", "fail"):
+            owed.add(key)
+            {"add": queue.add, "later": lambda k: queue.add_after(k, 3), "fail": queue.add_rate_limited}[move](key)
+        elif move == "get" and len(queue):
+            got = await queue.get()
+            assert got not in working
+            working.append(got)
+            owed.discard(got)
+        elif move == "done" and working:
+            queue.done(working.pop(number % len(working)))
+        else:
+            await clock.advance(1)
+    for key in working:
+        queue.done(key)
+    await clock.advance(100)
+    while len(queue):
+        key = await queue.get()
+        owed.discard(key)
+        queue.done(key)
+    assert owed == set()
+    queue.close()
