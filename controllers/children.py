@@ -10,11 +10,11 @@ from typing import Any
 
 import aiohttp
 
-from ..client import Client
-from ..controller import TryAgain
-from ..errors import ApiError, conflict
-from ..informer import Informer
-from ..kinds.base import K, Object, ResourceType
+from k8slite.client import Client
+from k8slite.controller import TryAgain
+from k8slite.errors import ApiError, conflict
+from k8slite.informer import Informer
+from k8slite.kinds.base import K, Object, ResourceType
 
 SAFE_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Without vowels and look-alikes, so that no word comes out by chance."""

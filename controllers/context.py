@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal, Protocol, cast
 
-from ..client import Client
-from ..clock import Clock
-from ..config import ControllerManagerConfig
-from ..events import EventRecorder
-from ..informer import Informer
-from ..kinds.base import K, Object, ResourceType
+from k8slite.client import Client
+from k8slite.clock import Clock
+from k8slite.config import ControllerManagerConfig
+from k8slite.events import EventRecorder
+from k8slite.informer import Informer
+from k8slite.kinds.base import K, Object, ResourceType
 
 
 class Runnable(Protocol):

@@ -11,10 +11,10 @@ from typing import Any
 
 import aiohttp
 
-from ..client import Client
-from ..errors import ApiError
-from ..kinds.base import ResourceType
-from ..kinds.core import PartialObject
+from k8slite.client import Client
+from k8slite.errors import ApiError
+from k8slite.kinds.base import ResourceType
+from k8slite.kinds.core import PartialObject
 
 
 @dataclass(frozen=True, slots=True)

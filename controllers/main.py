@@ -8,11 +8,12 @@ import os
 import secrets
 import socket
 
-from ..client import Client, ClientConfig
-from ..clock import SystemClock
-from ..config import ControllerManagerConfig
-from ..leader import LeadershipLost, lead
-from ..metrics import serve_metrics
+from k8slite.client import Client, ClientConfig
+from k8slite.clock import SystemClock
+from k8slite.config import ControllerManagerConfig
+from k8slite.leader import LeadershipLost, lead
+from k8slite.metrics import serve_metrics
+
 from .manager import enabled, manage
 
 log = logging.getLogger(__name__)

@@ -8,10 +8,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from ..client import Client
-from ..clock import Clock
-from ..config import ConfigError, ControllerManagerConfig
-from ..events import EventRecorder
+from k8slite.client import Client
+from k8slite.clock import Clock
+from k8slite.config import ConfigError, ControllerManagerConfig
+from k8slite.events import EventRecorder
+
 from .context import Context, Informers, Runnable
 
 log = logging.getLogger(__name__)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from .. import selectors
-from ..kinds.core import Node, Pod, Service
-from ..kinds.resources import NODES, PODS, SERVICES
+from k8slite import selectors
+from k8slite.kinds.core import Node, Pod, Service
+from k8slite.kinds.resources import NODES, PODS, SERVICES
+
 from .context import Context
 
 ZONE = "topology.kubernetes.io/zone"

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ... import conditions
-from ...kinds.apps import Deployment, DeploymentStatus, ReplicaSet
+from k8slite import conditions
+from k8slite.kinds.apps import Deployment, DeploymentStatus, ReplicaSet
+
 from . import scaling, status, template
 from .scaling import Bounds
 from .status import Step

@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ... import intorstr
-from ...kinds.apps import Deployment, ReplicaSet, RollingUpdateDeployment
+from k8slite import intorstr
+from k8slite.kinds.apps import Deployment, ReplicaSet, RollingUpdateDeployment
+
 from . import template
 
 

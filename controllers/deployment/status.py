@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ... import conditions
-from ...kinds.apps import Deployment, DeploymentStatus, ReplicaSet
-from ...kinds.base import Condition
+from k8slite import conditions
+from k8slite.kinds.apps import Deployment, DeploymentStatus, ReplicaSet
+from k8slite.kinds.base import Condition
+
 from . import scaling
 
 NO_DEADLINE = 2**31 - 1

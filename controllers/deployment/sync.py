@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ... import ownership, selectors
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.apps import Deployment, DeploymentStatus, ReplicaSet
-from ...kinds.core import Pod
-from ...kinds.resources import DEPLOYMENTS, PODS, REPLICA_SETS
+from k8slite import ownership, selectors
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.apps import Deployment, DeploymentStatus, ReplicaSet
+from k8slite.kinds.core import Pod
+from k8slite.kinds.resources import DEPLOYMENTS, PODS, REPLICA_SETS
+
 from ..children import Ledger
 from ..context import Context, Runnable, by_controller
 from . import template

@@ -12,8 +12,9 @@ from typing import Any
 
 import orjson
 
-from ...kinds.apps import Deployment, ReplicaSet
-from ...kinds.template import RawTemplate
+from k8slite.kinds.apps import Deployment, ReplicaSet
+from k8slite.kinds.template import RawTemplate
+
 from ..children import encode_safely
 
 HASH_LABEL = "pod-template-hash"

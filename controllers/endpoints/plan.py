@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from ...kinds.core import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Pod, Service, ServicePort
+from k8slite.kinds.core import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Pod, Service, ServicePort
+
 from ..endpointslice.plan import target_port
 
 MAX_ADDRESSES = 1000

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.core import Endpoints
-from ...kinds.resources import ENDPOINTS
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.core import Endpoints
+from k8slite.kinds.resources import ENDPOINTS
+
 from ..children import Ledger
 from ..context import Context, Runnable
 from ..service_pods import ServicePods

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...kinds.base import Model
-from ...kinds.core import ObjectReference, Pod, Service, ServicePort
-from ...kinds.discovery import Endpoint, EndpointConditions, EndpointSlice, EndpointSlicePort
+from k8slite.kinds.base import Model
+from k8slite.kinds.core import ObjectReference, Pod, Service, ServicePort
+from k8slite.kinds.discovery import Endpoint, EndpointConditions, EndpointSlice, EndpointSlicePort
 
 MAX_ENDPOINTS = 100
 """Endpoints in a slice at most."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ... import ownership
-from ...controller import DONE, Controller, Result
-from ...kinds.core import Service
-from ...kinds.discovery import EndpointSlice
-from ...kinds.resources import ENDPOINT_SLICES
+from k8slite import ownership
+from k8slite.controller import DONE, Controller, Result
+from k8slite.kinds.core import Service
+from k8slite.kinds.discovery import EndpointSlice
+from k8slite.kinds.resources import ENDPOINT_SLICES
+
 from ..children import Ledger, child_name, create_once
 from ..context import Context, Runnable
 from ..service_pods import ServicePods

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...informer import Informer
-from ...kinds.base import Object, OwnerReference
+from k8slite.informer import Informer
+from k8slite.kinds.base import Object, OwnerReference
+
 from ..discovery import Served
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
 
-from ...kinds.base import Object, OwnerReference
+from k8slite.kinds.base import Object, OwnerReference
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"

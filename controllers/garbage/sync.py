@@ -7,10 +7,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.base import Object, OwnerReference, ResourceType
-from ...kinds.core import PartialObject
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.base import Object, OwnerReference, ResourceType
+from k8slite.kinds.core import PartialObject
+
 from ..context import Context, Runnable
 from ..discovery import Served, discover
 from . import plan as decide

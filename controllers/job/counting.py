@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...kinds.batch import Job, UncountedTerminatedPods
-from ...kinds.core import Pod
+from k8slite.kinds.batch import Job, UncountedTerminatedPods
+from k8slite.kinds.core import Pod
+
 from . import indexes
 
 FINALIZER = "batch.kubernetes.io/job-tracking"

@@ -9,11 +9,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ... import conditions
-from ... import pods as pod_facts
-from ...kinds.base import Condition
-from ...kinds.batch import Job, JobStatus
-from ...kinds.core import Pod
+from k8slite import conditions
+from k8slite import pods as pod_facts
+from k8slite.kinds.base import Condition
+from k8slite.kinds.batch import Job, JobStatus
+from k8slite.kinds.core import Pod
+
 from . import counting, indexes
 from .counting import FINALIZER
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ... import ownership, selectors
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.batch import Job, JobStatus
-from ...kinds.core import Pod
-from ...kinds.resources import JOBS, PODS
+from k8slite import ownership, selectors
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.batch import Job, JobStatus
+from k8slite.kinds.core import Pod
+from k8slite.kinds.resources import JOBS, PODS
+
 from ..children import Ledger, all_of, child_name, create_once
 from ..context import Context, Runnable, by_controller
 from . import indexes

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ... import conditions
-from ...kinds.base import Condition
-from ...kinds.core import Namespace, PartialObject
+from k8slite import conditions
+from k8slite.kinds.base import Condition
+from k8slite.kinds.core import Namespace, PartialObject
 
 FINALIZER = "kubernetes"
 """In `spec.finalizers`: the namespace's contents are not gone yet."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.core import Namespace, Pod
-from ...kinds.resources import NAMESPACES, PODS
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.core import Namespace, Pod
+from k8slite.kinds.resources import NAMESPACES, PODS
+
 from ..context import Context, Runnable
 from ..discovery import Discovery, Served, discover
 from .plan import FINALIZER, Findings, status_conditions

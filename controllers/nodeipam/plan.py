@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from ...config import ConfigError
+from k8slite.config import ConfigError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.core import Node
-from ...kinds.resources import NODES
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.core import Node
+from k8slite.kinds.resources import NODES
+
 from ..context import Context, Runnable
 from .plan import Blocks
 

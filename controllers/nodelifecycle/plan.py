@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ... import conditions
-from ...kinds.base import Condition
-from ...kinds.core import Node, Taint
+from k8slite import conditions
+from k8slite.kinds.base import Condition
+from k8slite.kinds.core import Node, Taint
+
 from .. import taints
 
 UNKNOWN_MESSAGE = "Kubelet stopped posting node status."

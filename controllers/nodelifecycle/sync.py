@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ... import conditions
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.base import Condition
-from ...kinds.coordination import Lease
-from ...kinds.core import Node, Pod
-from ...kinds.resources import LEASES, NODES, PODS
+from k8slite import conditions
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.base import Condition
+from k8slite.kinds.coordination import Lease
+from k8slite.kinds.core import Node, Pod
+from k8slite.kinds.resources import LEASES, NODES, PODS
+
 from ..children import all_of
 from ..context import Context, Runnable
 from .plan import plan

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.core import Node, Pod
-from ...kinds.resources import NODES, PODS
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.core import Node, Pod
+from k8slite.kinds.resources import NODES, PODS
+
 from ..context import Context, Runnable
 from ..nodelifecycle.sync import by_node
 from .plan import beyond_limit, never_bound

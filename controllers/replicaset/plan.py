@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ... import pods as pod_facts
-from ...kinds.apps import ReplicaSet, ReplicaSetStatus
-from ...kinds.core import Pod
+from k8slite import pods as pod_facts
+from k8slite.kinds.apps import ReplicaSet, ReplicaSetStatus
+from k8slite.kinds.core import Pod
 
 BURST = 500
 """Pods made or deleted in one sync at most."""

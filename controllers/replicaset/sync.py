@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Generic
 
-from ... import conditions, ownership, selectors
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.apps import ReplicaSet, ReplicaSetSpec, ReplicaSetStatus
-from ...kinds.base import Condition, K, LabelSelectorModel, ResourceType
-from ...kinds.core import Pod, ReplicationController
-from ...kinds.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
+from k8slite import conditions, ownership, selectors
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.apps import ReplicaSet, ReplicaSetSpec, ReplicaSetStatus
+from k8slite.kinds.base import Condition, K, LabelSelectorModel, ResourceType
+from k8slite.kinds.core import Pod, ReplicationController
+from k8slite.kinds.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
+
 from ..children import Ledger, all_of, child_name, create_once
 from ..context import Context, Runnable, by_controller
 from .plan import Plan, plan

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.core import ConfigMap, Namespace
-from ...kinds.resources import CONFIG_MAPS, NAMESPACES
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.core import ConfigMap, Namespace
+from k8slite.kinds.resources import CONFIG_MAPS, NAMESPACES
+
 from ..context import Context, Runnable
 
 NAME = "kube-root-ca.crt"

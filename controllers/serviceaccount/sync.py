@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...controller import DONE, Controller, Result
-from ...errors import ApiError
-from ...kinds.core import Namespace, ServiceAccount
-from ...kinds.resources import NAMESPACES, SERVICE_ACCOUNTS
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.kinds.core import Namespace, ServiceAccount
+from k8slite.kinds.resources import NAMESPACES, SERVICE_ACCOUNTS
+
 from ..context import Context, Runnable
 
 NAME = "default"

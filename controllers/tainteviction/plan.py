@@ -9,7 +9,8 @@ import math
 from collections.abc import Iterable
 from datetime import datetime
 
-from ...kinds.core import Pod, Taint
+from k8slite.kinds.core import Pod, Taint
+
 from .. import taints
 
 
