@@ -79,3 +79,6 @@ def main() -> None:
     except BrokenPipeError:  # the reader (head, less) had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
+    except OSError as error:  # the machine refuses: a full disk, a file that is somebody else's
+        Failure(str(error)).show()
+        sys.exit(1)

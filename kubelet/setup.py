@@ -6,10 +6,12 @@ The `k8slite` command calls these by name (`programs.entry`), so that nothing ou
 from __future__ import annotations
 
 import contextlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import docker
 from docker import errors
+from docker.constants import DEFAULT_UNIX_SOCKET
 from docker.utils import kwargs_from_env
 
 from .runtime.base import MANAGED_LABEL, NODE_LABEL
@@ -25,8 +27,19 @@ def engine_fault(docker_host: str) -> str | None:
     try:
         _connect(docker_host).close()
     except (errors.DockerException, OSError) as error:
-        return str(error).rpartition(": ")[2].strip("()'\" ") or type(error).__name__
+        return f"{docker_host or os.environ.get('DOCKER_HOST') or DEFAULT_UNIX_SOCKET}: {_root_cause(error)}"
     return None
+
+
+def _root_cause(error: BaseException) -> str:
+    """The operating system's own words, which docker, requests and urllib3 wrap four times; else the error's."""
+    seen: BaseException | None = error
+    found = str(error)
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            found = seen.strerror
+        seen = seen.__cause__ or seen.__context__
+    return found
 
 
 def remove_containers(docker_host: str, *, cluster: str, node: str = "") -> int:

@@ -44,7 +44,11 @@ def up(
     endpoints = tuple(filter(None, etcd_endpoints.split(",")))
     wish = Wish(name=name, nodes=nodes, simulate=simulate, store=store, etcd_endpoints=endpoints)
     began = time.monotonic()
-    spec = bring_up(wish, install=install)
+    try:
+        spec = bring_up(wish, install=install)
+    except KeyboardInterrupt:
+        click.echo("Interrupted. `k8slite up` goes on from here, `k8slite down` removes what there is.", err=True)
+        raise
     seconds = time.monotonic() - began
     application = example.deploy(spec, install=install) if with_example else ""
     click.echo(summary(spec, seconds=seconds, application=application))

@@ -8,8 +8,12 @@ from typing import Literal
 from k8slite import config
 
 from ..failure import Failure
-from . import free
-from .spec import DEFAULT_NAME, ClusterSpec, clusters_dir
+from . import free, machine
+from .spec import DEFAULT_NAME, ROOTS_HOME, ClusterSpec, clusters_dir
+from .supervisor import socket_path
+
+#: What fits into Linux' `sockaddr_un`.
+SOCKET_PATH_MOST = 107
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ def existing(name: str) -> ClusterSpec:
     """The cluster of that name. Raises Failure if there is none."""
     spec = find(name)
     if spec is None:
+        if clusters_dir() != ROOTS_HOME and (ROOTS_HOME / name).exists():
+            raise Failure(f"the cluster {name!r} of this machine is root's: use `sudo {machine.command()}`")
         raise Failure(f"there is no cluster {name!r} on this machine; `k8slite up` makes one")
     return spec
 
@@ -67,6 +73,8 @@ def new(wish: Wish) -> ClusterSpec:
     if len(wish.name) > 40 or not wish.name.replace("-", "a").isalnum() or not wish.name.islower():
         raise Failure(f"{wish.name!r} is no name for a cluster: use lower-case letters, digits and dashes")
     simulated = wish.simulate is not None
+    if len(str(socket := socket_path(ClusterSpec(name=wish.name)))) > SOCKET_PATH_MOST:
+        raise Failure(f"{socket} is too long for a socket; set K8SLITE_HOME to a shorter directory")
     try:
         if simulated:  # no pod network: the ranges are only numbers in objects
             index, pods, services = free.ranges([])
@@ -85,6 +93,7 @@ def new(wish: Wish) -> ClusterSpec:
             pod_cidr=str(pods),
             service_cidr=str(services),
             bridge=f"k8slite{index}",
+            docker_host="" if simulated else machine.docker_host(),
         )
     except OSError as error:
         raise Failure(str(error)) from error

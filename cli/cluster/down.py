@@ -24,6 +24,7 @@ STOP_TIMEOUT = 60.0
 
 def down(spec: ClusterSpec) -> None:
     """Stop the cluster and remove all of it. Raises Failure if a part cannot be removed; `down` again goes on."""
+    machine.extend_path()
     stop(spec)
     if not spec.simulated:
         with step("Containers"):
@@ -43,12 +44,15 @@ def stop(spec: ClusterSpec) -> None:
     if not supervisor.is_running(spec):
         return
     with step("Programs"):
-        pid = int(supervisor.ask(spec, do="status")["pid"])
-        os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_TIMEOUT
+        asked = False
         while supervisor.is_running(spec):
+            if not asked:
+                with contextlib.suppress(OSError):  # one that just starts does not answer yet
+                    os.kill(int(supervisor.ask(spec, do="status")["pid"]), signal.SIGTERM)
+                    asked = True
             if time.monotonic() > deadline:
-                raise Failure(f"the supervisor (pid {pid}) does not stop; see {spec.directory / 'logs'}")
+                raise Failure(f"the supervisor does not stop; see {spec.directory / 'logs'}")
             time.sleep(0.05)
 
 

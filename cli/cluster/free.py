@@ -6,10 +6,12 @@ homes, never share a bridge.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import ipaddress
+import os
 import socket
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 Network = ipaddress.IPv4Network
@@ -60,23 +62,47 @@ CLAIMS = Path("/var/lib/k8slite/claims")
 
 def claim_ranges(owner: Path, taken: Iterable[Network], *, claims: Path = CLAIMS) -> tuple[int, Network, Network]:
     """Choose ranges for the cluster whose directory is `owner`, and keep others off them while it exists."""
-    claims.mkdir(parents=True, exist_ok=True, mode=0o700)
-    owner.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (claims / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(claims):
+        owner.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = ranges(taken, claimed=_claimed(claims, owner))
         (claims / str(found[0])).write_text(str(owner))
     return found
 
 
+def release(owner: Path, *, claims: Path = CLAIMS) -> None:
+    """Give up what a cluster claimed; the last one takes the directory of claims and its parent along."""
+    if not claims.is_dir():
+        return
+    with _locked(claims):
+        for file in _files(claims):
+            if Path(named := file.read_text()) == owner or not Path(named).exists():
+                file.unlink()
+        if not _files(claims):
+            (claims / "lock").unlink()
+    with contextlib.suppress(OSError):  # not empty: somebody else's claims or clusters
+        claims.rmdir()
+        claims.parent.rmdir()
+
+
+def _files(claims: Path) -> list[Path]:
+    return [file for file in claims.iterdir() if file.name.isdigit()]
+
+
 def _claimed(claims: Path, owner: Path) -> set[int]:
     """The indexes whose claimant still exists, other than `owner` itself."""
-    files = [file for file in claims.iterdir() if file.name.isdigit()]
-    return {int(file.name) for file in files if (named := Path(file.read_text())) != owner and named.exists()}
+    return {int(file.name) for file in _files(claims) if (named := Path(file.read_text())) != owner and named.exists()}
 
 
-def release(owner: Path, *, claims: Path = CLAIMS) -> None:
-    """Give up what a cluster claimed."""
-    for file in claims.glob("[0-9]*"):
-        if file.read_text() == str(owner):
-            file.unlink()
+@contextlib.contextmanager
+def _locked(claims: Path) -> Iterator[None]:
+    """Alone with the claims. A lock that was removed while we waited for it guards nothing: then once more."""
+    while True:
+        claims.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.ExitStack() as stack, contextlib.suppress(FileNotFoundError):
+            lock = stack.enter_context((claims / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(lock.fileno()), (claims / "lock").stat()):
+                stack.pop_all()
+                break
+    with lock:
+        yield

@@ -16,14 +16,15 @@ from pydantic import Field
 from k8slite.config import Config
 
 DEFAULT_NAME = "k8slite"
+ROOTS_HOME = Path("/var/lib/k8slite")
 
 
 def clusters_dir() -> Path:
     """Where clusters live: `K8SLITE_HOME`, else /var/lib/k8slite for root, else the user's data directory."""
     if home := os.environ.get("K8SLITE_HOME"):
-        return Path(home)
+        return Path(home).expanduser().absolute()
     if os.geteuid() == 0:
-        return Path("/var/lib/k8slite")
+        return ROOTS_HOME
     return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share")) / "k8slite"
 
 

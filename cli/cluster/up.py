@@ -17,13 +17,17 @@ from . import certificates, decide, logs, machine, process, supervisor
 from .configs import config_file, log_file, services
 from .decide import Wish
 from .progress import step
-from .spec import ClusterSpec
+from .spec import ClusterSpec, clusters_dir
 
 READY_TIMEOUT = 60.0
+#: A supervisor that does not run after this many seconds did not come up at all; its log says why.
+SUPERVISOR_TIMEOUT = 2.0
 
 
 def up(wish: Wish, *, install: bool = False) -> ClusterSpec:
     """Bring the cluster up and return when it is ready. Raises Failure with the way on."""
+    machine.extend_path()
+    os.environ["K8SLITE_HOME"] = str(clusters_dir())  # absolute: the programs run in another directory
     spec = decide.find(wish.name)
     if spec is not None:
         _agree(wish, spec)
@@ -31,19 +35,15 @@ def up(wish: Wish, *, install: bool = False) -> ClusterSpec:
             with step(f"Cluster {spec.name} is running already"):
                 wait_ready(spec)
             return spec
-    else:
-        if wish.simulate is None:
-            _require_machine(wish, install=install)
-        spec = decide.new(wish)
+    _require_machine(wish, spec, install=install)
+    spec = spec or decide.new(wish)
     _directories(spec)
-    if not spec.simulated:
-        _engine(spec)
+    config.dump(spec, spec.file)  # before all else: what is interrupted from here on, `down` finds and removes
     with step("Certificates and configuration"):
         certificates.ensure(spec)
         for service in services(spec):
             if service.config is not None:
                 config.dump(service.config, config_file(spec, service))
-        config.dump(spec, spec.file)
     with step(f"Programs: {', '.join(service.name for service in services(spec))}"):
         process.daemonize(lambda: supervisor.Supervisor(spec).run(), log=spec.directory / "logs" / "supervisor.log")
         wait_for(spec, _api_ready, "the API server")
@@ -57,28 +57,28 @@ def _agree(wish: Wish, spec: ClusterSpec) -> None:
         raise Failure(f"cluster {spec.name} exists, but {'; '.join(problems)}. `k8slite down` removes it")
 
 
-def _require_machine(wish: Wish, *, install: bool) -> None:
-    commands = ["nft", "ip", "conntrack"]
-    if wish.store == "etcd" and not wish.etcd_endpoints:
+def _require_machine(wish: Wish, spec: ClusterSpec | None, *, install: bool) -> None:
+    simulated = spec.simulated if spec else wish.simulate is not None
+    runs_etcd = spec.runs_etcd if spec else wish.store == "etcd" and not wish.etcd_endpoints
+    docker_host = spec.docker_host if spec else machine.docker_host()
+    commands = [] if simulated else ["nft", "ip", "conntrack"]
+    if runs_etcd:
         commands.append("etcd")
-    if install:
-        commands.append("dockerd") if machine.engine_fault("") else None
-        if packages := machine.missing(commands, which=machine.find):
-            machine.install(packages)
-    if reason := None if install else machine.engine_fault(""):
-        raise Failure(machine.NO_ENGINE.format(reason=reason))
-    if os.geteuid() != 0:
-        raise Failure("nodes need root for networks and volumes: run `sudo k8slite up`, or `k8slite up --simulate 3`")
-    if packages := machine.missing(commands, which=machine.find):
+    fault = None if simulated else machine.engine_fault(docker_host)
+    if fault and install and not docker_host:
+        commands.append("dockerd")
+    packages = machine.missing(commands, which=machine.find)
+    if packages and install:
+        machine.install(packages)
+    if fault and (docker_host or not machine.find("dockerd")):
+        raise Failure(machine.NO_ENGINE.format(reason=fault))
+    if not simulated and os.geteuid() != 0:
+        raise Failure(machine.NOT_ROOT.format(command=machine.command()))
+    if packages and not install:
         raise Failure(f"this machine lacks {', '.join(packages)}; `k8slite up --install` installs them")
-
-
-def _engine(spec: ClusterSpec) -> None:
-    if machine.engine_fault(spec.docker_host):
-        if not machine.find("dockerd"):
-            raise Failure(machine.NO_ENGINE.format(reason=machine.engine_fault(spec.docker_host)))
+    if fault:
         with step("Docker engine"):
-            machine.start_engine(spec)
+            machine.start_engine()
 
 
 def _directories(spec: ClusterSpec) -> None:
@@ -88,7 +88,7 @@ def _directories(spec: ClusterSpec) -> None:
 
 def wait_for(spec: ClusterSpec, condition: Callable[[Api], str | None], what: str) -> None:
     """Return when `condition` has no complaint. Raises Failure with the last complaint and where to look."""
-    deadline = time.monotonic() + READY_TIMEOUT
+    began = time.monotonic()
     complaint: str | None = "it does not answer"
     with Api(spec.kubeconfig, timeout=5) as api:
         while complaint:
@@ -97,8 +97,12 @@ def wait_for(spec: ClusterSpec, condition: Callable[[Api], str | None], what: st
                 complaint = condition(api)
             except (ApiError, Failure) as error:
                 complaint = error.message
-            if complaint and time.monotonic() > deadline:
+            if complaint and _is_hopeless(spec, waited=time.monotonic() - began):
                 raise Failure(f"{what} did not get ready: {complaint}{_down(spec)}; see `k8slite cluster logs`")
+
+
+def _is_hopeless(spec: ClusterSpec, *, waited: float) -> bool:
+    return waited > READY_TIMEOUT or (waited > SUPERVISOR_TIMEOUT and not supervisor.is_running(spec))
 
 
 def _down(spec: ClusterSpec) -> str:
@@ -106,7 +110,8 @@ def _down(spec: ClusterSpec) -> str:
     try:
         found = supervisor.ask(spec, do="status")["services"]
     except OSError:
-        return "; the supervisor does not run"
+        last = logs.tail(log_file(spec, "supervisor"), 1)
+        return f"; the supervisor does not run: {' '.join(last)}"
     return "".join(
         f"; {service['name']} keeps failing: {' '.join(logs.tail(log_file(spec, service['name']), 1))}"
         for service in found
