@@ -23,8 +23,10 @@ from .authn.impersonation import impersonate
 from .authz.base import Attributes
 from .authz.chain import Chain as Authorizer
 from .calls import Answer, Call, Receive, Scope, Send, Stream
+from .connection import CERTIFICATE, OUTLET
 from .discovery import DiscoveryAnswer
 from .dispatch import Dispatch
+from .fanout import Fanout
 from .request_metrics import RequestMetrics
 from .respond import (
     Headers,
@@ -33,10 +35,11 @@ from .respond import (
     error_headers,
     send_answer,
     send_stream,
+    send_watch,
     warning_headers,
 )
-from .server import CERTIFICATE
 from .storage.base import FutureRevision, StoreUnavailable
+from .watch import WatchStream
 
 BODY_LIMIT = 3 << 20
 _LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})
@@ -89,6 +92,7 @@ class Pipeline:
         self._sources = tuple(sources)
         self._metrics = metrics
         self._others = others
+        self._fanout = Fanout()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request from its scope to its answer."""
@@ -157,7 +161,13 @@ class Pipeline:
         streams = self._metrics.streams
         streams[key] = streams.get(key, 0) + 1
         try:
-            await send_stream(call.receive, call.send, stream, extra=extra)
+            watch, outlet = stream.chunks, call.scope.get("state", {}).get(OUTLET)
+            if outlet is not None and isinstance(watch, WatchStream) and call.info.method == "GET":
+                await send_watch(
+                    call.receive, call.send, stream, watch=watch, outlet=outlet, fanout=self._fanout, extra=extra
+                )
+            else:
+                await send_stream(call.receive, call.send, stream, extra=extra)
         except Exception:
             # The answer has begun: all that is left is to end the connection.
             _log.exception("the stream of %s broke", call.info.path)

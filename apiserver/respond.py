@@ -17,7 +17,10 @@ import orjson
 from k8slite.errors import ApiError
 
 from .calls import Answer, Receive, Send, Stream
+from .connection import Outlet
+from .fanout import Delivery, Fanout
 from .negotiation import JSON, YAML, Representation, dump_yaml
+from .watch import WatchStream
 
 _GZIP_FROM = 128 * 1024
 _CACHE_CONTROL = (b"cache-control", b"no-cache, private")
@@ -74,10 +77,7 @@ async def send_answer(
 
 async def send_stream(receive: Receive, send: Send, stream: Stream, *, extra: Headers) -> None:
     """Send pieces as they come until the iterator ends or the client leaves."""
-    headers: Headers = [(b"content-type", stream.content_type), _CACHE_CONTROL, *extra]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    # An empty piece makes the headers leave now, though the first event may be long in coming.
-    await send({"type": "http.response.body", "body": b"", "more_body": True})
+    await _begin_stream(send, stream, extra)
     task = asyncio.ensure_future(_pump(send, stream.chunks))
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
@@ -89,6 +89,31 @@ async def send_stream(receive: Receive, send: Send, stream: Stream, *, extra: He
         await asyncio.gather(task, gone, return_exceptions=True)
     if not task.cancelled():
         task.result()
+
+
+async def send_watch(
+    receive: Receive, send: Send, stream: Stream, *, watch: WatchStream, outlet: Outlet, fanout: Fanout, extra: Headers
+) -> None:
+    """The same for a watch whose connection has an outlet: its pieces go there, only head and end through ASGI."""
+    await _begin_stream(send, stream, extra)
+    delivery = Delivery(watch, outlet=outlet, fanout=fanout)
+    gone = asyncio.ensure_future(_disconnected(receive))
+    gone.add_done_callback(lambda _: delivery.finish())
+    delivery.start()
+    try:
+        await delivery.over
+    finally:
+        delivery.stop()
+        gone.cancel()
+        await watch.aclose()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _begin_stream(send: Send, stream: Stream, extra: Headers) -> None:
+    headers: Headers = [(b"content-type", stream.content_type), _CACHE_CONTROL, *extra]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    # An empty piece makes the headers leave now, though the first event may be long in coming.
+    await send({"type": "http.response.body", "body": b"", "more_body": True})
 
 
 async def _pump(send: Send, chunks: AsyncIterator[bytes]) -> None:

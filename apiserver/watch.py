@@ -125,7 +125,8 @@ class Watcher:
         self._bookmark_due = 0
         self._error: ApiError | None = None
         self._ended = False
-        self._waiter: asyncio.Future[None] | None = None
+        self.on_ready: Callable[[], None] | None = None
+        """Called when there may be something to take. For the one reader."""
         self._catching_up: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
         """Set when what was queued is taken, or nothing more will be."""
@@ -267,18 +268,21 @@ class Watcher:
         """Whether nothing more will come."""
         return self._ended
 
-    async def wait(self) -> None:
-        """Return when there may be something to take. For one reader."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to take, or an end to be seen."""
+        return bool(self._initial or self._initial_end or self._queue or self._bookmark_due or self._ended)
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self.on_ready is not None:
+            self.on_ready()
 
 
 class WatchStream(AsyncIterator[bytes]):
-    """The body of a watch. A class and not a generator, so that closing it works before it was first read."""
+    """The body of a watch, to be iterated, or to be taken from as `on_ready` says (`fanout.py`), until it has ended.
+
+    A class and not a generator, so that closing it works before it was first read.
+    """
 
     def __init__(
         self, watcher: Watcher, *, timeout: float, kind: str, api_version: str, transform: Transform | None
@@ -289,16 +293,40 @@ class WatchStream(AsyncIterator[bytes]):
         self._transform = transform
         self._expiry = asyncio.get_running_loop().call_later(timeout, watcher.expire)
 
+    @property
+    def on_ready(self) -> Callable[[], None] | None:
+        """Called when there may be something to take."""
+        return self._watcher.on_ready
+
+    @on_ready.setter
+    def on_ready(self, call: Callable[[], None] | None) -> None:
+        self._watcher.on_ready = call
+
+    def take(self) -> bytes:
+        """What is to be sent now, empty if nothing."""
+        return self._watcher.take(self._transform, kind=self._kind, api_version=self._api_version)
+
+    @property
+    def pending(self) -> bool:
+        """Whether to take again, without waiting to be called."""
+        return self._watcher.pending
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self._watcher.ended
+
     async def __anext__(self) -> bytes:
-        watcher = self._watcher
         while True:
-            piece = watcher.take(self._transform, kind=self._kind, api_version=self._api_version)
+            piece = self.take()
             if piece:
                 return piece
-            if watcher.ended:
+            if self.ended:
                 await self.aclose()
                 raise StopAsyncIteration
-            await watcher.wait()
+            ready = asyncio.Event()
+            self.on_ready = ready.set
+            await ready.wait()
 
     async def aclose(self) -> None:
         """Forget the client."""

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from k8slite.apiserver import server
+from k8slite.apiserver import connection, server
 from k8slite.config import ApiServerConfig
 from k8slite.pki import Authority, KeyPair, ensure_signing_key
 
@@ -28,7 +28,7 @@ class App:
                 message = await receive()
                 await send({"type": message["type"] + ".complete"})
             return
-        certificate = scope["state"][server.CERTIFICATE]
+        certificate = scope["state"][connection.CERTIFICATE]
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.accept"})

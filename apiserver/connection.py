@@ -1,0 +1,229 @@
+"""HTTP on one connection: what uvicorn's protocol does, with less work for each request and a way out for watches.
+
+uvicorn parses requests (httptools), keeps connections alive and speaks WebSockets. Four things differ from it here.
+Each connection carries its peer's certificate in the ASGI scope. Nothing ticks: the Date header is renewed when a
+request comes. A whole answer, head and body, leaves in one write: a write is a TLS record and a system call, by far the
+dearest parts of a small answer (ASGI asks servers to hold the head back until the body begins). And a connection has
+an `Outlet`, through which what is the same for many clients goes past ASGI's messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+CERTIFICATE = "client_certificate"
+"""`scope["state"][CERTIFICATE]`: the peer's certificate (DER), empty if it showed none."""
+OUTLET = "outlet"
+"""`scope["state"][OUTLET]`: the connection's `Outlet`; absent under another server."""
+
+_HEADER_LIMIT = 1 << 20
+_PIECE = 64 * 1024
+"""Longer bodies are written in pieces of this size, as views: a piece stays in the processor's cache while it is
+encrypted and sent, and no copy of the whole body is made."""
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+
+
+class Outlet:
+    """Writes to a connection in the midst of a chunked answer that ASGI began and will end.
+
+    `on_room` is called when the outlet is no longer full. Whoever holds the answer may set it.
+    """
+
+    __slots__ = ("_flow", "on_room", "write")
+
+    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
+        self._flow = flow
+        self.write: Callable[[bytes], None] = transport.write
+        """Sends chunks as HTTP frames them (`chunk`)."""
+        self.on_room: Callable[[], None] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether the client is so slow that nothing more should be written."""
+        return self._flow.write_paused
+
+
+def chunk(data: bytes) -> bytes:
+    """Data as a chunk of a chunked answer."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Exchange(RequestResponseCycle):
+    """One request and its answer, as ASGI messages."""
+
+    _head = b""
+
+    async def send(self, message: Any) -> None:
+        """Take the answer's start or a part of its body. The start is held back until the body begins."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        kind = message["type"]
+        if self.response_complete:
+            raise RuntimeError(f"{kind} after the answer was complete")
+        if kind != ("http.response.body" if self.response_started else "http.response.start"):
+            raise RuntimeError(f"unexpected {kind}")
+        if self.response_started:
+            self._body(message.get("body", b""), last=not message.get("more_body", False))
+        else:
+            self.response_started = True
+            self.waiting_for_100_continue = False
+            self._start(message["status"], [*self.default_headers, *message.get("headers", ())])
+
+    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        closing = False
+        pieces = [STATUS_LINE[status]]
+        for name, value in headers:
+            name = name.lower()
+            if name in _FRAMING:
+                closing = self._frame(name, value) or closing
+            pieces += name, b": ", value, b"\r\n"
+        lines = len(headers) + 1
+        if not self.keep_alive and not closing:
+            pieces.append(b"connection: close\r\n")
+            lines += 1
+        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in (204, 304):
+            self.chunked_encoding = True
+            pieces.append(b"transfer-encoding: chunked\r\n")
+            lines += 1
+        head = b"".join(pieces)
+        # A value that brings a line of its own would be a header, or an answer, of someone else's making.
+        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+            raise RuntimeError("a response header holds a line break")
+        self._head = head + b"\r\n"
+
+    def _frame(self, name: bytes, value: bytes) -> bool:
+        """Take note of a header that says how the answer ends; whether it closes the connection."""
+        if name == b"connection":
+            if b"close" not in [token.lower().strip() for token in value.split(b",")]:
+                return False
+            self.keep_alive = False
+            return True
+        if name == b"content-length" and self.chunked_encoding is None:
+            self.expected_content_length = int(value)
+            self.chunked_encoding = False
+        elif name == b"transfer-encoding" and value.lower() == b"chunked":
+            self.expected_content_length = 0
+            self.chunked_encoding = True
+        return False
+
+    def _body(self, body: bytes, *, last: bool) -> None:
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length = 0
+            body = b""
+        elif self.chunked_encoding:
+            body = (chunk(body) if body else b"") + (b"0\r\n\r\n" if last else b"")
+        else:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0:
+                raise RuntimeError("the answer is longer than its content-length")
+        head, self._head = self._head, b""
+        self._write(head, body)
+        if not last:
+            return
+        if self.expected_content_length != 0:
+            raise RuntimeError("the answer is shorter than its content-length")
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    def _write(self, head: bytes, body: bytes) -> None:
+        if len(body) <= _PIECE:
+            self.transport.write(head + body)
+            return
+        view = memoryview(body)
+        self.transport.write(head + bytes(view[:_PIECE]))
+        for start in range(_PIECE, len(body), _PIECE):
+            self.transport.write(view[start : start + _PIECE])
+
+
+class ConnectionProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with our exchanges; the state copied into each scope holds certificate and outlet."""
+
+    _outlet: Outlet | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Read the certificate once; the handshake is over when a protocol is told of its connection."""
+        super().connection_made(transport)
+        secure = transport.get_extra_info("ssl_object")
+        certificate = secure.getpeercert(binary_form=True) if secure is not None else None
+        self._outlet = Outlet(transport, self.flow)
+        self.app_state = {**self.app_state, CERTIFICATE: certificate or b"", OUTLET: self._outlet}
+
+    def resume_writing(self) -> None:
+        """The client has read enough of what was written."""
+        super().resume_writing()
+        if self._outlet is not None and self._outlet.on_room is not None:
+            self._outlet.on_room()
+
+    def on_message_begin(self) -> None:
+        """A request begins: renew the Date header if a second has passed."""
+        super().on_message_begin()
+        self._header_bytes = 0
+        second = int(time.time())
+        if second != getattr(self.server_state, "second", 0):
+            self.server_state.second = second  # type: ignore[attr-defined]
+            self.server_state.default_headers = [(b"date", formatdate(second, usegmt=True).encode())]
+
+    def on_url(self, url: bytes) -> None:
+        """Part of the URL."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > _HEADER_LIMIT:
+            raise ValueError("request headers too large")
+
+    def on_headers_complete(self) -> None:
+        """Serve the request, or queue it behind the one under way."""
+        parser, scope = self.parser, self.scope
+        version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        under_way = self.cycle
+        exchange = self.cycle = Exchange(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if under_way is None or under_way.response_complete:
+            self._start_asgi_task(exchange, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """kubectl's fall-back asks for SPDY; the application answers such a request itself."""
