@@ -152,20 +152,15 @@ async def watch_objects(registry: Registry, call: Call) -> Stream:
         await _reach(registry.cache, wanted)
     if options.send_initial_events is False and after is None:
         after = registry.cache.revision
-    try:
-        watcher = served.cache.watch(
-            namespace=call.info.namespace if served.resource.namespaced else "",
-            labels=options.label_selector,
-            fields=options.field_selector,
-            after=after,
-            bookmarks=options.bookmarks,
-            name=call.info.name,
-            initial_bookmark=bool(options.send_initial_events),
-        )
-    except Compacted as error:
-        raise expired(f"too old resource version: {wanted} ({error.oldest})") from error
-    except FutureRevision as error:
-        raise too_large_resource_version(wanted, registry.cache.revision) from error
+    watcher = served.cache.watch(
+        namespace=call.info.namespace if served.resource.namespaced else "",
+        labels=options.label_selector,
+        fields=options.field_selector,
+        after=after,
+        bookmarks=options.bookmarks,
+        name=call.info.name,
+        initial_bookmark=bool(options.send_initial_events),
+    )
     timeout = options.timeout_seconds or registry.source.randint(_SHORTEST_WATCH, 2 * _SHORTEST_WATCH)
     shown = representations.watched(served, call, registry.clock)
     return Stream(

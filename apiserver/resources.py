@@ -140,6 +140,11 @@ class ResourceCache(Objects):
 
     # Watching
 
+    @property
+    def watchers(self) -> int:
+        """How many clients are fed from here."""
+        return sum(map(len, self._watchers.values()))
+
     def watch(
         self,
         *,
