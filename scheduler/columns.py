@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from .journal import Journal
 from .labels import LabelColumns, Mask
+from .peers import Kind, PeerColumns
 from .ports import PortColumns
 from .shape import CPU, MEMORY, PODS, Shape, amounts_of
 from .taints import TaintColumn, TaintSet
@@ -38,6 +39,8 @@ class Change(Flag):
     """Taints, or the mark `unschedulable`."""
     POD_REMOVED = auto()
     """A pod left its node, or ended."""
+    PEERS = auto()
+    """A pod was put on a node, or counts as another kind of pod than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Placed:
 
     row: int
     shape: Shape
+    kind: Kind | None
 
 
 #: Stands for every resource that no node has: a row that is always empty.
@@ -73,6 +77,7 @@ class Columns:
         self.labels = LabelColumns(capacity)
         self.taints = TaintColumn(capacity)
         self.ports = PortColumns()
+        self.peers = PeerColumns(capacity)
         self.static = Journal()
         self.usage = Journal()
         self._needs: dict[tuple[tuple[str, int], ...], Amounts] = {}
@@ -139,18 +144,23 @@ class Columns:
         self.static.mark(row)
         self._release(row)
 
-    def place(self, uid: str, shape: Shape, node: str) -> bool:
-        """A pod is, or is assumed to be, on a node; whether that freed something (it was elsewhere, or asked more)."""
+    def place(self, uid: str, shape: Shape, node: str, *, kind: Kind | None = None) -> Change:
+        """A pod is, or is assumed to be, on a node; what that may change for others.
+
+        `kind` is what it counts as for those that spread; None if it does not count.
+        """
         before = self._placed.get(uid)
         if before is not None:
             if self.names[before.row] == node and before.shape.requests == shape.requests:
-                return False
+                return self._relabel(uid, before, kind)
             self.remove(uid)
         row = self._row(node)
-        self._placed[uid] = Placed(row, shape)
+        self._placed[uid] = Placed(row, shape, kind)
         self._count[row] += 1
         self._account(row, shape, 1)
-        return before is not None
+        if kind is not None:
+            self.peers.account(row, kind, 1)
+        return Change.PEERS if before is None else Change.PEERS | Change.POD_REMOVED
 
     def remove(self, uid: str) -> bool:
         """A pod is on no node any more; whether it was on one."""
@@ -159,8 +169,21 @@ class Columns:
             return False
         self._count[placed.row] -= 1
         self._account(placed.row, placed.shape, -1)
+        if placed.kind is not None:
+            self.peers.account(placed.row, placed.kind, -1)
         self._release(placed.row)
         return True
+
+    def _relabel(self, uid: str, placed: Placed, kind: Kind | None) -> Change:
+        if placed.kind == kind:
+            return Change.NOTHING
+        if placed.kind is not None:
+            self.peers.account(placed.row, placed.kind, -1)
+        if kind is not None:
+            self.peers.account(placed.row, kind, 1)
+        self._placed[uid] = Placed(placed.row, placed.shape, kind)
+        self.usage.mark(placed.row)
+        return Change.PEERS
 
     def _account(self, row: int, shape: Shape, sign: int) -> None:
         for name, amount in shape.requests:
@@ -225,5 +248,6 @@ class Columns:
         self.unschedulable = np.pad(self.unschedulable, (0, more))
         self.labels.grow(self.capacity)
         self.taints.grow(self.capacity)
+        self.peers.grow(self.capacity)
         self.static.reset()
         self.usage.reset()

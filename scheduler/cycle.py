@@ -2,7 +2,7 @@
 
 What was worked out for a shape (its `_View`: which nodes can run it, and how they score) is kept and renewed for those
 rows only that the columns' journals name. Between two pods of one shape usually one row changed: the node that the
-first was put on.
+first was put on. What depends on the pods of other nodes (filters that read the cluster, comparisons) is not kept.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _View:
     """What is known of all nodes for one shape."""
 
     def __init__(self, shape: Shape, profile: Profile, capacity: int) -> None:
-        filters = [plugin for plugin in profile.filter if plugin.concerns(shape)]
+        filters = [p for p in profile.filter if p.reads is not Reads.CLUSTER and p.concerns(shape)]
         unneeded = {name for name, plugin in profile.pre_score.items() if not plugin.pre_score(shape)}
         scores = [plugin for plugin in profile.score if plugin.name not in unneeded]
         self.filters = filters
@@ -71,6 +71,7 @@ class Cycle:
 
     def __init__(self, profile: Profile, *, random: Random) -> None:
         self._profile = profile
+        self._cluster_filters = [plugin for plugin in profile.filter if plugin.reads is Reads.CLUSTER]
         self._random = random
         self._views: OrderedDict[Shape, _View] = OrderedDict()
 
@@ -80,9 +81,15 @@ class Cycle:
             if reason := plugin.pre_filter(pod, columns):
                 return Unschedulable(_message(columns.node_count, reason), frozenset({plugin.name}))
         view = self._view(shape, columns)
-        total = self._relative(view) if view.relative_scores else view.total
+        filters = [plugin for plugin in self._cluster_filters if plugin.concerns(shape)]
+        total = view.total
+        for filtering in filters:
+            total = np.where(filtering.filter(shape, columns, ALL), total, -1.0)
+        total = self._compared(self._relative(view, total), shape, columns)
         best = total.max()
         if best < 0:
+            if filters:
+                return explain(shape, columns, view.filters + filters)
             if view.failure is None:
                 view.failure = explain(shape, columns, view.filters)
             return view.failure
@@ -129,13 +136,24 @@ class Cycle:
             if plugin.reads is reads:
                 raw[rows] = plugin.score(shape, columns, rows)
 
-    def _relative(self, view: _View) -> Scores:
+    @staticmethod
+    def _relative(view: _View, total: Scores) -> Scores:
         """The totals with the scores that depend on which nodes are feasible."""
-        total = view.total
         for plugin, raw in zip(view.relative_scores, view.raw, strict=True):
             if raw.any():
-                feasible = view.total >= 0
+                feasible = total >= 0
                 total = np.where(feasible, total + plugin.weight * normalized(raw, plugin, feasible), -1.0)
+        return total
+
+    def _compared(self, total: Scores, shape: Shape, columns: Columns) -> Scores:
+        """The totals with the scores that depend on what is placed on other nodes."""
+        for plugin in self._profile.compare:
+            if plugin.concerned(shape):
+                feasible = total >= 0
+                scores = plugin.compare(shape, columns, feasible)
+                scores *= plugin.weight
+                scores += total
+                total = np.where(feasible, scores, -1.0)
         return total
 
 

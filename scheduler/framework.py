@@ -3,7 +3,7 @@
 A plugin implements one or several of these protocols; `plugins/__init__.py` names them. Filters and scores see a shape
 and the columns and answer for many nodes at once; the extension points around a single pod see the pod.
 
-    queue: PreEnqueue, QueueSort        decision: PreFilter, Filter, PostFilter, PreScore, Score
+    queue: PreEnqueue, QueueSort        decision: PreFilter, Filter, PostFilter, PreScore, Score, Compare
     binding: Reserve, Permit, Bind
 
 Source: Kubernetes documentation, "Scheduling Framework"; the difference is that one call judges all nodes.
@@ -39,6 +39,8 @@ class Reads(Enum):
     """Only the nodes themselves."""
     USAGE = auto()
     """Also what is placed on them."""
+    CLUSTER = auto()
+    """Also what is placed on other nodes: asked at each decision, for all rows."""
 
 
 class Normalize(Enum):
@@ -139,6 +141,21 @@ class Score(Plugin, Protocol):
 
 
 @runtime_checkable
+class Compare(Plugin, Protocol):
+    """Says how well nodes suit a shape where that depends on the other nodes; asked at each decision."""
+
+    weight: int
+
+    def concerned(self, shape: Shape) -> bool:
+        """Whether it has anything to say of the shape."""
+        ...
+
+    def compare(self, shape: Shape, columns: Columns, feasible: Mask) -> Scores:
+        """Scores 0–100 of all rows; those that are not feasible may get any."""
+        ...
+
+
+@runtime_checkable
 class Reserve(Plugin, Protocol):
     """Keeps state of its own for pods about to be bound."""
 
@@ -193,6 +210,7 @@ class Profile:
     pre_score: Mapping[str, PreScore] = field(default_factory=dict)
     """By name, as they say something of the score of the same name."""
     score: tuple[Score, ...] = ()
+    compare: tuple[Compare, ...] = ()
     reserve: tuple[Reserve, ...] = ()
     permit: tuple[Permit, ...] = ()
     cures: Mapping[str, Change] = field(default_factory=dict)
@@ -221,6 +239,7 @@ def profile(plugins: Iterable[Plugin]) -> Profile:
         post_filter=of(PostFilter),  # type: ignore[type-abstract]
         pre_score={p.name: p for p in of(PreScore)},  # type: ignore[type-abstract]
         score=of(Score),  # type: ignore[type-abstract]
+        compare=of(Compare),  # type: ignore[type-abstract]
         reserve=of(Reserve),  # type: ignore[type-abstract]
         permit=of(Permit),  # type: ignore[type-abstract]
         cures={p.name: p.cures for p in pre_filters} | {p.name: p.cures for p in filters},

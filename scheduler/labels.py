@@ -118,6 +118,11 @@ class LabelColumns:
         """The labels of a row."""
         return self._labels.get(row, {})
 
+    def codes(self, key: str) -> npt.NDArray[np.int32]:
+        """The values of a label by row, as numbers, `ABSENT` where it lacks; true until a node changes."""
+        column = self._columns.get(key)
+        return np.zeros(self._capacity, dtype=np.int32) if column is None else column.codes
+
     def matches(self, requirement: Requirement, rows: Rows) -> Mask:
         """Which of the rows meet a requirement."""
         column = self._columns.get(requirement.key)

@@ -159,9 +159,15 @@ class SchedulingQueue:
 
     def changed(self, change: Change) -> None:
         """Something happened in the cluster: let those try again whom it may help."""
-        if not change:
-            return
-        self._changes += 1
+        if change:
+            self._changes += 1
+            self._wake_those(change)
+
+    def placed(self) -> None:
+        """A pod was put on a node, before any other pod was decided for: those decided for later know of it."""
+        self._wake_those(Change.PEERS)
+
+    def _wake_those(self, change: Change) -> None:
         for cures in [cures for cures in self._unschedulable if cures & change]:
             for waiting in list(self._unschedulable[cures].values()):
                 self._move(waiting, self._after_backoff(waiting))

@@ -21,11 +21,13 @@ from .binding import Binder, Bound, Outcome, Refused
 from .columns import Change, Columns
 from .cycle import Cycle, Placement
 from .framework import Handle, Profile
+from .peers import kind_of
 from .plugins import build
 from .queue import Place, SchedulingQueue, Waiting
 from .reporting import Reporter
+from .services import Services
 from .shape import shape_of
-from .view import NODES, PODS, Node, Pod
+from .view import NODES, PODS, SERVICES, Node, Pod
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +48,11 @@ class Scheduler:
         self._events = EventRecorder(client, component=name, clock=clock)
         self._pods = Informer(client, PODS, clock=clock)
         self._nodes = Informer(client, NODES, clock=clock)
+        self._services = Informer(client, SERVICES, clock=clock)
         self._reporter = Reporter(client, events=self._events, clock=clock)
         self._cycle = Cycle(profile, random=random)
         self.columns = Columns()
+        self.services = Services()
         self.queue = SchedulingQueue(
             clock=clock,
             sort_key=profile.queue_sort.sort_key,
@@ -64,9 +68,13 @@ class Scheduler:
 
     async def run(self) -> None:
         """Schedule until cancelled."""
+        self._services.add_handler(self.services.on_service)
         self._nodes.add_handler(self.on_node)
         self._pods.add_handler(self.on_pod)
         async with asyncio.TaskGroup() as group:
+            # Services first: what selects a pod is looked up when the pod is first seen.
+            group.create_task(self._services.run())
+            await self._services.wait_synced()
             group.create_task(self._nodes.run())
             group.create_task(self._pods.run())
             await self._nodes.wait_synced()
@@ -97,12 +105,11 @@ class Scheduler:
             self._drop(new.uid)
         elif new.spec.node_name:
             self.queue.done(new.uid)
-            if self.columns.place(new.uid, shape_of(new), new.spec.node_name):
-                self.queue.changed(Change.POD_REMOVED)
+            self.queue.changed(self.columns.place(new.uid, shape_of(new), new.spec.node_name, kind=kind_of(new)))
         elif new.spec.scheduler_name != self._name or new.deleting:
             self._drop(new.uid)
         elif self.columns.node_of(new.uid) is None or new.uid in self.queue:
-            self.queue.put(new, shape_of(new))
+            self.queue.put(new, shape_of(new, selected_by=self.services.selecting(new)))
 
     def _drop(self, uid: str) -> None:
         self.queue.delete(uid)
@@ -124,7 +131,8 @@ class Scheduler:
         with metrics.DECISION_SECONDS.time():
             decision = self._cycle.decide(pod, shape, self.columns)
         if isinstance(decision, Placement):
-            self.columns.place(pod.uid, shape, decision.node)
+            self.columns.place(pod.uid, shape, decision.node, kind=kind_of(pod))
+            self.queue.placed()
             for plugin in self._profile.reserve:
                 plugin.reserve(pod, decision.node)
             self._binder.submit(waiting, decision.node)

@@ -1,7 +1,8 @@
 """The shape of a pod: everything that filters and scores may know of it, as one hashable value.
 
 Plugins see the shape and never the pod, so that two pods of equal shape are the same to every one of them: what was
-worked out for the first holds for the second. A plugin that needs another fact adds it here.
+worked out for the first holds for the second. A plugin that needs another fact adds it here. Only `spread` is no part
+of the comparison: it differs from owner to owner, and what is said because of it is said anew at each decision.
 
 Source for the sums: Kubernetes documentation, "Init containers: resource sharing within containers" and "Sidecars".
 """
@@ -9,7 +10,7 @@ Source for the sums: Kubernetes documentation, "Init containers: resource sharin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from k8slite import quantity
@@ -17,6 +18,7 @@ from k8slite.kinds.base import Quantities
 from k8slite.kinds.core import NodeSelectorRequirement, NodeSelectorTerm
 from k8slite.selectors import Operator, Requirement
 
+from .spread import Spread, spread_of
 from .view import Container, Pod
 
 CPU, MEMORY, PODS = "cpu", "memory", "pods"
@@ -77,10 +79,11 @@ class Shape:
     selector: tuple[Requirement, ...] = ()
     required: tuple[Term, ...] | None = None
     preferred: tuple[tuple[int, Term], ...] = ()
+    spread: tuple[Spread, ...] = field(default=(), compare=False)
 
 
-def shape_of(pod: Pod) -> Shape:
-    """The shape of a pod."""
+def shape_of(pod: Pod, *, selected_by: tuple[Requirement, ...] = ()) -> Shape:
+    """The shape of a pod. `selected_by` is what the Services that select it ask for."""
     spec = pod.spec
     requests = _pod_amounts(pod, _amounts)
     scored = _pod_amounts(pod, _assumed_amounts)
@@ -96,6 +99,7 @@ def shape_of(pod: Pod) -> Shape:
         selector=tuple(Requirement(key, "In", frozenset({value})) for key, value in sorted(spec.node_selector.items())),
         required=None if required is None else tuple(_term(term) for term in required.node_selector_terms),
         preferred=tuple((item.weight, _term(item.preference)) for item in preferred),
+        spread=spread_of(pod, selected_by=selected_by),
     )
 
 

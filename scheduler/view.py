@@ -6,7 +6,7 @@ time to read and half the memory (19 µs and 8 kB against 37 µs and 18 kB for a
 
 from __future__ import annotations
 
-from k8slite.kinds.base import Condition, Model, Object, Quantities, ResourceType
+from k8slite.kinds.base import Condition, LabelSelectorModel, Model, Object, Quantities, ResourceType
 from k8slite.kinds.core import Affinity, ContainerPort, ResourceRequirements, Taint, Toleration
 
 
@@ -24,6 +24,19 @@ class SchedulingGate(Model):
     name: str
 
 
+class TopologySpreadConstraint(Model):
+    """How evenly pods are to be spread over the values of a node label."""
+
+    max_skew: int
+    topology_key: str
+    when_unsatisfiable: str
+    label_selector: LabelSelectorModel | None = None
+    min_domains: int | None = None
+    node_affinity_policy: str = "Honor"
+    node_taints_policy: str = "Ignore"
+    match_label_keys: list[str] = []
+
+
 class PodSpec(Model):
     """What bears on where a pod may run."""
 
@@ -34,6 +47,7 @@ class PodSpec(Model):
     host_network: bool = False
     affinity: Affinity | None = None
     tolerations: list[Toleration] = []
+    topology_spread_constraints: list[TopologySpreadConstraint] = []
     scheduler_name: str = "default-scheduler"
     scheduling_gates: list[SchedulingGate] = []
     priority: int = 0
@@ -79,5 +93,18 @@ class Node(Object):
     status: NodeStatus = NodeStatus()
 
 
+class ServiceSpec(Model):
+    """Which pods belong together."""
+
+    selector: dict[str, str] = {}
+
+
+class Service(Object):
+    """`v1.Service` as the scheduler sees it."""
+
+    spec: ServiceSpec = ServiceSpec()
+
+
 PODS = ResourceType("", "v1", "pods", "Pod", True, Pod)
 NODES = ResourceType("", "v1", "nodes", "Node", False, Node)
+SERVICES = ResourceType("", "v1", "services", "Service", True, Service)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from k8slite.errors import Cause, forbidden_field, invalid_value, required
 
 from ..defaults import others as defaults
-from ..validation import apps as app_rules
 from ..validation import names
 from ..validation.others import cluster_role_binding, ingress, lease, pod_disruption_budget, role_ref_immutable
+from ..validation.selectors import label_selector
 from .base import Context, Document, Strategy
 from .simple import SimpleStrategy, fields
 
@@ -119,7 +119,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("networking.k8s.io", "ingressclasses"): SimpleStrategy(default=defaults.ingressclass, generation=True),
     ("networking.k8s.io", "networkpolicies"): SimpleStrategy(
         default=defaults.networkpolicy,
-        validate=lambda obj: app_rules.label_selector((obj.get("spec") or {}).get("podSelector"), "spec.podSelector"),
+        validate=lambda obj: label_selector((obj.get("spec") or {}).get("podSelector"), "spec.podSelector"),
         generation=True,
     ),
     ("networking.k8s.io", "ipaddresses"): SimpleStrategy(name_rule=names.ip_address, generation=True),

@@ -11,12 +11,11 @@ from typing import Any
 from k8slite.errors import Cause, forbidden_field, invalid_value, not_supported, required
 from k8slite.selectors import from_object
 
-from . import names
 from .pods import template
+from .selectors import label_selector
 
 Document = dict[str, Any]
 
-_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 _is_percentage = re.compile(r"[0-9]+%").fullmatch
 
 
@@ -113,30 +112,6 @@ def revision_update(new: Document, old: Document) -> list[Cause]:
     if new.get("data") == old.get("data"):
         return []
     return [invalid_value("data", new.get("data"), "field is immutable")]
-
-
-def label_selector(selector: Document | None, field: str) -> list[Cause]:
-    """What is wrong with a label selector."""
-    causes: list[Cause] = []
-    if selector is None:
-        return causes
-    for key, value in (selector.get("matchLabels") or {}).items():
-        if problem := names.qualified_name(key):
-            causes.append(invalid_value(f"{field}.matchLabels", key, problem))
-        if problem := names.label_value(value):
-            causes.append(invalid_value(f"{field}.matchLabels", value, problem))
-    for index, item in enumerate(selector.get("matchExpressions") or ()):
-        here, operator = f"{field}.matchExpressions[{index}]", item.get("operator")
-        if operator not in _OPERATORS:
-            causes.append(invalid_value(f"{here}.operator", operator or "", "not a valid selector operator"))
-        elif operator in ("In", "NotIn") and not item.get("values"):
-            causes.append(required(f"{here}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
-        elif operator in ("Exists", "DoesNotExist") and item.get("values"):
-            detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            causes.append(forbidden_field(f"{here}.values", detail))
-        if problem := names.qualified_name(item.get("key") or ""):
-            causes.append(invalid_value(f"{here}.key", item.get("key") or "", problem))
-    return causes
 
 
 def non_negative(value: int | None, field: str) -> list[Cause]:

@@ -11,8 +11,9 @@ from typing import Any
 from k8slite.errors import Cause, invalid_value, not_supported, required, too_long
 from k8slite.selectors import from_object
 
-from .apps import label_selector, non_negative
+from .apps import non_negative
 from .pods import template
+from .selectors import label_selector
 
 Document = dict[str, Any]
 

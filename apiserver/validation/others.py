@@ -10,7 +10,8 @@ from typing import Any
 from k8slite.errors import Cause, invalid_value, not_supported, required
 
 from . import names
-from .apps import count_or_percentage, label_selector
+from .apps import count_or_percentage
+from .selectors import label_selector
 
 Document = dict[str, Any]
 

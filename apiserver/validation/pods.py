@@ -12,6 +12,7 @@ from k8slite.errors import Cause, duplicate, forbidden_field, invalid_value, not
 from . import names
 from .containers import containers
 from .metadata import label_map
+from .spreading import spread_constraints
 
 Document = dict[str, Any]
 
@@ -79,6 +80,7 @@ def pod_spec(spec: Document, field: str) -> list[Cause]:
         causes += label_map(selector, f"{field}.nodeSelector")
     for index, toleration in enumerate(spec.get("tolerations") or ()):
         causes += _toleration(toleration, f"{field}.tolerations[{index}]")
+    causes += spread_constraints(spec.get("topologySpreadConstraints") or (), f"{field}.topologySpreadConstraints")
     if spec.get("hostNetwork"):
         causes += _host_ports(spec, field)
     return causes

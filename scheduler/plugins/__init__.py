@@ -18,6 +18,7 @@ from .priority_sort import PrioritySort
 from .resources_fit import ResourcesFit
 from .scheduling_gates import SchedulingGates
 from .taint_toleration import TaintToleration
+from .topology_spread import TopologySpread
 
 REGISTRY: dict[str, Factory] = {
     "SchedulingGates": lambda _: SchedulingGates(),
@@ -28,6 +29,7 @@ REGISTRY: dict[str, Factory] = {
     "NodeAffinity": lambda _: NodeAffinity(),
     "NodePorts": lambda _: NodePorts(),
     "NodeResourcesFit": lambda _: ResourcesFit(),
+    "PodTopologySpread": lambda _: TopologySpread(),
     "NodeResourcesBalancedAllocation": lambda _: BalancedAllocation(),
     "DefaultBinder": lambda handle: DefaultBinder(handle.client),
 }

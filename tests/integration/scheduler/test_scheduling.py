@@ -12,7 +12,7 @@ import pytest
 from k8slite.client import Client
 from k8slite.config import LeaderElectionConfig, SchedulerConfig
 from k8slite.kinds.core import Pod
-from k8slite.kinds.resources import EVENTS, LEASES, NODES, PODS
+from k8slite.kinds.resources import EVENTS, LEASES, NODES, PODS, SERVICES
 from k8slite.scheduler.main import serve
 from k8slite.testing.server import RunningServer, running_server
 
@@ -65,12 +65,14 @@ async def add_node(client: Client, name: str, *, cpu: str = "4", **spec: Any) ->
     await client.patch(NODES, name, {"spec": {"taints": spec.get("taints") or None}})
 
 
-async def add_pod(client: Client, name: str, *, cpu: str = "100m", **spec: Any) -> None:
+async def add_pod(
+    client: Client, name: str, *, cpu: str = "100m", metadata: dict[str, Any] | None = None, **spec: Any
+) -> None:
     container = {"name": "main", "image": "none", "resources": {"requests": {"cpu": cpu}}}
     body = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": "default"},
+        "metadata": {"name": name, "namespace": "default"} | (metadata or {}),
         "spec": {"containers": [container], "terminationGracePeriodSeconds": 0} | spec,
     }
     await client.create(PODS, body, namespace="default")
@@ -195,3 +197,22 @@ async def test_many_pods_fill_the_nodes_and_never_more(server: RunningServer, cl
         loads[found.spec.node_name] = loads.get(found.spec.node_name, 0) + 1
     assert loads.pop("") == 10
     assert loads == {f"n{number}": 4 for number in range(5)}
+
+
+async def test_replicas_and_pods_of_a_service_land_on_different_nodes(server: RunningServer, client: Client) -> None:
+    for name in ("a", "b", "c"):
+        await add_node(client, name)
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+    }
+    await client.create(SERVICES, service, namespace="default")
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "r", "controller": True}
+    async with scheduler(server):
+        for number in range(3):
+            await add_pod(client, f"replica-{number}", metadata={"ownerReferences": [owner]})
+            await add_pod(client, f"web-{number}", metadata={"labels": {"app": "web"}})
+        for kind in ("replica", "web"):
+            assert {await bound_to(client, f"{kind}-{number}") for number in range(3)} == {"a", "b", "c"}

@@ -27,11 +27,16 @@ def pod(
     conditions: Iterable[dict[str, Any]] = (),
     labels: dict[str, str] | None = None,
     deleting: bool = False,
+    owner: str = "",
+    owner_kind: str = "ReplicaSet",
     **spec: Any,
 ) -> Pod:
     name = name or f"pod-{next(_numbers)}"
     metadata: dict[str, Any] = {"name": name, "namespace": "default", "uid": uid or f"uid-{name}"}
     metadata |= {"labels": labels or {}}
+    if owner:
+        reference = {"apiVersion": "apps/v1", "kind": owner_kind, "name": owner, "uid": owner, "controller": True}
+        metadata["ownerReferences"] = [reference]
     if deleting:
         metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     body: dict[str, Any] = {"containers": [{"name": "c", "resources": {"requests": requests or {}}}]} | spec

@@ -183,10 +183,10 @@ def test_a_node_that_went_and_came_back_still_has_its_pods() -> None:
 def test_placing_twice_counts_once() -> None:
     state = columns(node("a"), node("b"))
     wanted = shape(requests={"cpu": "1"})
-    assert not state.place("x", wanted, "a")
-    assert not state.place("x", wanted, "a")
+    assert state.place("x", wanted, "a") == Change.PEERS
+    assert state.place("x", wanted, "a") == Change.NOTHING
     assert state.requested[0, state.rows["a"]] == 1000
-    assert state.place("x", wanted, "b"), "moving frees something"
+    assert Change.POD_REMOVED in state.place("x", wanted, "b"), "moving frees something"
     assert state.requested[0, state.rows["a"]] == 0
 
 

@@ -245,3 +245,27 @@ async def test_a_node_that_goes_while_a_pod_waits_for_its_binding() -> None:
         places = dict(it.api.bound)
         assert len(places) == 60
         assert sum(where == "b" for where in places.values()) == 12, "those not sent yet went elsewhere"
+
+
+async def test_a_pod_that_must_not_unbalance_its_peers_is_bound_when_they_have_caught_up() -> None:
+    hosts = [node(name, labels={"kubernetes.io/hostname": name}) for name in ("a", "b")]
+    rule = {
+        "topologyKey": "kubernetes.io/hostname",
+        "maxSkew": 1,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "web"}},
+    }
+    async with cluster(*hosts) as it:
+        it.show(pod("running", labels={"app": "web"}, nodeName="a"))
+        only_a = {"kubernetes.io/hostname": "a"}
+        wanted = pod("web", labels={"app": "web"}, nodeSelector=only_a, topologySpreadConstraints=[rule | IGNORE])
+        it.show(wanted)
+        skewed = "1 node(s) didn't match pod topology spread constraints"
+        message = f"0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, {skewed}."
+        await it.settle(lambda: it.api.conditions == [("web", message)])
+        it.show(pod("other", labels={"app": "web"}, nodeSelector={"kubernetes.io/hostname": "b"}))
+        await it.clock.advance(2)
+        assert it.api.bound == [("other", "b"), ("web", "a")]
+
+
+IGNORE = {"nodeAffinityPolicy": "Ignore"}

@@ -1,0 +1,329 @@
+"""Spreading: by the pod's own constraints and by the defaults, on a few nodes and against a model in plain words."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k8slite.scheduler.columns import Columns
+from k8slite.scheduler.cycle import Placement, Unschedulable
+from k8slite.scheduler.journal import ALL
+from k8slite.scheduler.peers import kind_of
+from k8slite.scheduler.plugins.topology_spread import SKEWED, UNLABELLED, TopologySpread
+from k8slite.scheduler.services import Services
+from k8slite.scheduler.shape import shape_of
+from k8slite.scheduler.spread import HOSTNAME, ZONE, spread_of
+from k8slite.scheduler.view import Node, Pod, Service
+
+from .builders import columns, cycle, decide, node, pod
+
+
+def host(name: str, zone: str = "", **more: Any) -> Node:
+    labels = {HOSTNAME: name} | ({ZONE: zone} if zone else {}) | more.pop("labels", {})
+    return node(name, labels=labels, **more)
+
+
+def constraint(key: str = ZONE, *, skew: int = 1, hard: bool = True, **more: Any) -> dict[str, Any]:
+    return {
+        "topologyKey": key,
+        "maxSkew": skew,
+        "whenUnsatisfiable": "DoNotSchedule" if hard else "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"app": "web"}},
+    } | more
+
+
+def web(*constraints: dict[str, Any], labels: dict[str, str] | None = None, **more: Any) -> Pod:
+    return pod(labels={"app": "web"} if labels is None else labels, topologySpreadConstraints=list(constraints), **more)
+
+
+def put(state: Columns, *, on: str, of: Pod | None = None, count: int = 1) -> None:
+    for _ in range(count):
+        placed = pod(labels={"app": "web"}) if of is None else pod(labels=of.metadata.labels, owner=_owner(of))
+        state.place(placed.uid, shape_of(placed), on, kind=kind_of(placed))
+
+
+def _owner(of: Pod) -> str:
+    return of.metadata.controller.uid if of.metadata.controller else ""
+
+
+def put_all(number: int, asking: Pod, state: Columns) -> Counter[str]:
+    """Decide for so many pods alike, one after the other."""
+    chooser, nodes = cycle(), Counter[str]()
+    for _ in range(number):
+        each = pod(labels=asking.metadata.labels, owner=_owner(asking), requests={"cpu": "10m"})
+        decision = chooser.decide(each, shape_of(each), state)
+        assert isinstance(decision, Placement)
+        state.place(each.uid, shape_of(each), decision.node, kind=kind_of(each))
+        nodes[decision.node] += 1
+    return nodes
+
+
+# The defaults
+
+
+@pytest.mark.parametrize("kind", ["ReplicaSet", "StatefulSet", "ReplicationController"])
+def test_replicas_get_the_default_constraints(kind: str) -> None:
+    spreads = spread_of(pod(owner="x", owner_kind=kind))
+    assert [(spread.key, spread.max_skew, spread.hard) for spread in spreads] == [
+        (HOSTNAME, 3, False),
+        (ZONE, 5, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "asking", [pod(), pod(owner="x", owner_kind="Job"), pod(owner="x", owner_kind="DaemonSet")], ids=lambda p: p.name
+)
+def test_other_pods_get_none(asking: Pod) -> None:
+    assert spread_of(asking) == ()
+
+
+def test_own_constraints_replace_the_defaults() -> None:
+    (spread,) = spread_of(web(constraint(), owner="x"))
+    assert (spread.key, spread.hard) == (ZONE, True)
+
+
+def test_three_replicas_land_on_three_nodes_whatever_else_runs_there() -> None:
+    state = columns(host("a"), host("b"), host("c"))
+    for number in range(3):
+        put(state, on="a", of=pod(labels={"other": str(number)}))
+    assert put_all(3, pod(owner="rs"), state) == {"a": 1, "b": 1, "c": 1}
+    assert put_all(6, pod(owner="another"), state) == {"a": 2, "b": 2, "c": 2}
+
+
+def test_replicas_spread_by_node_also_where_nodes_have_no_labels() -> None:
+    assert put_all(3, pod(owner="rs"), columns(node("a"), node("b"), node("c"))) == {"a": 1, "b": 1, "c": 1}
+
+
+def test_replicas_spread_over_zones_and_then_over_nodes() -> None:
+    state = columns(host("a1", "a"), host("a2", "a"), host("a3", "a"), host("b1", "b"))
+    first = put_all(2, pod(owner="rs"), state)
+    assert first["b1"] == 1
+
+
+def test_a_replica_that_is_leaving_does_not_count() -> None:
+    state = columns(host("a"), host("b"))
+    leaving = pod(owner="rs", deleting=True, requests={"cpu": "10m"})
+    state.place(leaving.uid, shape_of(leaving), "a", kind=kind_of(leaving))
+    scores = TopologySpread().compare(shape_of(pod(owner="rs")), state, state.live)
+    assert scores[state.rows["a"]] == scores[state.rows["b"]] == 100
+
+
+def test_owners_share_what_is_remembered_of_a_shape_but_not_their_counts() -> None:
+    state = columns(host("a"), host("b"))
+    chooser = cycle()
+    one, other = pod(owner="one"), pod(owner="other")
+    assert shape_of(one) == shape_of(other)
+    put(state, on="a", of=one)
+    put(state, on="b", of=other)
+    assert chooser.decide(one, shape_of(one), state) == Placement("b")
+    assert chooser.decide(other, shape_of(other), state) == Placement("a")
+
+
+def service(name: str, selector: dict[str, str], *, namespace: str = "default") -> Service:
+    return Service.model_validate({"metadata": {"name": name, "namespace": namespace}, "spec": {"selector": selector}})
+
+
+def test_pods_of_a_service_spread_too() -> None:
+    services = Services()
+    services.on_service(None, service("web", {"app": "web", "tier": "front"}))
+    services.on_service(None, service("headless", {}))
+    services.on_service(None, service("elsewhere", {"app": "web"}, namespace="other"))
+    asking = pod(labels={"app": "web", "tier": "front", "x": "y"})
+    selected = services.selecting(asking)
+    assert {(r.key, *r.values) for r in selected} == {("app", "web"), ("tier", "front")}
+    assert services.selecting(pod(labels={"app": "web"})) == ()
+    state = columns(host("a"), host("b"))
+    put(state, on="a", of=asking)
+    for _ in range(5):
+        assert cycle().decide(asking, shape_of(asking, selected_by=selected), state) == Placement("b")
+    services.on_service(service("web", {"app": "web", "tier": "front"}), service("web", {"app": "db"}))
+    assert services.selecting(asking) == ()
+    services.on_service(service("web", {"app": "db"}), None)
+    assert services.selecting(pod(labels={"app": "db"})) == ()
+
+
+# The pod's own constraints
+
+ZONES = [host("a1", "a"), host("a2", "a"), host("b1", "b"), host("bare")]
+
+
+@pytest.mark.parametrize(
+    ("constraints", "expected"),
+    [
+        pytest.param([constraint()], {"b1"}, id="only the emptier zone"),
+        pytest.param([constraint(skew=2)], {"b1"}, id="a skew of two, reached"),
+        pytest.param([constraint(skew=3)], {"a1", "a2", "b1"}, id="a skew of three, not reached"),
+        pytest.param([constraint(HOSTNAME, skew=1)], {"a2", "b1", "bare"}, id="by node"),
+        pytest.param([constraint(HOSTNAME, skew=1), constraint(skew=3)], {"a2", "b1"}, id="both must hold"),
+        pytest.param([constraint(skew=1, minDomains=3)], {"b1"}, id="too few domains: the least counts as none"),
+        pytest.param(
+            [constraint(skew=2, labelSelector={"matchLabels": {"app": "db"}})], {"a1", "a2", "b1"}, id="alone"
+        ),
+        pytest.param([constraint("rack")], set(), id="a label that nobody has"),
+        pytest.param([constraint(labelSelector=None)], {"a1", "a2", "b1"}, id="no selector selects nothing"),
+    ],
+)
+def test_hard_constraints(constraints: list[dict[str, Any]], expected: set[str]) -> None:
+    state = columns(*ZONES)
+    put(state, on="a1", count=2)
+    asking = web(*constraints)
+    plugin = TopologySpread()
+    assert plugin.concerns(shape_of(asking))
+    mask = plugin.filter(shape_of(asking), state, ALL)
+    rows = np.flatnonzero(state.live)
+    assert (plugin.filter(shape_of(asking), state, rows) == mask[rows]).all()
+    assert {state.names[row] for row in rows if mask[row]} == expected
+
+
+def test_too_few_domains_hold_back_what_would_exceed_the_skew_from_none() -> None:
+    state = columns(host("a", "a"), host("b", "b"))
+    put(state, on="a")
+    put(state, on="b")
+    assert isinstance(decide(web(constraint()), state), Placement)
+    assert isinstance(decide(web(constraint(minDomains=3)), state), Unschedulable)
+
+
+def test_reasons_tell_a_missing_label_from_a_skew() -> None:
+    state = columns(host("a", "a"), host("full", "b", allocatable={"pods": "0"}), host("bare"))
+    put(state, on="a")
+    assert decide(web(constraint()), state) == Unschedulable(
+        f"0/3 nodes are available: 1 Too many pods, 1 {SKEWED}, 1 {UNLABELLED}.",
+        frozenset({"NodeResourcesFit", "PodTopologySpread"}),
+    )
+
+
+def test_zones_that_the_pod_may_not_use_do_not_count_unless_told_so() -> None:
+    state = columns(host("a", "a"), host("b", "b", labels={"disk": "none"}))
+    put(state, on="a")
+    kept_off = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [NO_DISK]}}}
+    assert decide(web(constraint(), affinity=kept_off), state) == Placement("a")
+    ignoring = web(constraint(nodeAffinityPolicy="Ignore"), affinity=kept_off)
+    assert isinstance(decide(ignoring, state), Unschedulable)
+
+
+NO_DISK = {"matchExpressions": [{"key": "disk", "operator": "DoesNotExist"}]}
+
+
+def test_tainted_zones_count_unless_told_otherwise() -> None:
+    state = columns(host("a", "a"), host("b", "b", taints=["k=v:NoSchedule"]))
+    put(state, on="a")
+    assert isinstance(decide(web(constraint()), state), Unschedulable)
+    assert decide(web(constraint(nodeTaintsPolicy="Honor")), state) == Placement("a")
+
+
+def test_label_keys_narrow_the_group_to_pods_of_one_revision() -> None:
+    state = columns(host("a", "a"), host("b", "b"))
+    put(state, on="a", of=pod(labels={"app": "web", "revision": "1"}), count=3)
+    put(state, on="b", of=pod(labels={"app": "web", "revision": "2"}))
+    asking = web(constraint(matchLabelKeys=["revision", "absent"]), labels={"app": "web", "revision": "2"})
+    assert decide(asking, state) == Placement("a")
+
+
+def test_soft_constraints_prefer_and_nodes_without_the_label_come_last() -> None:
+    state = columns(*ZONES)
+    put(state, on="a1", count=2)
+    asking = web(constraint(hard=False))
+    plugin = TopologySpread()
+    assert not plugin.concerns(shape_of(asking))
+    scores = plugin.compare(shape_of(asking), state, state.live)
+    by_name = {name: scores[row] for name, row in state.rows.items()}
+    # Two domains: two pods count round(2 * log(4)) = 3.
+    assert by_name == {"a1": 0, "a2": 0, "b1": 100, "bare": 0}
+
+
+def test_a_waiting_pod_is_known_again_when_its_peers_are_relabelled() -> None:
+    state = columns(host("a", "a"), host("b", "b", unschedulable=True))
+    placed = pod("x", labels={"app": "web"})
+    state.place(placed.uid, shape_of(placed), "a", kind=kind_of(placed))
+    chooser, asking = cycle(), web(constraint())
+    assert isinstance(chooser.decide(asking, shape_of(asking), state), Unschedulable)
+    relabelled = pod("x", labels={"app": "other"})
+    assert state.place(placed.uid, shape_of(placed), "a", kind=kind_of(relabelled))
+    assert chooser.decide(asking, shape_of(asking), state) == Placement("a")
+
+
+# Against a model
+
+names = st.sampled_from([f"n{number}" for number in range(5)])
+zones = st.sampled_from(["", "a", "b", "c"])
+constraints = st.builds(
+    lambda key, skew, hard, least, affinity: constraint(
+        key, skew=skew, hard=hard, minDomains=least, nodeAffinityPolicy=affinity
+    ),
+    st.sampled_from([HOSTNAME, ZONE]),
+    st.integers(1, 3),
+    st.booleans(),
+    st.sampled_from([None, 2, 3]),
+    st.sampled_from(["Honor", "Ignore"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    nodes=st.dictionaries(names, zones, min_size=1),
+    placed=st.lists(st.tuples(names, st.booleans()), max_size=12),
+    wanted=st.lists(
+        constraints, min_size=1, max_size=2, unique_by=lambda c: (c["topologyKey"], c["whenUnsatisfiable"])
+    ),
+    only_a=st.booleans(),
+)
+def test_filter_and_score_say_what_the_documents_say(
+    nodes: dict[str, str], placed: list[tuple[str, bool]], wanted: list[dict[str, Any]], only_a: bool
+) -> None:
+    state = columns(*(host(name, zone) for name, zone in nodes.items()))
+    pods: Counter[str] = Counter()
+    for name, ours in placed:
+        put(state, on=name, of=pod(labels={"app": "web" if ours else "db"}))
+        pods[name] += ours
+    asking = web(*wanted, nodeSelector={ZONE: "a"} if only_a else {})
+    labels = {name: {HOSTNAME: name} | ({ZONE: zone} if zone else {}) for name, zone in nodes.items()}
+
+    def sums(item: dict[str, Any], complete: set[str]) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for name in complete:
+            if item["nodeAffinityPolicy"] == "Ignore" or not only_a or nodes[name] == "a":
+                found[labels[name][item["topologyKey"]]] += pods[name]
+        return found
+
+    hard = [item for item in wanted if item["whenUnsatisfiable"] == "DoNotSchedule"]
+    soft = [item for item in wanted if item not in hard]
+
+    def complete(items: list[dict[str, Any]]) -> set[str]:
+        return {name for name in nodes if all(item["topologyKey"] in labels[name] for item in items)}
+
+    able = complete(hard)
+    for item in hard:
+        domains = sums(item, complete(hard))
+        least = min(domains.values()) if domains and len(domains) >= (item["minDomains"] or 1) else 0
+        able &= {
+            name for name in able if domains.get(labels[name][item["topologyKey"]], 0) + 1 - least <= item["maxSkew"]
+        }
+    plugin, shape = TopologySpread(), shape_of(asking)
+    if hard:
+        mask = plugin.filter(shape, state, ALL)
+        assert {name for name, row in state.rows.items() if mask[row]} == able
+    if soft:
+        feasible = {name for name in nodes if not only_a or nodes[name] == "a"}
+        candidates = feasible & complete(soft)
+        levels = dict.fromkeys(candidates, 0.0)
+        for item in soft:
+            key = item["topologyKey"]
+            domains = pods if key == HOSTNAME else sums(item, complete(soft))
+            weight = math.log(len({labels[name][key] for name in candidates}) + 2)
+            for name in candidates:
+                levels[name] += domains[labels[name][key]] * weight + item["maxSkew"] - 1
+        whole = {name: math.floor(level + 0.5) for name, level in levels.items()}
+        highest, lowest = max(whole.values(), default=0), min(whole.values(), default=0)
+        mask = np.array([name in feasible for name in state.names])
+        scores = plugin.compare(shape, state, mask)
+        for name in candidates:
+            expected = 100 * (highest + lowest - whole[name]) // highest if highest else 100
+            assert scores[state.rows[name]] == expected
+        for name in feasible - candidates:
+            assert scores[state.rows[name]] == 0
