@@ -96,7 +96,6 @@ class ControllerManagerConfig(Config):
     cluster_cidr: str = "10.42.0.0/16"
     """Node pod CIDRs are cut from this."""
     node_cidr_mask_size: int = 24
-    node_monitor_period: float = 5.0
     node_monitor_grace_period: float = 40.0
     workers: int = 8
 
@@ -130,7 +129,6 @@ class KubeletConfig(Config):
     max_pods: int = 110
     labels: dict[str, str] = {}
     taints: list[dict[str, str]] = []
-    node_status_period: float = 10.0
     node_lease_duration: int = 40
     relist_period: float = 10.0
     """Seconds between listings of all containers; the engine's events tell of changes in between."""

@@ -68,7 +68,7 @@ def down(name: str) -> None:
 
 @click.command("status")
 @name_option
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="text or json.")
 def show_status(name: str, output: str) -> None:
     """Show a cluster's programs and nodes."""
     spec = decide.existing(name)

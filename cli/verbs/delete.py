@@ -29,7 +29,12 @@ Doomed = tuple[str, str]
     "--grace-period", type=int, default=-1, help="Seconds between the request and the kill; -1: the object's."
 )
 @click.option("--force", is_flag=True, help="Do not wait for a confirmation of the node.")
-@click.option("--cascade", type=click.Choice(["background", "foreground", "orphan"]), default="background")
+@click.option(
+    "--cascade",
+    type=click.Choice(["background", "foreground", "orphan"]),
+    default="background",
+    help="What becomes of owned objects: background, foreground, orphan.",
+)
 @click.option("--ignore-not-found", is_flag=True, help="An absent object is no error.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Return when the objects are gone.")
 @connects

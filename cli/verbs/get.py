@@ -24,7 +24,13 @@ from ..targets import Target, parse
 @click.option("-A", "--all-namespaces", is_flag=True, help="In every namespace.")
 @selector
 @click.option("--field-selector", default="", help="Fields, as status.phase=Running.")
-@click.option("-o", "--output", type=click.Choice(["table", "wide", "json", "yaml", "name"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "wide", "json", "yaml", "name"]),
+    default="table",
+    help="table, wide, json, yaml or name.",
+)
 @click.option("-w", "--watch", is_flag=True, help="Go on with changes.")
 @click.option("--show-labels", is_flag=True, help="A last column with the labels.")
 @click.option("--no-headers", is_flag=True, help="Rows only.")
