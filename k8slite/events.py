@@ -1,7 +1,8 @@
 """EventRecorder: tells users what a component did or could not do, without flooding the store.
 
-Three brakes, in this order: an object's events beyond a burst are dropped; events that differ only in their message are
-joined into one after ten of them; an event said before raises the count of the first instead of making another.
+Brakes, in this order: an object's events beyond a burst are dropped; events that differ only in their message are
+joined into one after ten of them; an event said before raises the count of the first instead of making another; the
+few writers keep a pace, so that thousands of events are told over seconds and hold up nothing that matters.
 
 Source: Kubernetes documentation, "Event"; client-go tools/record for aggregation.
 """
@@ -23,16 +24,23 @@ from .clock import Clock, timestamp
 from .errors import ApiError
 from .kinds.base import Object
 from .kinds.resources import EVENTS
+from .metrics import EVENTS_DROPPED
+from .pace import Pace
 
 log = logging.getLogger(__name__)
 
-QUEUE_SIZE = 1000
+QUEUE_SIZE = 10_000
+"""Events that may wait; about a kilobyte each."""
+WRITERS = 8
+WRITES_AT_ONCE, WRITES_PER_SECOND = 100, 200.0
+ATTEMPTS = 5
 CACHE_SIZE = 4096
 BURST = 25
 REFILL_SECONDS = 300.0
 SIMILAR_LIMIT = 10
 SIMILAR_SECONDS = 600.0
 FLUSH_SECONDS = 2.0
+_OVERLOADED = (429, 500, 502, 503, 504)
 ATTEMPTS = 5
 
 V = TypeVar("V")
@@ -89,6 +97,12 @@ class Said:
     message: str
     type: str
     at: datetime
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The object, whatever part of it."""
+        return tuple(self.involved.get(key, "") for key in ("kind", "namespace", "name", "uid"))
+
     component: str = ""
 
 
@@ -131,16 +145,25 @@ class Correlator:
 
 
 class EventRecorder:
-    """Writes `v1.Event` objects in the background; repeats raise the count of one event instead of making more."""
+    """Writes `v1.Event` objects in the background; repeats raise the count of one event instead of making more.
+
+    What is said of one object is written in the order in which it was said, beside what is said of others.
+    """
 
     def __init__(self, client: Client, *, component: str, clock: Clock, host: str = "") -> None:
         self._client = client
-        self._component = component
-        self._host = host
+        self._source = {"component": component} | ({"host": host} if host else {})
+        self._instance = host or component
         self._clock = clock
         self._correlator = Correlator()
-        self._queue: deque[Said] = deque(maxlen=QUEUE_SIZE)
+        self._pace = Pace(clock=clock, rate=WRITES_PER_SECOND, burst=WRITES_AT_ONCE)
+        self._queue: deque[Said] = deque()
+        self._busy: dict[tuple[str, ...], deque[Said]] = {}
+        """Objects that are written about, and what more is to be said of them."""
         self._pending = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._dropping = False
 
     def record(
         self,
@@ -150,12 +173,8 @@ class EventRecorder:
         message: str,
         type: Literal["Normal", "Warning"] = "Normal",
         field_path: str = "",
-        component: str = "",
     ) -> None:
-        """Queue an event and return at once; a full queue drops the oldest. `about` needs api_version and kind set.
-
-        `component` is for a program of several parts: which of them speaks.
-        """
+        """Queue an event and return at once; a full queue drops the oldest. `about` needs api_version and kind set."""
         involved = {
             "kind": about.kind,
             "namespace": about.namespace,
@@ -166,51 +185,72 @@ class EventRecorder:
             "fieldPath": field_path,
         }
         identity = {key: value for key, value in involved.items() if value and key != "resourceVersion"}
-        speaker = component or self._component
-        self._queue.append(Said(identity, reason, message[:1024], type, self._clock.now(), speaker))
+        said = Said(identity, reason, message[:1024], type, self._clock.now())
+        if not self._correlator.admit(said, now=self._clock.monotonic()):
+            return
+        if len(self._queue) >= QUEUE_SIZE:
+            self._drop(self._queue.popleft(), "the queue is full")
+        self._queue.append(said)
+        self._idle.clear()
         self._pending.set()
 
     async def run(self) -> None:
         """Write queued events until cancelled, then flush for up to 2 seconds."""
+        writers = [asyncio.ensure_future(self._work()) for _ in range(WRITERS)]
         try:
-            while True:
-                await self._pending.wait()
-                await self._write_queued()
+            await asyncio.gather(*(asyncio.shield(writer) for writer in writers))
         finally:
-            flush = asyncio.ensure_future(self._write_queued())
+            flush = asyncio.ensure_future(self._idle.wait())
             deadline = asyncio.ensure_future(self._clock.sleep(FLUSH_SECONDS))
             await asyncio.wait({flush, deadline}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (flush, deadline):
+            for task in (flush, deadline, *writers):
                 task.cancel()
-            await asyncio.gather(flush, deadline, return_exceptions=True)
+            await asyncio.gather(flush, deadline, *writers, return_exceptions=True)
 
-    async def _write_queued(self) -> None:
-        while self._queue:
+    async def _work(self) -> None:
+        while True:
+            while not self._queue:
+                self._pending.clear()
+                await self._pending.wait()
             said = self._queue.popleft()
-            now = self._clock.monotonic()
-            if not self._correlator.admit(said, now=now):
+            if (waiting := self._busy.get(said.about)) is not None:
+                waiting.append(said)  # whoever writes about this object writes this too
                 continue
-            written, message = self._correlator.entry(said, now=now)
+            waiting = self._busy[said.about] = deque([said])
             try:
-                await self._write_patiently(said, written, message)
-            except ApiError as error:
-                # The namespace may be on its way out; nobody will miss the event.
-                log.debug("event about %s: %s", said.involved.get("name"), error)
-            except asyncio.CancelledError:
-                self._queue.appendleft(said)
-                raise
-        self._pending.clear()
+                while waiting:
+                    await self._deliver(waiting.popleft())
+            finally:
+                del self._busy[said.about]
+                if not self._queue and not self._busy:
+                    self._dropping = False
+                    self._idle.set()
 
-    async def _write_patiently(self, said: Said, written: _Written, message: str) -> None:
-        """Through a restart of the API server; an event that cannot be written for long is dropped."""
-        for attempt in range(ATTEMPTS):
+    async def _deliver(self, said: Said) -> None:
+        """Write it, and hold all writers while the server is overloaded or away."""
+        written, message = self._correlator.entry(said, now=self._clock.monotonic())
+        for _ in range(ATTEMPTS):
+            await self._pace.turn()
             try:
                 await self._write(said, written, message)
+            except ApiError as error:
+                if error.code not in _OVERLOADED:
+                    # The namespace may be on its way out; nobody will miss the event.
+                    log.debug("event about %s: %s", said.involved.get("name"), error)
+                    return
+                self._pace.hold(error.retry_after or 0.0)
+            except (aiohttp.ClientError, OSError):
+                self._pace.hold()
+            else:
+                self._pace.go_on()
                 return
-            except (aiohttp.ClientError, OSError) as error:
-                log.debug("event about %s: %s: %s", said.involved.get("name"), type(error).__name__, error)
-                await self._clock.sleep(2.0**attempt)
-        log.warning("an event about %s could not be written", said.involved.get("name"))
+        self._drop(said, "the API server takes none")
+
+    def _drop(self, said: Said, why: str) -> None:
+        EVENTS_DROPPED.inc()
+        if not self._dropping:
+            self._dropping = True
+            log.warning("events are dropped, the first about %s: %s", said.involved.get("name"), why)
 
     async def _write(self, said: Said, written: _Written, message: str) -> None:
         if written.count:
@@ -233,11 +273,15 @@ class EventRecorder:
             "message": message,
             "type": said.type,
             "count": 1,
-            "source": {"component": said.component} | ({"host": self._host} if self._host else {}),
+            "source": self._source,
             "firstTimestamp": timestamp(said.at),
             "lastTimestamp": timestamp(said.at),
-            "reportingComponent": said.component,
-            "reportingInstance": self._host or said.component,
+            "reportingComponent": self._source["component"],
+            "reportingInstance": self._instance,
         }
-        await self._client.create(EVENTS, body, namespace=written.namespace)
+        try:
+            await self._client.create(EVENTS, body, namespace=written.namespace)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":  # the answer to an earlier attempt was lost
+                raise
         written.count = 1

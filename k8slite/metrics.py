@@ -27,6 +27,7 @@ WORKQUEUE_WORK = Histogram(
 CLIENT_REQUESTS = Counter(
     "rest_client_requests_total", "Requests to the API server by answer.", ["code", "method", "host"]
 )
+EVENTS_DROPPED = Counter("events_dropped_total", "Events that were recorded and never written.")
 LEADER = Gauge("leader_election_master_status", "1 while this process leads.", ["name"])
 
 
