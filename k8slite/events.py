@@ -33,7 +33,8 @@ QUEUE_SIZE = 10_000
 """Events that may wait; about a kilobyte each."""
 WRITERS = 8
 WRITES_AT_ONCE, WRITES_PER_SECOND = 100, 200.0
-ATTEMPTS = 5
+ATTEMPTS = 8
+"""With the pace's holds, about a minute: an API server may restart meanwhile."""
 CACHE_SIZE = 4096
 BURST = 25
 REFILL_SECONDS = 300.0
@@ -41,7 +42,6 @@ SIMILAR_LIMIT = 10
 SIMILAR_SECONDS = 600.0
 FLUSH_SECONDS = 2.0
 _OVERLOADED = (429, 500, 502, 503, 504)
-ATTEMPTS = 5
 
 V = TypeVar("V")
 
@@ -152,8 +152,8 @@ class EventRecorder:
 
     def __init__(self, client: Client, *, component: str, clock: Clock, host: str = "") -> None:
         self._client = client
-        self._source = {"component": component} | ({"host": host} if host else {})
-        self._instance = host or component
+        self._component = component
+        self._host = host
         self._clock = clock
         self._correlator = Correlator()
         self._pace = Pace(clock=clock, rate=WRITES_PER_SECOND, burst=WRITES_AT_ONCE)
@@ -173,8 +173,12 @@ class EventRecorder:
         message: str,
         type: Literal["Normal", "Warning"] = "Normal",
         field_path: str = "",
+        component: str = "",
     ) -> None:
-        """Queue an event and return at once; a full queue drops the oldest. `about` needs api_version and kind set."""
+        """Queue an event and return at once; a full queue drops the oldest. `about` needs api_version and kind set.
+
+        `component` is for a program of several parts: which of them speaks.
+        """
         involved = {
             "kind": about.kind,
             "namespace": about.namespace,
@@ -185,7 +189,8 @@ class EventRecorder:
             "fieldPath": field_path,
         }
         identity = {key: value for key, value in involved.items() if value and key != "resourceVersion"}
-        said = Said(identity, reason, message[:1024], type, self._clock.now())
+        speaker = component or self._component
+        said = Said(identity, reason, message[:1024], type, self._clock.now(), speaker)
         if not self._correlator.admit(said, now=self._clock.monotonic()):
             return
         if len(self._queue) >= QUEUE_SIZE:
@@ -273,11 +278,11 @@ class EventRecorder:
             "message": message,
             "type": said.type,
             "count": 1,
-            "source": self._source,
+            "source": {"component": said.component} | ({"host": self._host} if self._host else {}),
             "firstTimestamp": timestamp(said.at),
             "lastTimestamp": timestamp(said.at),
-            "reportingComponent": self._source["component"],
-            "reportingInstance": self._instance,
+            "reportingComponent": said.component,
+            "reportingInstance": self._host or said.component,
         }
         try:
             await self._client.create(EVENTS, body, namespace=written.namespace)

@@ -174,11 +174,11 @@ async def test_all_writers_hold_while_the_server_is_overloaded_and_nothing_is_lo
 async def test_an_event_that_nobody_takes_is_given_up(caplog):
     before = EVENTS_DROPPED._value.get()
     async with at_work() as it:
-        it.api.fail = [errors.ApiError(503, "", "down")] * 5
+        it.api.fail = [errors.ApiError(503, "", "down")] * recording.ATTEMPTS
         it.say("lost")
-        await it.clock.advance(60)
+        await it.clock.advance(120)
         assert EVENTS_DROPPED._value.get() - before == 1
-        assert it.api.attempts == 5
+        assert it.api.attempts == recording.ATTEMPTS
         it.say("next")
         await it.clock.advance(1)
         assert it.api.said == [("next", "hello")]
@@ -206,3 +206,18 @@ async def test_what_is_being_written_at_the_end_is_finished_too():
     it.api.hold.set()
     await asyncio.gather(task, return_exceptions=True)
     assert len(it.api.said) == 20
+
+
+async def test_a_part_of_a_program_speaks_in_its_own_name(api, client):
+    recorder = EventRecorder(client, component="program", clock=VirtualClock(), host="machine")
+    task = asyncio.create_task(recorder.run())
+    recorder.record(POD, reason="R", message="one", component="part")
+    recorder.record(POD, reason="R", message="two")
+    await eventually(lambda: len(events(api)) == 2)
+    sources = {event["message"]: event["source"] for event in events(api)}
+    assert sources == {
+        "one": {"component": "part", "host": "machine"},
+        "two": {"component": "program", "host": "machine"},
+    }
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
