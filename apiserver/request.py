@@ -9,6 +9,7 @@ Source: Kubernetes' apiserver, endpoints/request (RequestInfoFactory).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .options import Options
 
@@ -44,6 +45,11 @@ class RequestInfo:
 
 def parse(method: str, path: str, options: Options) -> RequestInfo:
     """Read a path. Never fails: what is no resource path becomes a non-resource request."""
+    return _parse(method, path, options.watch)
+
+
+@lru_cache(maxsize=4096)  # clients ask for the same few collections, leases and objects again and again
+def _parse(method: str, path: str, watch: bool) -> RequestInfo:
     verb = _VERBS.get(method, method.lower())
     parts = path.split("/")
     if parts[-1] == "":
@@ -69,6 +75,6 @@ def parse(method: str, path: str, options: Options) -> RequestInfo:
     subresource = rest[2] if len(rest) > 2 else ""
     if not name:
         verb = _COLLECTION_VERBS.get(verb, verb)
-    if verb in ("list", "get") and options.watch:
+    if verb in ("list", "get") and watch:
         verb = "watch" if verb == "list" or not subresource else verb
     return RequestInfo(method, path, verb, group, version, namespace, plural, name, subresource, "/".join(rest[3:]))
