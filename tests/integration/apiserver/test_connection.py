@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from k8slite.apiserver.watch import Watcher
-from k8slite.testing import RunningServer
+from k8slite.testing import RunningServer, running_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
@@ -194,3 +194,14 @@ async def test_a_client_that_stops_reading_is_cut_off_with_all_it_was_owed(
         await connection.close()
     await http.delete(f"{CONFIGMAPS}/much")
     await until_no_watches(http)
+
+
+async def test_a_watch_ends_whole_when_the_server_ends() -> None:
+    async with running_server() as ending:
+        connection = await Connection.open(ending)
+        connection.send("GET", f"{CONFIGMAPS}?watch=1&resourceVersion=1&fieldSelector=metadata.name=none")
+        assert (await connection.head())[0] == 200
+        reading = asyncio.create_task(connection.chunk())
+    assert await reading == b""
+    assert await connection.reader.read() == b""
+    connection.writer.close()
