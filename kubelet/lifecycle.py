@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Callable, Collection, Coroutine
 from datetime import timedelta
 from typing import Any
 
-from ..kinds.core import Container as ContainerModel
-from ..kinds.core import Handler, Pod
+from k8slite.kinds.core import Container as ContainerModel
+from k8slite.kinds.core import Handler, Pod
+
 from .context import Context
 from .handlers import Outcome, Target
 from .plan import Stop, Stopping
@@ -22,6 +22,7 @@ from .runtime.base import Container, RuntimeFault
 
 _AFTER_PRE_STOP = 2.0
 """Seconds that a container has after its preStop hook, even if that took the whole grace period."""
+_KILL_AGAIN = 5.0
 _POST_START_LIMIT = 3600.0
 
 
@@ -39,13 +40,21 @@ class Lifecycle:
 
     async def stop(self, pod: Pod, stop: Stop) -> None:
         """Begin to stop a container, or bring its deadline forward."""
-        container, now = stop.container, self._context.clock.now()
+        container = stop.container
         known = self.stopping.get(container.id)
-        self.stopping[container.id] = Stopping(now + timedelta(seconds=stop.grace))
+        self.stopping[container.id] = Stopping(self._context.clock.now() + timedelta(seconds=stop.grace))
+        if known is None:
+            try:
+                await self._begin(pod, stop)
+            except RuntimeFault:
+                # It was not told, so the next round tells it.
+                del self.stopping[container.id]
+                raise
+            self._context.tell(pod, "Killing", stop.message, container=container.name)
         self._wake()
-        if known is not None:
-            return
-        self._context.tell(pod, "Killing", stop.message, container=container.name)
+
+    async def _begin(self, pod: Pod, stop: Stop) -> None:
+        container = stop.container
         hook = _hook(_model(pod, container.name), "pre_stop")
         if stop.grace <= 0:
             await self.kill(container)
@@ -55,9 +64,16 @@ class Lifecycle:
             await self._context.runtime.signal(container.id, container.stop_signal)
 
     async def kill(self, container: Container) -> None:
-        """The container had its time."""
-        self.stopping[container.id] = replace(self.stopping[container.id], killed=True)
+        """The container had its time; one that outlives this is killed again."""
         await self._context.runtime.signal(container.id, "SIGKILL")
+        again = self._context.clock.now() + timedelta(seconds=_KILL_AGAIN)
+        self.stopping[container.id] = Stopping(again, killed=True)
+
+    def keep(self, container_ids: Collection[str]) -> None:
+        """Forget every container but these."""
+        for notes in (self.stopping, self.condemned):
+            for gone in notes.keys() - container_ids:
+                del notes[gone]
 
     async def _pre_stop(self, pod: Pod, hook: Handler, container: Container, grace: float) -> None:
         outcome = await self._run(pod, hook, name=container.name, container_id=container.id, timeout=grace)

@@ -33,7 +33,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """A container that was told to end: it is killed at `deadline`."""
+    """A container that was told to end: it is killed at `deadline`, and if it was `killed` already, once more."""
 
     deadline: datetime
     killed: bool = False
@@ -172,10 +172,8 @@ def _stop(facts: Facts, wanted: Mapping[Container, tuple[float, str]], *, remove
     again: list[float] = []
     for container, (grace, message) in wanted.items():
         known = facts.stopping.get(container.id)
-        if known is None or known.deadline > facts.now + timedelta(seconds=grace + 0.5):
+        if known is None or (not known.killed and known.deadline > facts.now + timedelta(seconds=grace + 0.5)):
             stop.append(Stop(container, grace, message))
-        elif known.killed:
-            again.append(5.0)
         elif known.deadline <= facts.now:
             kill.append(container)
         else:
@@ -186,6 +184,8 @@ def _stop(facts: Facts, wanted: Mapping[Container, tuple[float, str]], *, remove
 def _attempt(facts: Facts, name: str) -> int:
     """The next attempt's number; the API remembers the count when the runtime has lost the container."""
     newest = facts.state.newest(name)
+    if newest is not None and newest.state is State.CREATED:
+        return newest.attempt  # it never ran, and goes before its successor comes
     status = facts.pod.status
     known = next((s for s in (*status.init_container_statuses, *status.container_statuses) if s.name == name), None)
     reported = known.restart_count + 1 if known is not None and known.container_id else 0

@@ -28,7 +28,8 @@ from .status import Observed, own_conditions, pod_status
 log = logging.getLogger(__name__)
 
 _RETRY_FIRST, _RETRY_MOST = 0.5, 30.0
-_AFTER_PRE_STOP = 2.0
+_RETRY_WOKEN = 1.0
+"""Seconds at most until a round that failed is tried again if something changed meanwhile: never at once."""
 _DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
 
@@ -48,6 +49,7 @@ class PodWorker:
         self._lifecycle = Lifecycle(context, wake=self.wake)
         self._waiting: dict[str, Waiting] = {}
         self._told: dict[str, str] = {}
+        self._deletion: tuple[datetime | None, float] | None = None
         self._own: PodStatus | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.Task[None] | None = None
@@ -95,6 +97,9 @@ class PodWorker:
                 except Exception:
                     again = self._retry_in()
                     log.exception("pod %s: again in %.1f s", self._pod.key, again)
+                if self._failures and self._dirty:
+                    again = min(again or 0.0, _RETRY_WOKEN)
+                    break
         finally:
             self._task = None
         self._sleep(again)
@@ -121,6 +126,7 @@ class PodWorker:
         now = context.clock.now()
         pod = self._view()
         state = (await context.runtime.list(pod_uid=pod.uid)).get(pod.uid) or PodState(pod_ref(pod))
+        self._lifecycle.keep({container.id for container in state.containers})
         terminate, failure = self._termination(pod, now)
         if terminate is None and not pod.finished:
             context.health.follow(pod, state)
@@ -175,15 +181,22 @@ class PodWorker:
         grace = pod.metadata.deletion_grace_period_seconds
         full = float(pod.spec.termination_grace_period_seconds if grace is None else grace)
         if pod.deleting:
-            assert pod.metadata.deletion_timestamp is not None
-            # The timestamp has whole seconds: allow one more.
-            left = (pod.metadata.deletion_timestamp - now).total_seconds() + 1.0
-            return (max(0.0, min(full, left)) if full else 0.0), None
+            return self._grace_left(pod, full), None
         if self._gone:
             return full, None
         if not pod.finished and (left_to_run := self._deadline_in(pod, now)) is not None and left_to_run <= 0:
             return float(pod.spec.termination_grace_period_seconds), _DEADLINE
         return None, None
+
+    def _grace_left(self, pod: Pod, full: float) -> float:
+        """Counted from when this worker saw the deletion, not from the deletion.
+
+        So neither a clock that differs from the API server's nor a kubelet that was away costs a pod its farewell.
+        """
+        moment, clock = pod.metadata.deletion_timestamp, self._context.clock
+        if self._deletion is None or self._deletion[0] != moment:
+            self._deletion = (moment, clock.monotonic())
+        return max(0.0, full - (clock.monotonic() - self._deletion[1]))
 
     def _deadline_in(self, pod: Pod, now: datetime) -> float | None:
         limit, since = pod.spec.active_deadline_seconds, pod.status.start_time
