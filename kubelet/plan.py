@@ -203,7 +203,7 @@ def _run(facts: Facts) -> Plan:
     sandbox = state.sandbox
     done = [c for m in mains if (c := state.newest(m.name)) is not None and c.state is State.EXITED]
     if len(done) == len(mains) and not any(_wants_restart(facts, c) for c in done):
-        return _finish(facts)
+        return _end(facts)
     stale = tuple(c.id for c in state.containers if c.state is State.CREATED)
     if sandbox is None:
         running = [c for c in state.containers if c.state is State.RUNNING]
@@ -211,22 +211,17 @@ def _run(facts: Facts) -> Plan:
             grace = float(facts.pod.spec.termination_grace_period_seconds)
             message = "Pod sandbox changed, it will be killed and re-created."
             return _stop(facts, dict.fromkeys(running, (grace, message)))
-        attempt = max((s.attempt for s in state.sandboxes), default=-1) + 1
-        born = None
-    else:
-        attempt = None
-        born = sandbox.created_at
     steps = _Steps(facts)
-    ready = steps.initialise(inits, since=born, began=any(_began(state, m.name, born) for m in mains))
+    ready = steps.initialise(inits, began=any(_began(state, m.name) for m in mains))
     if steps.failed:
-        return _finish(facts)
+        return _end(facts)
     if ready:
         for model in mains:
             steps.consider(model)
     stopping = _stop(facts, steps.stop)
     again = [seconds for seconds in (steps.look_again, stopping.look_again) if seconds is not None]
     return Plan(
-        create_sandbox=attempt if attempt is not None and steps.start else None,
+        create_sandbox=_next_sandbox(state) if sandbox is None and steps.start else None,
         start=tuple(steps.start),
         stop=stopping.stop,
         kill=stopping.kill,
@@ -237,19 +232,18 @@ def _run(facts: Facts) -> Plan:
     )
 
 
-def _began(state: PodState, name: str, born: datetime | None) -> bool:
+def _next_sandbox(state: PodState) -> int:
+    return max((s.attempt for s in state.sandboxes), default=-1) + 1
+
+
+def _began(state: PodState, name: str) -> bool:
     newest = state.newest(name)
-    return newest is not None and newest.state is not State.CREATED and _of_sandbox(newest, born)
+    return newest is not None and newest.state is not State.CREATED and _of_sandbox(newest, state)
 
 
-def _of_sandbox(container: Container, born: datetime | None) -> bool:
-    """Whether a container belongs to the sandbox that was made at `born` (None: to none that runs)."""
-    return born is not None and (container.created_at is None or container.created_at >= born)
-
-
-def _finish(facts: Facts) -> Plan:
-    """The pod has run its course: stop what is left (sidecars), then the sandbox."""
-    return _end(facts)
+def _of_sandbox(container: Container, state: PodState) -> bool:
+    """Whether a container joined the sandbox that runs: what initialised an earlier one counts no more."""
+    return state.sandbox is not None and container.sandbox_id == state.sandbox.id
 
 
 def _surplus(facts: Facts) -> tuple[str, ...]:
@@ -275,11 +269,11 @@ class _Steps:
         self.look_again: float | None = None
         self.failed = False
 
-    def initialise(self, models: list[ContainerModel], *, since: datetime | None, began: bool) -> bool:
+    def initialise(self, models: list[ContainerModel], *, began: bool) -> bool:
         """The init containers in order; whether the others may run."""
         for model in models:
             newest = self.facts.state.newest(model.name)
-            if newest is not None and not _of_sandbox(newest, since):
+            if newest is not None and not _of_sandbox(newest, self.facts.state):
                 newest = None
             if is_sidecar(model):
                 if newest is None or newest.state is not State.RUNNING:
@@ -312,15 +306,18 @@ class _Steps:
 
     def _watch(self, model: ContainerModel, running: Container) -> None:
         """A running container is stopped when it is not what the pod asks for, or not healthy."""
-        message = ""
+        message, grace = "", float(self.facts.pod.spec.termination_grace_period_seconds)
         if running.spec_hash != spec_hash(model):
             message = f"Container {model.name} definition changed, will be restarted"
         elif running.id in self.facts.unhealthy:
             message = self.facts.unhealthy[running.id]
+            probe = model.liveness_probe if running.id in self.facts.started else model.startup_probe
+            if probe is not None and probe.termination_grace_period_seconds is not None:
+                grace = float(probe.termination_grace_period_seconds)
         elif running.id in self.facts.stopping:
             message = f"Stopping container {model.name}"
         if message:
-            self.stop[running] = (float(self.facts.pod.spec.termination_grace_period_seconds), message)
+            self.stop[running] = (grace, message)
 
     def _restart(
         self, model: ContainerModel, newest: Container | None, *, init: bool = False, sidecar: bool = False

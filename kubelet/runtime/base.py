@@ -171,13 +171,17 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container as found. `error` is why it could not start, `stop_signal` what the image wants as a farewell."""
+    """A container as found, and the sandbox that it joined when it was made.
+
+    `error` is why it could not start, `stop_signal` what the image wants as a farewell.
+    """
 
     id: str
     pod: PodRef
     name: str
     attempt: int
     state: State
+    sandbox_id: str = ""
     image: str = ""
     image_id: str = ""
     spec_hash: str = ""

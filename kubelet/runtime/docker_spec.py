@@ -193,6 +193,7 @@ def container_of(inspected: Json) -> Container:
         name=labels[CONTAINER_LABEL],
         attempt=int(labels.get(ATTEMPT_LABEL, "0")),
         state=now,
+        sandbox_id=inspected["HostConfig"]["NetworkMode"].removeprefix("container:"),
         image=config.get("Image", ""),
         image_id=inspected.get("Image", ""),
         spec_hash=labels.get(SPEC_HASH_LABEL, ""),

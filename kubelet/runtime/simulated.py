@@ -167,6 +167,7 @@ class SimulatedRuntime:
             name=spec.name,
             attempt=spec.attempt,
             state=State.CREATED,
+            sandbox_id=sandbox_id,
             image=spec.image,
             image_id=f"simulated:{spec.image}",
             spec_hash=spec.spec_hash,

@@ -44,6 +44,7 @@ def container(of: Pod, name: str = "main", state: State = State.RUNNING, **field
         "name": name,
         "attempt": attempt,
         "state": state,
+        "sandbox_id": "s0",
         "spec_hash": spec_hash(model),
         "created_at": at(1),
         "started_at": at(1) if state is not State.CREATED else None,

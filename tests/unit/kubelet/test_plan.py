@@ -115,6 +115,24 @@ def test_an_unhealthy_container_is_stopped() -> None:
     assert [(stop.container.id, stop.message) for stop in decided.stop] == [("main-0", "it is ill")]
 
 
+def test_a_probe_may_allow_less_time_than_the_pod() -> None:
+    probes = {
+        "livenessProbe": {"exec": {"command": ["x"]}, "terminationGracePeriodSeconds": 3},
+        "startupProbe": {"exec": {"command": ["x"]}, "terminationGracePeriodSeconds": 7},
+    }
+    of = pod(main=probes, terminationGracePeriodSeconds=60)
+    state, ill = runs(container(of)), {"main-0": "it is ill"}
+    assert planned(of, state, unhealthy=ill, started=frozenset({"main-0"})).stop[0].grace == 3
+    assert planned(of, state, unhealthy=ill).stop[0].grace == 7
+
+
+def test_what_initialised_a_former_sandbox_does_not_count_whatever_the_clock_says() -> None:
+    of = pod("main", init=("one",))
+    done = container(of, "one", State.EXITED)
+    assert names(planned(of, runs(replace(done, sandbox_id="former", created_at=at(50))))) == [("one", 1)]
+    assert names(planned(of, runs(replace(done, created_at=at(-50))))) == [("main", 0)]
+
+
 def test_who_was_told_to_stop_is_killed_at_the_deadline_and_not_told_twice() -> None:
     of = pod(terminationGracePeriodSeconds=30)
     told = {"main-0": Stopping(at(110))}
