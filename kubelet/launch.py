@@ -5,15 +5,15 @@ The containers are created while the sandbox starts and gets its link; they star
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ..clock import Clock
-from ..events import EventRecorder
-from ..kinds.core import Container, Pod, Service
+from k8slite.clock import Clock
+from k8slite.events import EventRecorder
+from k8slite.kinds.core import Container, Pod, Service
+
 from . import container_spec as specs
 from . import env, pod_files
 from .addresses import PodAddresses
@@ -29,9 +29,11 @@ from .runtime.base import (
     PodState,
     RuntimeFault,
     RuntimeUnavailable,
+    Sandbox,
     SandboxSpec,
 )
 from .termination import make_message_file
+from .together import all_of
 from .volumes import VolumeFault, VolumeManager
 from .volumes.sub_path import resolve
 
@@ -114,12 +116,14 @@ class PodLauncher:
         self._images, self._volumes, self._objects = images, volumes, objects
         self._events, self._clock = events, clock
         self._node, self._dns, self._services = node, dns, services
+        self._linked: dict[str, str] = {}
+        """Sandboxes that have their link for certain, by the UID of their pod."""
 
     async def launch(self, pod: Pod, plan: Plan, state: PodState, *, wake: Callable[[], None]) -> Launched:
         """Prepare everything that can fail for reasons of the user's first, then start."""
         ip = self._address(pod)
         surroundings, volumes = await self._prepare(pod, ip)
-        found = await asyncio.gather(*(self._image(pod, start, surroundings, wake) for start in plan.start))
+        found = await all_of(*(self._image(pod, start, surroundings, wake) for start in plan.start))
         waiting = {
             start.name: image for start, image in zip(plan.start, found, strict=True) if isinstance(image, Waiting)
         }
@@ -132,15 +136,15 @@ class PodLauncher:
                     waiting[start.name] = Waiting("CreateContainerConfigError", str(fault))
                     self._warn(pod, "Failed", f"Error: {fault}", start)
         if plan.create_sandbox is not None:
-            sandbox_id, created = await self._with_sandbox(pod, plan.create_sandbox, ip, ready)
+            created = await self._with_sandbox(pod, plan.create_sandbox, ip, ready)
         else:
             sandbox = state.sandbox
             if sandbox is None:
                 raise LaunchFault("the sandbox has gone")
-            sandbox_id = sandbox.id
-            created = await asyncio.gather(*(self._create(pod, start, spec, sandbox_id) for start, spec in ready))
+            await self._relink(pod, sandbox, ip)
+            created = await all_of(*(self._create(pod, start, spec, sandbox.id) for start, spec in ready))
         running: dict[str, str] = {}
-        results = await asyncio.gather(
+        results = await all_of(
             *(self._start(pod, start, made) for (start, _), made in zip(ready, created, strict=True))
         )
         for (start, _), made, problem in zip(ready, created, results, strict=True):
@@ -220,7 +224,7 @@ class PodLauncher:
 
     async def _with_sandbox(
         self, pod: Pod, attempt: int, ip: str, ready: Sequence[tuple[Start, ContainerSpec]]
-    ) -> tuple[str, list[str | Waiting]]:
+    ) -> list[str | Waiting]:
         spec = SandboxSpec(
             pod=specs.pod_ref(pod),
             hostname=pod_files.hostname_of(pod),
@@ -234,10 +238,12 @@ class PodLauncher:
         sandbox_id = ""
         try:
             sandbox_id = await self._runtime.create_sandbox(spec)
-            _, *created = await asyncio.gather(
-                self._open(pod, sandbox_id, ip), *(self._create(pod, start, spec, sandbox_id) for start, spec in ready)
+            _, created = await all_of(
+                self._open(pod, sandbox_id, ip),
+                all_of(*(self._create(pod, start, spec, sandbox_id) for start, spec in ready)),
             )
-            return sandbox_id, [item for item in created if item is not None]
+            assert created is not None
+            return created
         except (RuntimeFault, NetworkError) as fault:
             if sandbox_id and not isinstance(fault, RuntimeUnavailable):
                 await self._runtime.remove_sandbox(sandbox_id)
@@ -245,9 +251,22 @@ class PodLauncher:
             raise LaunchFault(str(fault)) from fault
 
     async def _open(self, pod: Pod, sandbox_id: str, ip: str) -> None:
-        pid = await self._runtime.start_sandbox(sandbox_id)
+        await self._link(pod, sandbox_id, ip=ip, pid=await self._runtime.start_sandbox(sandbox_id))
+
+    async def _link(self, pod: Pod, sandbox_id: str, *, ip: str, pid: int) -> None:
         if ip:
             await self._network.attach(pod_uid=pod.uid, pid=pid, address=ip)
+        self._linked[pod.uid] = sandbox_id
+
+    async def _relink(self, pod: Pod, sandbox: Sandbox, ip: str) -> None:
+        """A kubelet that was killed, or an answer that was lost, may have left a sandbox that runs without its link."""
+        if self._linked.get(pod.uid) == sandbox.id:
+            return
+        try:
+            await self._link(pod, sandbox.id, ip=ip, pid=sandbox.pid)
+        except NetworkError as fault:
+            self._warn(pod, "FailedCreatePodSandBox", f"Failed to set up the network of the pod sandbox: {fault}")
+            raise LaunchFault(str(fault)) from fault
 
     async def _create(self, pod: Pod, start: Start, spec: ContainerSpec, sandbox_id: str) -> str | Waiting:
         try:
@@ -291,12 +310,13 @@ class PodLauncher:
             await self._network.detach(pod_uid=pod.uid)
         except NetworkError as fault:
             raise LaunchFault(str(fault)) from fault
+        self._linked.pop(pod.uid, None)
         self._addresses.release(pod.uid)
 
     async def clean(self, pod: Pod, state: PodState) -> None:
         """Containers before the sandbox that they joined, then files."""
-        await asyncio.gather(*(self._runtime.remove_container(c.id) for c in state.containers))
-        await asyncio.gather(*(self._runtime.remove_sandbox(s.id) for s in state.sandboxes))
+        await all_of(*(self._runtime.remove_container(c.id) for c in state.containers))
+        await all_of(*(self._runtime.remove_sandbox(s.id) for s in state.sandboxes))
         await self.disconnect(pod)
         self._images.forget(pod.uid)
         self._objects.release(pod.uid)

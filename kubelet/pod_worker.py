@@ -14,9 +14,10 @@ from typing import Any
 
 import aiohttp
 
-from ..errors import ApiError
-from ..kinds.core import Pod, PodStatus
-from ..kinds.resources import PODS
+from k8slite.errors import ApiError
+from k8slite.kinds.core import Pod, PodStatus
+from k8slite.kinds.resources import PODS
+
 from .container_spec import pod_ref
 from .context import Context
 from .launch import LaunchFault
@@ -24,6 +25,7 @@ from .lifecycle import Lifecycle
 from .plan import Backoff, Facts, Plan, Waiting, crashed, plan
 from .runtime.base import PodState, RuntimeFault, State
 from .status import Observed, own_conditions, pod_status
+from .together import all_of
 
 log = logging.getLogger(__name__)
 
@@ -245,14 +247,14 @@ class PodWorker:
     async def _act(self, pod: Pod, state: PodState, decided: Plan) -> bool:
         """Carry a plan out; whether anything moved."""
         context, runtime = self._context, self._context.runtime
-        await asyncio.gather(*(self._lifecycle.kill(container) for container in decided.kill))
-        await asyncio.gather(*(self._lifecycle.stop(pod, stop) for stop in decided.stop))
+        await all_of(*(self._lifecycle.kill(container) for container in decided.kill))
+        await all_of(*(self._lifecycle.stop(pod, stop) for stop in decided.stop))
         if decided.stop_sandboxes:
-            await asyncio.gather(*(runtime.stop_sandbox(key) for key in decided.stop_sandboxes))
+            await all_of(*(runtime.stop_sandbox(key) for key in decided.stop_sandboxes))
             await context.launcher.disconnect(pod)
         removals = [runtime.remove_container(key) for key in decided.remove_containers]
         removals += [runtime.remove_sandbox(key) for key in decided.remove_sandboxes]
-        await asyncio.gather(*removals)
+        await all_of(*removals)
         moved = bool(decided.stop_sandboxes or removals)
         if decided.start:
             moved |= await self._launch(pod, state, decided)
