@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..kinds.core import Container, Pod
+from k8slite.kinds.core import Container, Pod
+
 from . import env, resources
 from .env import ConfigFault, Surroundings
 from .plan import spec_hash

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..client import Client
-from ..clock import Clock
-from ..events import EventRecorder
-from ..kinds.core import Pod
+from k8slite.client import Client
+from k8slite.clock import Clock
+from k8slite.events import EventRecorder
+from k8slite.kinds.core import Pod
+
 from .handlers import Handlers
 from .launch import Launcher
 from .runtime.base import ContainerRuntime, PodState

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..kinds.core import ConfigMap, Container, EnvVar, Pod, Secret, Service
+from k8slite.kinds.core import ConfigMap, Container, EnvVar, Pod, Secret, Service
+
 from . import resources
 
 _REFERENCE = re.compile(r"\$(\$|\(([^()]*)\))")
@@ -164,7 +165,7 @@ def _from(variable: EnvVar, *, container: Container, pod: Pod, surroundings: Sur
 
 
 def _whole(config_ref: object, secret_ref: object, surroundings: Surroundings, pod: Pod) -> dict[str, str]:
-    from ..kinds.core import EnvFromReference
+    from k8slite.kinds.core import EnvFromReference
 
     if isinstance(config_ref, EnvFromReference):
         config = surroundings.config_maps.get(config_ref.name)

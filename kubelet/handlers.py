@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from ..clock import Clock
-from ..kinds.core import Container, GRPCAction, Handler, HTTPGetAction, IntOrString
+from k8slite.clock import Clock
+from k8slite.kinds.core import Container, GRPCAction, Handler, HTTPGetAction, IntOrString
+
 from .runtime.base import ContainerRuntime, RuntimeFault
 
 _AGENT = "kube-probe/1.37"

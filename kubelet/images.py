@@ -11,9 +11,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..clock import Clock
-from ..events import EventRecorder
-from ..kinds.core import Container, Pod, Secret
+from k8slite.clock import Clock
+from k8slite.events import EventRecorder
+from k8slite.kinds.core import Container, Pod, Secret
+
 from .plan import BACKOFF_FIRST, BACKOFF_MOST, Waiting
 from .runtime.base import ContainerRuntime, Image, ImagePullFault, RuntimeFault
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import aiohttp
 
-from ..client import Client
-from ..clock import Clock, micro_timestamp
-from ..errors import ApiError
-from ..kinds.resources import LEASES
+from k8slite.client import Client
+from k8slite.clock import Clock, micro_timestamp
+from k8slite.errors import ApiError
+from k8slite.kinds.resources import LEASES
 
 log = logging.getLogger(__name__)
 

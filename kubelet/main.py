@@ -9,14 +9,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ..client import Client, ClientConfig
-from ..clock import Clock, SystemClock
-from ..config import KubeletConfig
-from ..events import EventRecorder
-from ..informer import Informer
-from ..kinds.core import Node as NodeObject
-from ..kinds.core import Pod, Service
-from ..kinds.resources import NODES, PODS, SERVICES
+from k8slite.client import Client, ClientConfig
+from k8slite.clock import Clock, SystemClock
+from k8slite.config import KubeletConfig
+from k8slite.events import EventRecorder
+from k8slite.informer import Informer
+from k8slite.kinds.core import Node as NodeObject
+from k8slite.kinds.core import Pod, Service
+from k8slite.kinds.resources import NODES, PODS, SERVICES
+
 from . import machine
 from .addresses import PodAddresses
 from .context import Context

@@ -16,12 +16,13 @@ from typing import Any
 
 import aiohttp
 
-from .. import KUBERNETES_VERSION
-from ..client import Client, Patch
-from ..clock import Clock, timestamp
-from ..errors import ApiError
-from ..kinds.core import Node
-from ..kinds.resources import NODES
+from k8slite import KUBERNETES_VERSION
+from k8slite.client import Client, Patch
+from k8slite.clock import Clock, timestamp
+from k8slite.errors import ApiError
+from k8slite.kinds.core import Node
+from k8slite.kinds.resources import NODES
+
 from .machine import Machine
 
 log = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ..client import Client
-from ..clock import Clock
-from ..informer import Informer
-from ..kinds.core import ConfigMap, Container, Pod, Secret
-from ..kinds.resources import CONFIG_MAPS, SECRETS
+from k8slite.client import Client
+from k8slite.clock import Clock
+from k8slite.informer import Informer
+from k8slite.kinds.core import ConfigMap, Container, Pod, Secret
+from k8slite.kinds.resources import CONFIG_MAPS, SECRETS
 
 _PATIENCE = 10.0
 

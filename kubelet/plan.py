@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ..kinds.core import Container as ContainerModel
-from ..kinds.core import Pod
+from k8slite.kinds.core import Container as ContainerModel
+from k8slite.kinds.core import Pod
+
 from .runtime.base import Container, PodState, State
 
 BACKOFF_FIRST = 10.0

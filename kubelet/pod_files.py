@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..kinds.core import Pod
+from k8slite.kinds.core import Pod
 
 _HOSTS = """\
 # Kubernetes-managed hosts file.

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..clock import Clock
-from ..events import EventRecorder
-from ..kinds.core import Container as ContainerModel
-from ..kinds.core import ContainerStatus, Pod, Probe
+from k8slite.clock import Clock
+from k8slite.events import EventRecorder
+from k8slite.kinds.core import Container as ContainerModel
+from k8slite.kinds.core import ContainerStatus, Pod, Probe
+
 from .handlers import Handlers, Target
 from .plan import is_sidecar
 from .runtime.base import Container, PodState, State

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from ..clock import Clock
+from k8slite.clock import Clock
+
 from .runtime.base import ContainerRuntime, PodState, RuntimeFault
 
 log = logging.getLogger(__name__)

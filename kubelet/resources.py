@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .. import quantity
-from ..kinds.core import Container, Pod
+from k8slite import quantity
+from k8slite.kinds.core import Container, Pod
+
 from .runtime.base import Limits
 
 _MIN_SHARES, _MIN_QUOTA, _PERIOD = 2, 1000, 100_000

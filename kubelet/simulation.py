@@ -15,15 +15,16 @@ from typing import Any
 
 import aiohttp
 
-from ..client import Client, Patch
-from ..clock import Clock
-from ..config import KubeletConfig
-from ..errors import ApiError
-from ..events import EventRecorder
-from ..informer import Informer
-from ..kinds.base import Object
-from ..kinds.core import Pod
-from ..kinds.resources import NODES, PODS
+from k8slite.client import Client, Patch
+from k8slite.clock import Clock
+from k8slite.config import KubeletConfig
+from k8slite.errors import ApiError
+from k8slite.events import EventRecorder
+from k8slite.informer import Informer
+from k8slite.kinds.base import Object
+from k8slite.kinds.core import Pod
+from k8slite.kinds.resources import NODES, PODS
+
 from . import machine, node
 from .addresses import PodAddresses
 from .container_spec import pod_ref

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..clock import timestamp
-from ..kinds.base import Condition
-from ..kinds.core import Container as ContainerModel
-from ..kinds.core import ContainerStatus, Pod
+from k8slite.clock import timestamp
+from k8slite.kinds.base import Condition
+from k8slite.kinds.core import Container as ContainerModel
+from k8slite.kinds.core import ContainerStatus, Pod
+
 from . import resources
 from .plan import Waiting, is_sidecar
 from .runtime.base import Container, PodState, State

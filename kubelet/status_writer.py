@@ -9,11 +9,11 @@ from typing import Any
 
 import aiohttp
 
-from ..client import Client, Patch
-from ..clock import Clock
-from ..errors import ApiError
-from ..kinds.core import Pod
-from ..kinds.resources import PODS
+from k8slite.client import Client, Patch
+from k8slite.clock import Clock
+from k8slite.errors import ApiError
+from k8slite.kinds.core import Pod
+from k8slite.kinds.resources import PODS
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..kinds.core import Container as ContainerModel
-from ..kinds.core import Pod
+from k8slite.kinds.core import Container as ContainerModel
+from k8slite.kinds.core import Pod
+
 from .runtime.base import Container, ContainerRuntime, LogOptions, PodState, RuntimeFault, State
 
 _LIMIT = 4096

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from ..kinds.base import ObjectMeta
-from ..kinds.core import Pod, PodSpec
+from k8slite.kinds.base import ObjectMeta
+from k8slite.kinds.core import Pod, PodSpec
+
 from .pod_worker import PodWorker
 from .runtime.base import PodState
 

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ...clock import Clock
+from k8slite.clock import Clock
+
 from .base import (
     Container,
     ContainerSpec,

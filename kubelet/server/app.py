@@ -12,10 +12,9 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from k8slite import sockets
+from k8slite import metrics, sockets
+from k8slite.config import KubeletConfig
 
-from ... import metrics
-from ...config import KubeletConfig
 from ..runtime.base import ContainerRuntime, NoSuchContainer, RuntimeFault
 from ..workers import Workers
 from . import logs, sessions

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from ...kinds.core import Pod
+from k8slite.kinds.core import Pod
+
 from ..runtime.base import Container, ContainerRuntime, State
 from ..workers import Workers
 

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...kinds.core import KeyToPath
+from k8slite.kinds.core import KeyToPath
 
 DEFAULT_MODE = 0o644
 

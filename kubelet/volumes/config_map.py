@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ...kinds.core import ConfigMap, ConfigMapVolumeSource
+from k8slite.kinds.core import ConfigMap, ConfigMapVolumeSource
+
 from .base import Payload, VolumeFault, decoded, project
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...kinds.core import DownwardAPIVolumeFile, Pod
+from k8slite.kinds.core import DownwardAPIVolumeFile, Pod
+
 from .. import env, resources
 from .base import DEFAULT_MODE, File, Payload, VolumeFault, safe_path
 

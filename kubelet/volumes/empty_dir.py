@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ... import quantity
-from ...kinds.core import EmptyDirVolumeSource
+from k8slite import quantity
+from k8slite.kinds.core import EmptyDirVolumeSource
+
 from . import tmpfs
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from ...kinds.core import HostPathVolumeSource
+from k8slite.kinds.core import HostPathVolumeSource
+
 from .base import VolumeFault
 
 _CHECKS = {

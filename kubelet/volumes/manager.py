@@ -15,9 +15,10 @@ from pathlib import Path
 
 import aiohttp
 
-from ...client import Client
-from ...clock import Clock
-from ...kinds.core import Pod, Volume
+from k8slite.client import Client
+from k8slite.clock import Clock
+from k8slite.kinds.core import Pod, Volume
+
 from ..env import Surroundings
 from . import atomic_writer, config_map, downward_api, empty_dir, host_path, projected, secret, tmpfs
 from .base import Payload, VolumeFault

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...kinds.core import Pod, ProjectedVolumeSource, ServiceAccountTokenProjection
+from k8slite.kinds.core import Pod, ProjectedVolumeSource, ServiceAccountTokenProjection
+
 from .. import env
 from . import config_map, downward_api, secret
 from .base import DEFAULT_MODE, File, Payload, VolumeFault, safe_path

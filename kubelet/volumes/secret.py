@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...kinds.core import KeyToPath, Secret
+from k8slite.kinds.core import KeyToPath, Secret
+
 from .base import Payload, VolumeFault, decoded, project
 
 

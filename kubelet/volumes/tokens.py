@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ...client import Client
-from ...clock import Clock
-from ...errors import ApiError
-from ...kinds.core import Pod
-from ...kinds.resources import SERVICE_ACCOUNTS
+from k8slite.client import Client
+from k8slite.clock import Clock
+from k8slite.errors import ApiError
+from k8slite.kinds.core import Pod
+from k8slite.kinds.resources import SERVICE_ACCOUNTS
+
 from .base import VolumeFault
 from .projected import TokenKey
 

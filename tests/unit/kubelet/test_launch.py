@@ -11,7 +11,7 @@ from k8slite.clock import VirtualClock
 from k8slite.kinds.core import Pod
 from k8slite.kubelet.addresses import PodAddresses
 from k8slite.kubelet.images import Images
-from k8slite.kubelet.launch import Dns, LaunchFault, Launched, Node, PodLauncher
+from k8slite.kubelet.launch import Dns, Launched, LaunchFault, Node, PodLauncher
 from k8slite.kubelet.network import NetworkError
 from k8slite.kubelet.plan import Facts, plan
 from k8slite.kubelet.runtime.base import PodRef, PodState, RuntimeUnavailable, SandboxSpec
