@@ -26,9 +26,8 @@ OUTLET = "outlet"
 """`scope["state"][OUTLET]`: the connection's `Outlet`; absent under another server."""
 
 _HEADER_LIMIT = 1 << 20
-_PIECE = 64 * 1024
-"""Longer bodies are written in pieces of this size, as views: a piece stays in the processor's cache while it is
-encrypted and sent, and no copy of the whole body is made."""
+_JOINED = 64 * 1024
+"""A longer body is not copied to join it to its head: a record of its own costs less."""
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 
@@ -140,13 +139,10 @@ class Exchange(RequestResponseCycle):
         self.on_response()
 
     def _write(self, head: bytes, body: bytes) -> None:
-        if len(body) <= _PIECE:
-            self.transport.write(head + body)
-            return
-        view = memoryview(body)
-        self.transport.write(head + bytes(view[:_PIECE]))
-        for start in range(_PIECE, len(body), _PIECE):
-            self.transport.write(view[start : start + _PIECE])
+        if head and len(body) > _JOINED:
+            self.transport.writelines((head, body))
+        else:
+            self.transport.write(head + body if head else body)
 
 
 class ConnectionProtocol(HttpToolsProtocol):
