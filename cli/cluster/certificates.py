@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
 
 from k8slite import kubeconfig
 from k8slite.pki import Authority, ensure_signing_key
@@ -18,23 +20,35 @@ IDENTITIES: dict[str, tuple[str, Sequence[str]]] = {
 }
 
 
-def ensure(spec: ClusterSpec) -> None:
-    """Make what is missing, renew what ends soon; the authority itself never changes. Raises PkiError."""
-    authority = Authority.ensure(spec.directory / "pki")
+def ensure(spec: ClusterSpec, *, now: datetime | None = None) -> list[str]:
+    """Make what is missing, renew what ends soon; the authority itself never changes.
+
+    Returns the names of the certificates that are new. Raises PkiError, OSError.
+    """
     directory = spec.directory / "pki"
+    before = _written(directory)
+    authority = Authority.ensure(directory, now=now)
     ensure_signing_key(directory / "service-account.key")
     names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     names += ["kubernetes.default.svc.cluster.local", "127.0.0.1", spec.bridge_ip, spec.kubernetes_ip]
-    authority.issue_server("apiserver", common_name="kube-apiserver", hosts=names)
-    authority.issue_server("kubelet", common_name="kubelet", hosts=["localhost", "127.0.0.1", spec.bridge_ip])
-    authority.issue_client("apiserver-kubelet-client", user="kube-apiserver-kubelet-client", groups=("system:masters",))
+    authority.issue_server("apiserver", common_name="kube-apiserver", hosts=names, now=now)
+    authority.issue_server("kubelet", common_name="kubelet", hosts=["localhost", "127.0.0.1", spec.bridge_ip], now=now)
+    authority.issue_client(
+        "apiserver-kubelet-client", user="kube-apiserver-kubelet-client", groups=("system:masters",), now=now
+    )
     identities = dict(IDENTITIES)
     for node in spec.node_names if not spec.simulated else ():
         identities[node] = (f"system:node:{node}", ("system:nodes",))
     for name, (user, groups) in identities.items():
-        pair = authority.issue_client(name, user=user, groups=groups)
+        pair = authority.issue_client(name, user=user, groups=groups, now=now)
         access = kubeconfig.Access(spec.server, authority.cert_file, pair, cluster=spec.name, user=user)
         kubeconfig.write(directory / f"{name}.conf", access)
-    pair = authority.issue_client("admin", user="kubernetes-admin", groups=("system:masters",))
+    pair = authority.issue_client("admin", user="kubernetes-admin", groups=("system:masters",), now=now)
     access = kubeconfig.Access(spec.server, authority.cert_file, pair, cluster=spec.name, user="kubernetes-admin")
     kubeconfig.write(spec.kubeconfig, access, inline=True)
+    return sorted(name for name, at in _written(directory).items() if before.get(name) != at)
+
+
+def _written(directory: Path) -> dict[str, int]:
+    """When each certificate was written (a replaced file is another inode, whatever the clock says)."""
+    return {path.stem: path.stat().st_ino for path in directory.glob("*.crt")}

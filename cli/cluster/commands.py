@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
 from ..failure import Failure
-from . import decide, example, logs, status, supervisor
+from . import control, decide, example, logs, status
 from .decide import Wish
 from .down import down as remove
 from .down import stop as stop_cluster
+from .exclusive import exclusive
+from .progress import step
 from .spec import DEFAULT_NAME, ClusterSpec
 from .up import summary
 from .up import up as bring_up
@@ -58,12 +60,13 @@ def up(
 @name_option
 def down(name: str) -> None:
     """Remove a cluster: programs, containers, networks, rules and files."""
-    spec = decide.find(name)
-    if spec is None:
-        click.echo(f"There is no cluster {name} on this machine.")
-        return
-    remove(spec)
-    click.echo(f"Cluster {name} is gone.")
+    if decide.find(name) is not None:
+        with exclusive(name):
+            if spec := decide.find(name):
+                remove(spec)
+                click.echo(f"Cluster {name} is gone.")
+                return
+    click.echo(f"There is no cluster {name} on this machine.")
 
 
 @click.command("status")
@@ -116,8 +119,12 @@ def stop(program: str, name: str) -> None:
     spec = decide.existing(name)
     if program:
         _ask(spec, do="stop", service=program)
+        with step(f"Program {program}"):
+            while _runs(spec, program):
+                time.sleep(0.05)
     else:
-        stop_cluster(spec)
+        with exclusive(name):
+            stop_cluster(spec)
 
 
 @cluster.command("start")
@@ -132,13 +139,19 @@ def start(program: str, name: str) -> None:
 def list_clusters() -> None:
     """Name the clusters of this machine."""
     for spec in decide.every():
-        click.echo(f"{spec.name}\t{'running' if supervisor.is_running(spec) else 'stopped'}\t{spec.server}")
+        click.echo(f"{spec.name}\t{'running' if control.is_running(spec) else 'stopped'}\t{spec.server}")
 
 
-def _ask(spec: ClusterSpec, *, do: str, service: str) -> None:
+def _runs(spec: ClusterSpec, program: str) -> bool:
+    services = _ask(spec, do="status")["services"]
+    return any(service["name"] == program and service["running"] and not service["wanted"] for service in services)
+
+
+def _ask(spec: ClusterSpec, *, do: str, service: str = "") -> dict[str, Any]:
     try:
-        answer = supervisor.ask(spec, do=do, service=service)
+        answer = control.ask(spec, do=do, service=service)
     except OSError as error:
         raise Failure(f"cluster {spec.name} is not running") from error
     if "error" in answer:
         raise Failure(answer["error"])
+    return answer

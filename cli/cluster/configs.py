@@ -28,6 +28,8 @@ class Service:
     program: str = ""
     config: Config | None = None
     command: tuple[str, ...] = ()
+    tier: int = 2
+    """Those of a higher tier lean on those of a lower one, and end before them."""
 
 
 def services(spec: ClusterSpec) -> list[Service]:
@@ -36,7 +38,7 @@ def services(spec: ClusterSpec) -> list[Service]:
     election = LeaderElectionConfig(enabled=False)  # one of each per cluster: nobody to race with
     found = [etcd(spec)] if spec.runs_etcd else []
     found += [
-        Service("apiserver", "apiserver", apiserver(spec)),
+        Service("apiserver", "apiserver", apiserver(spec), tier=1),
         Service("scheduler", "scheduler", SchedulerConfig(kubeconfig=pki / "scheduler.conf", leader_election=election)),
         Service(
             "controller-manager",
@@ -73,6 +75,7 @@ def etcd(spec: ClusterSpec) -> Service:
             f"--initial-cluster=k8slite={peer}",
             "--log-level=warn",
         ),
+        tier=0,
     )
 
 
@@ -145,7 +148,7 @@ def proxy(spec: ClusterSpec) -> ProxyConfig:
     return ProxyConfig(
         kubeconfig=spec.directory / "pki" / "proxy.conf",
         node_names=spec.node_names,
-        table=spec.name.replace("-", "_"),
+        table=spec.table,
         cluster_cidr=spec.pod_cidr,
         service_cidr=spec.service_cidr,
         bridge=spec.bridge,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,11 +10,12 @@ from k8slite import config
 
 from ..failure import Failure
 from . import free, machine
+from .control import socket_path
 from .spec import DEFAULT_NAME, ROOTS_HOME, ClusterSpec, clusters_dir
-from .supervisor import socket_path
 
 #: What fits into Linux' `sockaddr_un`.
 SOCKET_PATH_MOST = 107
+_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,17 @@ class Wish:
     etcd_endpoints: tuple[str, ...] = ()
 
 
+def check_name(name: str) -> None:
+    """Whether a name will do for a node, a file and an nftables table. Raises Failure."""
+    if name == free.CLAIMS.name:
+        raise Failure(f"{name!r} is no name for a cluster: its directory is taken")
+    if len(name) > 40 or not _NAME.fullmatch(name):
+        raise Failure(f"{name!r} is no name for a cluster: use lower-case letters, digits and dashes, a letter first")
+
+
 def find(name: str) -> ClusterSpec | None:
     """The cluster of that name on this machine. Raises Failure for an unreadable one."""
+    check_name(name)
     file = ClusterSpec(name=name).file
     if not file.exists():
         return None
@@ -40,8 +51,8 @@ def find(name: str) -> ClusterSpec | None:
 
 def every() -> list[ClusterSpec]:
     """All clusters of this machine."""
-    found = (find(file.parent.name) for file in sorted(clusters_dir().glob("*/cluster.yaml")))
-    return [spec for spec in found if spec]
+    names = (file.parent.name for file in sorted(clusters_dir().glob("*/cluster.yaml")))
+    return [spec for name in names if _NAME.fullmatch(name) and (spec := find(name))]
 
 
 def existing(name: str) -> ClusterSpec:
@@ -70,8 +81,6 @@ def contradictions(wish: Wish, spec: ClusterSpec) -> list[str]:
 
 def new(wish: Wish) -> ClusterSpec:
     """A new cluster, placed where this machine has room. Raises Failure."""
-    if len(wish.name) > 40 or not wish.name.replace("-", "a").isalnum() or not wish.name.islower():
-        raise Failure(f"{wish.name!r} is no name for a cluster: use lower-case letters, digits and dashes")
     simulated = wish.simulate is not None
     if len(str(socket := socket_path(ClusterSpec(name=wish.name)))) > SOCKET_PATH_MOST:
         raise Failure(f"{socket} is too long for a socket; set K8SLITE_HOME to a shorter directory")
@@ -81,15 +90,21 @@ def new(wish: Wish) -> ClusterSpec:
         else:
             index, pods, services = free.claim_ranges(ClusterSpec(name=wish.name).directory, free.routed_networks())
         nodes = wish.simulate or wish.nodes or 1
+        taken = {number for spec in every() for number in spec.ports}  # also of clusters that are stopped
+        api_port = free.port(6443 + 10 * index, taken=taken)
+        taken |= {api_port}
+        etcd_port = free.port(2379 + 10 * index, count=2, taken=taken)
+        taken |= {etcd_port, etcd_port + 1}
+        kubelet_port = free.port(10250 + 100 * index, count=1 if simulated else nodes, taken=taken)
         return ClusterSpec(
             name=wish.name,
             nodes=nodes,
             simulated=simulated,
             store=wish.store or ("etcd" if wish.etcd_endpoints else "sqlite"),
             etcd_endpoints=list(wish.etcd_endpoints),
-            api_port=free.port(6443 + 10 * index),
-            etcd_port=free.port(2379 + 10 * index, count=2),
-            kubelet_port=free.port(10250 + 100 * index, count=1 if simulated else nodes),
+            api_port=api_port,
+            etcd_port=etcd_port,
+            kubelet_port=kubelet_port,
             pod_cidr=str(pods),
             service_cidr=str(services),
             bridge=f"k8slite{index}",

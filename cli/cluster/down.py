@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 from k8slite import programs
 
 from ..failure import Failure
-from . import free, machine, supervisor
+from . import control, free, leftovers, machine
 from .configs import proxy
 from .progress import step
 from .spec import ClusterSpec
@@ -30,7 +31,10 @@ def down(spec: ClusterSpec) -> None:
         with step("Containers"):
             if reason := machine.engine_fault(spec.docker_host):
                 raise Failure(f"the containers cannot be removed: no Docker engine answers ({reason})")
-            programs.entry("k8slite.kubelet.setup", "remove_containers")(spec.docker_host, cluster=spec.name)
+            try:
+                programs.entry("k8slite.kubelet.setup", "remove_containers")(spec.docker_host, cluster=spec.name)
+            except RuntimeError as error:
+                raise Failure(str(error)) from error
         with step("Network and nftables rules"):
             asyncio.run(programs.entry("k8slite.proxy.cleanup", "cleanup")(proxy(spec)))
     with step("Files"):
@@ -41,15 +45,16 @@ def down(spec: ClusterSpec) -> None:
 
 def stop(spec: ClusterSpec) -> None:
     """End the supervisor and its programs; containers keep running."""
-    if not supervisor.is_running(spec):
-        return
     with step("Programs"):
+        if not control.is_running(spec):
+            leftovers.end(spec)
+            return
         deadline = time.monotonic() + STOP_TIMEOUT
         asked = False
-        while supervisor.is_running(spec):
+        while control.is_running(spec):
             if not asked:
                 with contextlib.suppress(OSError):  # one that just starts does not answer yet
-                    os.kill(int(supervisor.ask(spec, do="status")["pid"]), signal.SIGTERM)
+                    os.kill(int(control.ask(spec, do="status")["pid"]), signal.SIGTERM)
                     asked = True
             if time.monotonic() > deadline:
                 raise Failure(f"the supervisor does not stop; see {spec.directory / 'logs'}")
@@ -58,7 +63,12 @@ def stop(spec: ClusterSpec) -> None:
 
 def unmount(directory: Path) -> None:
     """Unmount what volumes mounted below a directory (tmpfs), so that it can be removed."""
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounts if m.startswith(f"{directory}/")), reverse=True):
-        with contextlib.suppress(OSError):
-            subprocess.run(["umount", mount], check=False)
+    below = f"{directory.resolve()}/"
+    mounts = [unescaped(line.split()[1]) for line in Path("/proc/mounts").read_text().splitlines()]
+    for mount in sorted((m for m in mounts if m.startswith(below)), reverse=True):
+        subprocess.run(["umount", mount], check=False)
+
+
+def unescaped(mount: str) -> str:
+    """A path of /proc/mounts, where blanks and the like stand as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), mount)

@@ -17,11 +17,18 @@ from pathlib import Path
 Network = ipaddress.IPv4Network
 
 
-def port(preferred: int, *, count: int = 1) -> int:
-    """The first of `count` free TCP ports in a row, on every address: the preferred ones, or others."""
+NODE_PORTS = range(30000, 32768)
+
+
+def port(preferred: int, *, count: int = 1, taken: Container[int] = ()) -> int:
+    """The first of `count` TCP ports in a row that are free on every address and not `taken`: the preferred, or others.
+
+    Never of the range that NodePorts come from.
+    """
     candidates: list[int] = [preferred, *range(20000, 60000, 100)]
     for start in candidates:
-        if all(_is_free(start + offset) for offset in range(count)):
+        numbers = range(start, start + count)
+        if all(n not in taken and n not in NODE_PORTS and _is_free(n) for n in numbers):
             return start
     raise OSError(f"no {count} free ports in a row on this machine")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
 
 
 def fork(work: Callable[[], None], *, log: Path) -> int:
@@ -23,12 +24,20 @@ def fork(work: Callable[[], None], *, log: Path) -> int:
     into the parent's code.
     """
     parent = os.getpid()
-    pid = os.fork()
+    # A signal between the fork and `_prepare` would run the parent's handlers, and wake the parent, in the child.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        pid = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        raise
     if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return pid
     code = 1
     try:
         _prepare(log, parent=parent)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         work()
         code = 0
     except SystemExit as leave:
@@ -50,7 +59,7 @@ def execute(command: Sequence[str]) -> None:
 
 
 def _prepare(log: Path, *, parent: int) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -85,6 +94,7 @@ def daemonize(work: Callable[[], None], *, log: Path) -> None:
         os.chdir("/")
         os.umask(0o077)
         redirect(log)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         work()
         code = 0
     except BaseException:

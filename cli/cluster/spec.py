@@ -77,6 +77,17 @@ class ClusterSpec(Config):
         return [f"{self.name}-{index}" for index in range(1, self.nodes + 1)]
 
     @property
+    def ports(self) -> set[int]:
+        """The TCP ports that are the cluster's, whether it runs or not."""
+        kubelets = range(self.kubelet_port, self.kubelet_port + (1 if self.simulated else self.nodes))
+        return {self.api_port, self.etcd_port, self.etcd_port + 1, *kubelets}
+
+    @property
+    def table(self) -> str:
+        """Its nftables table; never one that others have (`nat` and `filter` are Docker's)."""
+        return DEFAULT_NAME if self.name == DEFAULT_NAME else f"{DEFAULT_NAME}_{self.name.replace('-', '_')}"
+
+    @property
     def server(self) -> str:
         """The API server's URL."""
         return f"https://127.0.0.1:{self.api_port}"

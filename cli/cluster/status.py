@@ -9,24 +9,36 @@ from k8slite.errors import ApiError
 from ..api import Api
 from ..failure import Failure
 from ..printers import columns
-from . import supervisor
+from . import control
 from .spec import ClusterSpec
 
 
 def gather(spec: ClusterSpec) -> dict[str, Any]:
     """Everything that `status` knows, as plain data (`-o json`)."""
-    running = supervisor.is_running(spec)
+    found = _supervisor(spec)
     return {
         "name": spec.name,
-        "running": running,
+        "running": found is not None,
         "simulated": spec.simulated,
         "store": spec.store,
         "server": spec.server,
         "kubeconfig": str(spec.kubeconfig),
         "directory": str(spec.directory),
-        "supervisor": supervisor.ask(spec, do="status") if running else None,
-        "nodes": _nodes(spec) if running else [],
+        "supervisor": found,
+        "nodes": _nodes(spec) if found else [],
     }
+
+
+def _supervisor(spec: ClusterSpec) -> dict[str, Any] | None:
+    """What the supervisor says; None if there is none."""
+    if not control.is_running(spec):
+        return None
+    try:
+        return control.ask(spec, do="status")
+    except OSError as error:
+        if not control.is_running(spec):  # it ended meanwhile
+            return None
+        raise Failure(f"the supervisor of cluster {spec.name} does not answer: {error}") from error
 
 
 def _nodes(spec: ClusterSpec) -> list[dict[str, str]]:
@@ -64,6 +76,6 @@ def describe(status: dict[str, Any]) -> str:
 
 def _row(service: dict[str, Any]) -> list[str]:
     memory = f"{service['memory'] / 2**20:.0f} MB" if service["memory"] else ""
-    state = "running" if service["running"] else "stopped"
+    state = "running" if service["running"] else "failing" if service["wanted"] else "stopped"
     uptime = f"{service['uptime']:.0f} s" if service["running"] else ""
     return [service["name"], state, str(service["pid"] or ""), str(service["restarts"]), uptime, memory]

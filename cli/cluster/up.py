@@ -13,9 +13,10 @@ from k8slite.errors import ApiError
 
 from ..api import Api
 from ..failure import Failure
-from . import certificates, decide, logs, machine, process, supervisor
+from . import certificates, control, decide, logs, machine, process, supervisor
 from .configs import config_file, log_file, services
 from .decide import Wish
+from .exclusive import exclusive
 from .progress import step
 from .spec import ClusterSpec, clusters_dir
 
@@ -28,15 +29,28 @@ def up(wish: Wish, *, install: bool = False) -> ClusterSpec:
     """Bring the cluster up and return when it is ready. Raises Failure with the way on."""
     machine.extend_path()
     os.environ["K8SLITE_HOME"] = str(clusters_dir())  # absolute: the programs run in another directory
-    spec = decide.find(wish.name)
-    if spec is not None:
-        _agree(wish, spec)
-        if supervisor.is_running(spec):
+    decide.check_name(wish.name)
+    with exclusive(wish.name):
+        spec = decide.find(wish.name)
+        if spec is not None:
+            _agree(wish, spec)
+        if spec is None or not control.is_running(spec):
+            _require_machine(wish, spec, install=install)
+            spec = spec or decide.new(wish)
+            _start(spec)
+        else:
+            _start_stopped(spec)
             with step(f"Cluster {spec.name} is running already"):
                 wait_ready(spec)
             return spec
-    _require_machine(wish, spec, install=install)
-    spec = spec or decide.new(wish)
+    with step(f"Programs: {', '.join(service.name for service in services(spec))}"):
+        wait_for(spec, _api_ready, "the API server")
+    with step(f"Ready: {spec.nodes} {'simulated ' if spec.simulated else ''}node{'s' * (spec.nodes > 1)}"):
+        wait_ready(spec)
+    return spec
+
+
+def _start(spec: ClusterSpec) -> None:
     _directories(spec)
     config.dump(spec, spec.file)  # before all else: what is interrupted from here on, `down` finds and removes
     with step("Certificates and configuration"):
@@ -44,12 +58,16 @@ def up(wish: Wish, *, install: bool = False) -> ClusterSpec:
         for service in services(spec):
             if service.config is not None:
                 config.dump(service.config, config_file(spec, service))
-    with step(f"Programs: {', '.join(service.name for service in services(spec))}"):
-        process.daemonize(lambda: supervisor.Supervisor(spec).run(), log=spec.directory / "logs" / "supervisor.log")
-        wait_for(spec, _api_ready, "the API server")
-    with step(f"Ready: {spec.nodes} {'simulated ' if spec.simulated else ''}node{'s' * (spec.nodes > 1)}"):
-        wait_ready(spec)
-    return spec
+    # Not within a step, whose spinner is a thread: what is forked here forks on.
+    log = spec.directory / "logs" / "supervisor.log"
+    process.daemonize(lambda: supervisor.Supervisor(spec, services(spec)).run(), log=log)
+
+
+def _start_stopped(spec: ClusterSpec) -> None:
+    """What somebody stopped with `cluster stop PROGRAM` is part of a cluster that is up."""
+    for service in control.ask(spec, do="status")["services"]:
+        if not service["wanted"]:
+            control.ask(spec, do="start", service=service["name"])
 
 
 def _agree(wish: Wish, spec: ClusterSpec) -> None:
@@ -102,13 +120,13 @@ def wait_for(spec: ClusterSpec, condition: Callable[[Api], str | None], what: st
 
 
 def _is_hopeless(spec: ClusterSpec, *, waited: float) -> bool:
-    return waited > READY_TIMEOUT or (waited > SUPERVISOR_TIMEOUT and not supervisor.is_running(spec))
+    return waited > READY_TIMEOUT or (waited > SUPERVISOR_TIMEOUT and not control.is_running(spec))
 
 
 def _down(spec: ClusterSpec) -> str:
     """Which programs do not run, each with the last line of its log."""
     try:
-        found = supervisor.ask(spec, do="status")["services"]
+        found = control.ask(spec, do="status")["services"]
     except OSError:
         last = logs.tail(log_file(spec, "supervisor"), 1)
         return f"; the supervisor does not run: {' '.join(last)}"

@@ -13,7 +13,7 @@ _COLOURS = {
     "Running": "green", "Ready": "green", "Active": "green", "Completed": "bright_black", "True": "green",
     "Pending": "yellow", "ContainerCreating": "yellow", "Terminating": "yellow", "NotReady": "red", "Warning": "yellow",
     "CrashLoopBackOff": "red", "Error": "red", "ImagePullBackOff": "red", "ErrImagePull": "red", "Failed": "red",
-    "stopped": "red", "running": "green",
+    "stopped": "yellow", "failing": "red", "running": "green",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from .cluster import Cluster, output
@@ -14,12 +15,14 @@ def leftovers(name: str) -> list[str]:
     return containers + tables
 
 
-def links() -> int:
-    return output("ip", "-o", "link").count("\n")
+def links(cluster: Cluster) -> list[str]:
+    """The cluster's bridge, and what is plugged into it; other clusters of the machine come and go meanwhile."""
+    bridge = re.search(r"bridge: (\S+)", (cluster.kubeconfig.parent / "cluster.yaml").read_text())
+    assert bridge
+    return [line for line in output("ip", "-o", "link").splitlines() if re.search(rf"\b{bridge[1]}\b", line)]
 
 
 def test_up_again_changes_nothing_and_down_leaves_nothing(tmp_path: Path) -> None:
-    before = links()
     cluster = Cluster("e2e-life", tmp_path)
     try:
         cluster.up()
@@ -36,10 +39,13 @@ def test_up_again_changes_nothing_and_down_leaves_nothing(tmp_path: Path) -> Non
         cluster.up()
         pod = cluster.get("pod", "kept")
         assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
+        made = links(cluster)
+        assert len(made) >= 2
     finally:
         cluster.down()
     assert leftovers(cluster.name) == []
-    assert links() == before
+    names = {line.split(": ")[1].partition("@")[0] for line in made}
+    assert not names & {line.split(": ")[1].partition("@")[0] for line in output("ip", "-o", "link").splitlines()}
     assert not list(tmp_path.iterdir())
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from k8slite import config
 from k8slite.cli.cluster import decide, free
 from k8slite.cli.cluster.configs import services
 from k8slite.cli.cluster.decide import Wish
+from k8slite.cli.cluster.slots import Slot
 from k8slite.cli.cluster.spec import ClusterSpec
-from k8slite.cli.cluster.supervisor import Slot
 from k8slite.cli.failure import Failure
 from k8slite.config import KubeletConfig
 
@@ -79,10 +80,10 @@ def test_contradictions_are_found(wish: Wish, spec: ClusterSpec, count: int) -> 
     assert len(decide.contradictions(wish, spec)) == count
 
 
-@pytest.mark.parametrize("name", ["Upper", "with space", "a/b", "", "x" * 41])
+@pytest.mark.parametrize("name", ["Upper", "with space", "a/b", "..", "", "x" * 41, "9", "a-", "ä", "claims"])
 def test_a_bad_name_is_refused(name: str) -> None:
     with pytest.raises(Failure, match="is no name for a cluster"):
-        decide.new(Wish(name=name))
+        decide.find(name)
 
 
 def test_a_program_that_keeps_failing_waits_longer_each_time_and_a_stable_one_starts_afresh() -> None:
@@ -112,3 +113,18 @@ def test_ranges_are_kept_for_a_cluster_while_its_directory_exists(tmp_path: Path
     assert free.claim_ranges(second, [], claims=claims)[0] == 0
     free.release(second, claims=claims)
     assert free.claim_ranges(tmp_path / "third", [], claims=claims)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["nat", "filter"])
+def test_a_cluster_shares_no_nftables_table_with_others(name: str) -> None:
+    assert ClusterSpec(name=name).table == f"k8slite_{name}"
+
+
+def test_no_port_is_given_twice_even_if_every_preferred_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free, "_is_free", lambda number: number >= 20000)
+    first = decide.new(Wish(name="a", simulate=5))
+    first.directory.mkdir()
+    config.dump(first, first.file)
+    second = decide.new(Wish(name="b", simulate=5))
+    assert len(first.ports) == len(second.ports) == 4
+    assert not first.ports & second.ports
