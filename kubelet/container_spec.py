@@ -26,8 +26,9 @@ def container_spec(
     surroundings: Surroundings,
     mounts: Sequence[Mount],
     node_memory: int,
+    joins: str = "",
 ) -> ContainerSpec:
-    """What the runtime is to create. Raises ConfigFault."""
+    """What the runtime is to create; it sees the processes of the container with the id `joins`. Raises ConfigFault."""
     variables = env.environment(container, pod=pod, surroundings=surroundings)
     return ContainerSpec(
         pod=pod_ref(pod),
@@ -47,6 +48,7 @@ def container_spec(
         tty=container.tty,
         host_pid=pod.spec.host_pid,
         share_pid=pod.spec.share_process_namespace,
+        share_pid_with=joins,
     )
 
 

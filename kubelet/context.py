@@ -67,6 +67,5 @@ class Context:
 
     def tell(self, pod: Pod, reason: str, message: str, *, container: str = "", warn: bool = False) -> None:
         """Record an event about a pod or one of its containers."""
-        init = any(c.name == container for c in pod.spec.init_containers)
-        path = f"spec.{'initContainers' if init else 'containers'}{{{container}}}" if container else ""
+        path = pod.spec.field_path(container) if container else ""
         self.events.record(pod, reason=reason, message=message, type="Warning" if warn else "Normal", field_path=path)

@@ -185,8 +185,8 @@ def _text(encoded: str) -> str:
 
 
 def named(pod: Pod, name: str) -> Container:
-    """A container of the pod, init containers included. Raises ConfigFault."""
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
+    """A container of the pod, of whatever sort. Raises ConfigFault."""
+    for container in pod.spec.every_container:
         if container.name == name:
             return container
     raise ConfigFault(f"container {name} not found")

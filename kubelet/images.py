@@ -81,7 +81,7 @@ class Images:
     ) -> Image | Waiting:
         """The image, or why the container has to wait for it. Raises RuntimeFault if the engine fails."""
         reference, policy = container.image, container.image_pull_policy
-        path = f"spec.containers{{{container.name}}}"
+        path = pod.spec.field_path(container.name)
         pulled = self._fresh.pop((pod.uid, container.name, attempt), None)
         if pulled is not None:
             return pulled

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from k8slite.clock import Clock
 from k8slite.events import EventRecorder
-from k8slite.kinds.core import Container, Pod, Service
+from k8slite.kinds.core import Container, EphemeralContainer, Pod, Service
 
 from . import container_spec as specs
 from . import env, pod_files
@@ -31,6 +31,7 @@ from .runtime.base import (
     RuntimeUnavailable,
     Sandbox,
     SandboxSpec,
+    State,
 )
 from .termination import make_message_file
 from .together import all_of
@@ -131,7 +132,7 @@ class PodLauncher:
         for start, image in zip(plan.start, found, strict=True):
             if isinstance(image, Image):
                 try:
-                    ready.append((start, self._spec(pod, start, image, surroundings, volumes, ip)))
+                    ready.append((start, self._spec(pod, start, image, surroundings, volumes, ip, state)))
                 except (ConfigFault, VolumeFault) as fault:
                     waiting[start.name] = Waiting("CreateContainerConfigError", str(fault))
                     self._warn(pod, "Failed", f"Error: {fault}", start)
@@ -189,7 +190,14 @@ class PodLauncher:
         return await self._images.ensure(model, pod=pod, attempt=start.attempt, secrets=surroundings.secrets, wake=wake)
 
     def _spec(
-        self, pod: Pod, start: Start, image: Image, surroundings: Surroundings, volumes: Mapping[str, str], ip: str
+        self,
+        pod: Pod,
+        start: Start,
+        image: Image,
+        surroundings: Surroundings,
+        volumes: Mapping[str, str],
+        ip: str,
+        state: PodState,
     ) -> ContainerSpec:
         model = env.named(pod, start.name)
         files = self._files(pod, model, start, ip)
@@ -202,6 +210,7 @@ class PodLauncher:
             surroundings=surroundings,
             mounts=mounts,
             node_memory=self._node.memory,
+            joins=_target(model, state),
         )
 
     def _files(self, pod: Pod, model: Container, start: Start, ip: str) -> dict[str, str]:
@@ -326,15 +335,21 @@ class PodLauncher:
             raise LaunchFault(str(fault)) from fault
 
     def _tell(self, pod: Pod, reason: str, message: str, start: Start) -> None:
-        self._events.record(pod, reason=reason, message=message, field_path=_field(pod, start))
+        self._events.record(pod, reason=reason, message=message, field_path=pod.spec.field_path(start.name))
 
     def _warn(self, pod: Pod, reason: str, message: str, start: Start | None = None) -> None:
-        path = _field(pod, start) if start is not None else ""
+        path = pod.spec.field_path(start.name) if start is not None else ""
         self._events.record(pod, reason=reason, message=message, type="Warning", field_path=path)
 
 
-def _field(pod: Pod, start: Start) -> str:
-    return f"spec.{'initContainers' if start.init else 'containers'}{{{start.name}}}"
+def _target(model: Container, state: PodState) -> str:
+    """The container whose processes an ephemeral container asks to see. Raises ConfigFault if it does not run."""
+    if not isinstance(model, EphemeralContainer) or not model.target_container_name:
+        return ""
+    found = state.newest(model.target_container_name)
+    if found is None or found.state is not State.RUNNING:
+        raise ConfigFault(f"target container {model.target_container_name} does not run")
+    return found.id
 
 
 def _read(path: Path) -> str:

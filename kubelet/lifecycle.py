@@ -129,7 +129,7 @@ class Lifecycle:
 
 
 def _model(pod: Pod, name: str) -> ContainerModel | None:
-    return next((c for c in (*pod.spec.init_containers, *pod.spec.containers) if c.name == name), None)
+    return next((c for c in pod.spec.every_container if c.name == name), None)
 
 
 def _hook(model: ContainerModel | None, kind: str) -> Handler | None:

@@ -45,7 +45,7 @@ def references(pod: Pod) -> frozenset[Reference]:
     def names() -> Iterator[tuple[str, str]]:
         for secret in pod.spec.image_pull_secrets:
             yield "Secret", secret.name
-        for container in (*pod.spec.init_containers, *pod.spec.containers):
+        for container in pod.spec.every_container:
             yield from _of_container(container)
         for volume in pod.spec.volumes:
             if volume.config_map is not None:

@@ -9,12 +9,12 @@ Source: Kubernetes documentation, "Pod Lifecycle", "Init Containers", "Sidecar C
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from k8slite.kinds.core import Container as ContainerModel
-from k8slite.kinds.core import Pod
+from k8slite.kinds.core import EphemeralContainer, Pod
 
 from .runtime.base import Container, PodState, State
 
@@ -219,6 +219,8 @@ def _run(facts: Facts) -> Plan:
     if ready:
         for model in mains:
             steps.consider(model)
+    if sandbox is not None:
+        steps.join(facts.pod.spec.ephemeral_containers)
     stopping = _stop(facts, steps.stop)
     again = [seconds for seconds in (steps.look_again, stopping.look_again) if seconds is not None]
     return Plan(
@@ -304,6 +306,13 @@ class _Steps:
             self._watch(model, newest)
         elif newest is None or newest.state is State.CREATED or _wants_restart(self.facts, newest):
             self._restart(model, newest)
+
+    def join(self, models: Sequence[EphemeralContainer]) -> None:
+        """Ephemeral containers start once, whatever state the others are in."""
+        for model in models:
+            newest = self.facts.state.newest(model.name)
+            if newest is None or newest.state is State.CREATED:
+                self.start.append(Start(model.name, 0))
 
     def _watch(self, model: ContainerModel, running: Container) -> None:
         """A running container is stopped when it is not what the pod asks for, or not healthy."""

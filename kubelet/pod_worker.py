@@ -233,7 +233,7 @@ class PodWorker:
                 now=context.clock.now(),
                 host_ip=context.host_ip,
                 waiting={**decided.waiting, **self._waiting},
-                ready=frozenset() if ending else ready - self._lifecycle.stopping.keys(),
+                ready=ready if ending else ready - self._lifecycle.stopping.keys(),
                 started=context.health.started(pod.uid),
                 messages=messages,
                 ended=ending and not running and not decided.start,

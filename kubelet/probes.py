@@ -46,7 +46,7 @@ class _Watched:
     ready: bool
     unhealthy: str = ""
     pod_uid: str = ""
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    tasks: dict[Kind, asyncio.Task[None]] = field(default_factory=dict)
     startup_passed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -101,7 +101,7 @@ class Probes:
         for kind, probe in kinds:
             if probe is not None and probed:
                 work = self._probe(kind, probe, target, pod=pod, watched=watched, container=container)
-                watched.tasks.append(asyncio.ensure_future(work))
+                watched.tasks[kind] = asyncio.ensure_future(work)
 
     async def _probe(
         self, kind: Kind, probe: Probe, target: Target, *, pod: Pod, watched: _Watched, container: Container
@@ -121,7 +121,7 @@ class Probes:
                     reason="Unhealthy",
                     message=f"{kind} probe failed: {outcome.message}",
                     type="Warning",
-                    field_path=f"spec.containers{{{target.container.name}}}",
+                    field_path=pod.spec.field_path(target.container.name),
                 )
             if self._judge(kind, tally.verdict, watched, name=target.container.name, needs=target.container):
                 self._changed(pod.uid)
@@ -159,12 +159,13 @@ class Probes:
         return {key: watched.unhealthy for key, watched in self._of(pod_uid) if watched.unhealthy}
 
     def stop_liveness(self, pod_uid: str) -> None:
-        """The pod is ending: no probe may restart what is being stopped; readiness no longer counts."""
-        for key, watched in list(self._watched.items()):
-            if watched.pod_uid == pod_uid:
-                for task in watched.tasks:
+        """The pod is ending: no probe may restart what is being stopped. Readiness goes on to be asked: while the pod
+        drains, a proxy without other endpoints needs to know whether this one still answers.
+        """
+        for _, watched in self._of(pod_uid):
+            for kind, task in watched.tasks.items():
+                if kind != "Readiness":
                     task.cancel()
-                self._watched[key].ready = False
 
     def forget(self, pod_uid: str) -> None:
         """The pod is gone."""
@@ -178,7 +179,7 @@ class Probes:
         return state.sandbox.ip if state.sandbox is not None else ""
 
     def _end(self, key: str) -> None:
-        for task in self._watched.pop(key).tasks:
+        for task in self._watched.pop(key).tasks.values():
             task.cancel()
 
     async def close(self) -> None:

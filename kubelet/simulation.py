@@ -68,7 +68,7 @@ class SimulatedLauncher:
             await self._runtime.start_sandbox(sandbox_id)
         else:
             sandbox_id = state.sandbox.id if state.sandbox is not None else ""
-        models = {c.name: c for c in (*pod.spec.init_containers, *pod.spec.containers)}
+        models = {c.name: c for c in pod.spec.every_container}
         running: dict[str, str] = {}
         for start in plan.start:
             model = models[start.name]

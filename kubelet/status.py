@@ -51,6 +51,7 @@ def pod_status(seen: Observed) -> Json:
     inits = [_container(seen, model, init=True) for model in pod.spec.init_containers]
     mains = [_container(seen, model, init=False) for model in pod.spec.containers]
     initialised = _initialised(pod, inits)
+    guests = [_container(seen, model, init=False) for model in pod.spec.ephemeral_containers]
     phase = _phase(seen, inits, mains, initialised=initialised)
     ip = seen.host_ip if pod.spec.host_network else (sandbox.ip if sandbox is not None else "")
     ip = ip or (pod.status.pod_ip if phase not in ("Pending", "") or sandbox is None else "")
@@ -65,6 +66,8 @@ def pod_status(seen: Observed) -> Json:
     }
     if inits:
         status["initContainerStatuses"] = inits
+    if guests:
+        status["ephemeralContainerStatuses"] = guests
     if ip:
         status |= {"podIP": ip, "podIPs": _addresses(pod, ip)}
     if seen.failure is not None and phase == "Failed":
@@ -123,7 +126,8 @@ def _container(seen: Observed, model: ContainerModel, *, init: bool) -> Json:
 
 
 def _reported(pod: Pod, name: str) -> ContainerStatus | None:
-    found = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    known = pod.status
+    found = (*known.init_container_statuses, *known.container_statuses, *known.ephemeral_container_statuses)
     return next((status for status in found if status.name == name), None)
 
 

@@ -39,7 +39,7 @@ class TerminationMessages:
 
     async def of(self, pod: Pod, state: PodState, *, directory: Path) -> dict[str, str]:
         """Messages by container id."""
-        models = {c.name: c for c in (*pod.spec.init_containers, *pod.spec.containers)}
+        models = {c.name: c for c in pod.spec.every_container}
         found: dict[str, str] = {}
         for container in state.containers:
             if container.state is State.EXITED and container.name in models:

@@ -183,3 +183,9 @@ class Container(Model):
     stdin_once: bool = False
     tty: bool = False
     restart_policy: str | None = None
+
+
+class EphemeralContainer(Container):
+    """A container that joins a running pod to look into it: never restarted, never waited for."""
+
+    target_container_name: str = ""

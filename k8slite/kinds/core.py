@@ -13,6 +13,7 @@ from .containers import EnvFromReference as EnvFromReference
 from .containers import EnvFromSource as EnvFromSource
 from .containers import EnvVar as EnvVar
 from .containers import EnvVarSource as EnvVarSource
+from .containers import EphemeralContainer as EphemeralContainer
 from .containers import ExecAction as ExecAction
 from .containers import GRPCAction as GRPCAction
 from .containers import Handler as Handler

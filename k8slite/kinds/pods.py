@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from .base import Condition, Model, Object, Quantities
-from .containers import Container
+from .containers import Container, EphemeralContainer
 from .placement import Affinity, Toleration
 from .references import LocalObjectReference
 from .template import RawTemplate
@@ -51,6 +51,7 @@ class PodSpec(Model):
 
     containers: list[Container] = []
     init_containers: list[Container] = []
+    ephemeral_containers: list[EphemeralContainer] = []
     volumes: list[Volume] = []
     restart_policy: str = "Always"
     termination_grace_period_seconds: int = 30
@@ -77,6 +78,20 @@ class PodSpec(Model):
     priority: int = 0
     enable_service_links: bool = True
     overhead: Quantities = {}
+
+    @property
+    def every_container(self) -> tuple[Container, ...]:
+        """Init containers, containers proper, and those added for debugging."""
+        return (*self.init_containers, *self.containers, *self.ephemeral_containers)
+
+    def field_path(self, container: str) -> str:
+        """Where a container stands in the pod, as events name it: `spec.containers{web}`."""
+        member = "containers"
+        if any(one.name == container for one in self.init_containers):
+            member = "initContainers"
+        elif any(one.name == container for one in self.ephemeral_containers):
+            member = "ephemeralContainers"
+        return f"spec.{member}{{{container}}}"
 
 
 class ContainerStateWaiting(Model):
@@ -145,6 +160,7 @@ class PodStatus(Model):
     start_time: datetime | None = None
     init_container_statuses: list[ContainerStatus] = []
     container_statuses: list[ContainerStatus] = []
+    ephemeral_container_statuses: list[ContainerStatus] = []
     nominated_node_name: str = ""
     observed_generation: int = 0
 

@@ -149,6 +149,8 @@ class ContainerSpec:
     tty: bool = False
     host_pid: bool = False
     share_pid: bool = False
+    share_pid_with: str = ""
+    """A container whose processes this one sees, by id."""
 
     def __repr__(self) -> str:
         """Never the environment: secrets stand in it."""

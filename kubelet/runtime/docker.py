@@ -311,6 +311,11 @@ class DockerRuntime:
         tty = await self._terminal(container_id)
         params = {"stdin": int(stdin), "stdout": int(stdout), "stderr": int(stderr and not tty), "stream": 1}
         raw = await self._call(lambda engine: engine.attach_socket(container_id, params=params))
+        found = await self._call(lambda engine: engine.inspect_container(container_id))
+        if not found["State"]["Running"]:
+            # The engine would keep a connection to streams that nobody ends any more.
+            raw._response.close()
+            raise RuntimeFault(f"container {found['Name'].lstrip('/')} is not running")
 
         async def resize(width: int, height: int) -> None:
             with contextlib.suppress(RuntimeFault):

@@ -99,7 +99,7 @@ def container_config(spec: ContainerSpec, *, owner: Owner, sandbox_id: str) -> J
     host: Json = {
         "NetworkMode": joined,
         "IpcMode": joined,
-        "PidMode": "host" if spec.host_pid else joined if spec.share_pid else "",
+        "PidMode": _pid_mode(spec, joined),
         "Binds": [_bind(mount) for mount in spec.mounts],
         "Privileged": security.privileged,
         "ReadonlyRootfs": security.read_only_root,
@@ -138,6 +138,14 @@ def container_config(spec: ContainerSpec, *, owner: Owner, sandbox_id: str) -> J
     if security.user:
         config["User"] = security.user
     return config
+
+
+def _pid_mode(spec: ContainerSpec, sandbox: str) -> str:
+    if spec.host_pid:
+        return "host"
+    if spec.share_pid_with:
+        return f"container:{spec.share_pid_with}"
+    return sandbox if spec.share_pid else ""
 
 
 def _bind(mount: Mount) -> str:

@@ -30,7 +30,7 @@ class Containers:
         if pod is None:
             raise LookupFault(404, f'pod "{match["pod"]}" not found')
         name = match["container"]
-        if name not in {c.name for c in (*pod.spec.init_containers, *pod.spec.containers)}:
+        if name not in {c.name for c in pod.spec.every_container}:
             raise LookupFault(404, f'container "{name}" not found in pod "{pod.name}"')
         return pod, name
 
@@ -42,7 +42,12 @@ class Containers:
         if found is None or (found.state is State.CREATED and not previous):
             if previous:
                 raise LookupFault(400, f'previous terminated container "{name}" in pod "{pod.name}" not found')
-            statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+            status = pod.status
+            statuses = (
+                *status.init_container_statuses,
+                *status.container_statuses,
+                *status.ephemeral_container_statuses,
+            )
             waiting = next((s.state.waiting for s in statuses if s.name == name and s.state.waiting), None)
             reason = waiting.reason if waiting is not None else "ContainerCreating"
             wanted = "trying and failing to pull image" if "Image" in reason else f"waiting to start: {reason}"

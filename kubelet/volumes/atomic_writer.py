@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from .base import Payload
+from .base import Payload, make_directory
 
 _DATA = "..data"
 
@@ -23,7 +23,7 @@ def write(directory: Path, payload: Payload, *, group: int | None = None) -> Non
     made.chmod(0o755)
     for name, file in payload.items():
         path = made / name
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_directory(path.parent)
         path.touch(mode=0o600)
         path.write_bytes(file.content)
         mode = file.mode

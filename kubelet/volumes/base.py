@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from k8slite.kinds.core import KeyToPath
 
@@ -24,6 +25,17 @@ class File:
 
     def __repr__(self) -> str:
         return f"File({len(self.content)} bytes, {self.mode:o})"
+
+
+def make_directory(path: Path, *, mode: int = 0o755) -> None:
+    """Make a directory that pods see, and what leads to it, with this very mode.
+
+    The kubelet's own files are private, so its umask may take away what other users in a container need.
+    """
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+        one.chmod(mode)
 
 
 Payload = dict[str, File]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from k8slite.kinds.core import HostPathVolumeSource
 
-from .base import VolumeFault
+from .base import VolumeFault, make_directory
 
 _CHECKS = {
     "Directory": (stat.S_ISDIR, "is not a directory"),
@@ -24,9 +24,10 @@ def setup(source: HostPathVolumeSource) -> Path:
     wanted = source.type
     try:
         if wanted == "DirectoryOrCreate" and not path.exists():
-            path.mkdir(mode=0o755, parents=True)
+            make_directory(path)
         elif wanted == "FileOrCreate" and not path.exists():
-            path.touch(mode=0o644)
+            path.touch()
+            path.chmod(0o644)
         kind = wanted.removesuffix("OrCreate")
         if kind in _CHECKS:
             check, problem = _CHECKS[kind]
@@ -34,7 +35,7 @@ def setup(source: HostPathVolumeSource) -> Path:
                 raise VolumeFault(f"hostPath type check failed: {source.path} {problem}")
         elif not path.exists():
             # The engine would refuse a bind of nothing; without a type a directory is made, as Kubernetes' runtimes do.
-            path.mkdir(mode=0o755, parents=True)
+            make_directory(path)
     except OSError as error:
         raise VolumeFault(f"hostPath {source.path}: {error.strerror}") from error
     return path

@@ -21,7 +21,7 @@ from k8slite.kinds.core import Pod, Volume
 
 from ..env import Surroundings
 from . import atomic_writer, config_map, downward_api, empty_dir, host_path, projected, secret, tmpfs
-from .base import Payload, VolumeFault
+from .base import Payload, VolumeFault, make_directory
 from .tokens import Tokens
 
 __all__ = ["VolumeFault", "VolumeManager"]
@@ -67,7 +67,7 @@ class VolumeManager:
                 path.chmod(0o2777)
             return path
         payload = await self._payload(pod, volume, surroundings)
-        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_directory(path)
         if self._written.get((pod.uid, volume.name)) != payload or not (path / "..data").exists():
             if _is_secret(volume) and not path.is_mount():
                 with contextlib.suppress(VolumeFault):  # without the right to mount, the private directory serves

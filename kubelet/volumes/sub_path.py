@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .base import VolumeFault
+from .base import VolumeFault, make_directory
 
 
 def resolve(root: str, sub: str) -> str:
@@ -16,5 +16,5 @@ def resolve(root: str, sub: str) -> str:
         if not path.is_relative_to(volume):
             raise VolumeFault(f"subPath {sub!r} leads out of its volume")
         if not path.exists():
-            path.mkdir(mode=0o755)
+            make_directory(path)
     return str(path)

@@ -36,7 +36,7 @@ def at(seconds: float) -> datetime:
 
 
 def container(of: Pod, name: str = "main", state: State = State.RUNNING, **fields: Any) -> Container:
-    model = next(c for c in (*of.spec.init_containers, *of.spec.containers) if c.name == name)
+    model = next(c for c in of.spec.every_container if c.name == name)
     attempt = fields.pop("attempt", 0)
     values: dict[str, Any] = {
         "id": f"{name}-{attempt}",

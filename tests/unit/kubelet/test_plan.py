@@ -207,3 +207,14 @@ def test_nothing_bad_ever_happens(
         assert not running
     if any(start.init for start in decided.start):
         assert all(start.init for start in decided.start)
+
+
+def test_an_ephemeral_container_starts_once_beside_whatever_runs() -> None:
+    of = pod(ephemeralContainers=[{"name": "debug", "image": "img", "targetContainerName": "main"}])
+    main = container(of)
+    assert names(planned(of, NOTHING)) == [("main", 0)]
+    assert names(planned(of, runs(main))) == [("debug", 0)]
+    assert planned(of, runs(main, container(of, "debug"))).idle
+    assert planned(of, runs(main, container(of, "debug", State.EXITED, exit_code=1))).idle
+    ending = planned(of, runs(main, container(of, "debug")), terminate=5.0)
+    assert {stop.container.name for stop in ending.stop} == {"main", "debug"}

@@ -133,10 +133,14 @@ async def test_after_a_restart_of_the_kubelet_the_last_report_holds(rig: Rig) ->
     assert rig.probes.ready("u1") == {"main-0"}
 
 
-async def test_an_ending_pod_is_not_probed_and_not_ready(rig: Rig) -> None:
-    rig.follow(pod(main={"livenessProbe": probe("liveness")}))
+async def test_an_ending_pod_is_asked_only_whether_it_still_answers(rig: Rig) -> None:
+    rig.follow(pod(main={"livenessProbe": probe("liveness"), "readinessProbe": probe("readiness")}))
     await rig.clock.advance(0)
+    rig.handlers.asked.clear()
     rig.probes.stop_liveness("u1")
+    await rig.clock.advance(4)
+    assert rig.probes.ready("u1") == {"main-0"}
+    rig.handlers.answers["readiness"] = False
     await rig.clock.advance(100)
-    assert rig.handlers.asked == ["liveness"]
+    assert set(rig.handlers.asked) == {"readiness"}
     assert rig.probes.ready("u1") == set()

@@ -11,7 +11,7 @@ from k8slite.clock import VirtualClock
 from k8slite.kinds.core import ConfigMap, HostPathVolumeSource, Secret
 from k8slite.kubelet.env import Surroundings
 from k8slite.kubelet.volumes import VolumeFault, VolumeManager, atomic_writer, host_path
-from k8slite.kubelet.volumes.base import File, safe_path
+from k8slite.kubelet.volumes.base import File, make_directory, safe_path
 from k8slite.kubelet.volumes.sub_path import resolve
 
 from .builders import pod
@@ -136,3 +136,18 @@ async def test_a_token_is_renewed_when_four_fifths_of_its_life_are_over(
     await clock.advance(101)
     assert await token() == "token-2"
     await volumes.tear_down(of.uid)
+
+
+def test_what_pods_see_is_open_to_them_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        volume = tmp_path / "volumes" / "config"
+        make_directory(volume)
+        atomic_writer.write(volume, {"deep/er/b": File(b"2")})
+        inside = Path(resolve(str(volume), "sub/path"))
+        made = host_path.setup(HostPathVolumeSource(path=str(tmp_path / "host" / "dir"), type="DirectoryOrCreate"))
+    finally:
+        os.umask(before)
+    seen = [volume, volume / "..data" / "deep", volume / "..data" / "deep" / "er", inside, inside.parent, made]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in seen] == [0o755] * len(seen)
+    assert stat.S_IMODE((volume / "deep" / "er" / "b").stat().st_mode) == 0o644
