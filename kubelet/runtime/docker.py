@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import platform
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -38,7 +39,7 @@ from .base import (
     Version,
     arrange,
 )
-from .docker_engine import Connection, Engine, hang_up, lowest_oom_score, threaded
+from .docker_engine import Connection, Engine, hang_up, kill_process, lowest_oom_score, threaded
 from .docker_streams import Frames, Hijacked
 
 _OUTPUT_LIMIT = 10 * 1024
@@ -113,8 +114,14 @@ class DockerRuntime:
         """Create the sandbox's container."""
         if not self._sandbox_image:
             await self.prepare()
+        name = docker_spec.name_of(spec.pod, container=docker_spec.SANDBOX, attempt=spec.attempt)
         config = docker_spec.sandbox_config(spec, owner=self._owner, image=self._sandbox_image)
-        return await self._create(config, docker_spec.name_of(spec.pod, container="POD", attempt=spec.attempt))
+        try:
+            return await self._create(config, name)
+        except NoSuchContainer:
+            # While no pod used it, `docker image prune` has taken the image away.
+            await self.prepare()
+            return await self._create({**config, "Image": self._sandbox_image}, name)
 
     async def _create(self, config: dict[str, Any], name: str) -> str:
         def create(engine: Engine) -> str:
@@ -193,9 +200,11 @@ class DockerRuntime:
             rows = engine.containers(all=True, filters={"label": wanted})
             if not pod_uid:
                 present = {row["Id"] for row in rows}
-                for gone in [known for known in self._known if known not in present]:
+                # A copy, made in one step: other threads of the pool add to it meanwhile.
+                for gone in self._known.copy().keys() - present:
                     self._known.pop(gone, None)
-            return [item for row in rows if (item := self._details(engine, row)) is not None]
+            ours = [row for row in rows if docker_spec.is_ours(row["Labels"])]
+            return [item for row in ours if (item := self._details(engine, row)) is not None]
 
         found = await self._call(details)
         return arrange(
@@ -265,7 +274,11 @@ class DockerRuntime:
         self, container_id: str, command: Sequence[str], *, stdin: bool, stdout: bool, stderr: bool, tty: bool
     ) -> Session:
         """Run a command, its streams on one hijacked connection."""
+        return (await self._exec(container_id, command, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty))[1]
 
+    async def _exec(
+        self, container_id: str, command: Sequence[str], *, stdin: bool, stdout: bool, stderr: bool, tty: bool
+    ) -> tuple[str, Session]:
         def start(engine: Engine) -> tuple[str, Any]:
             made = engine.exec_create(
                 container_id, list(command), stdin=stdin, stdout=stdout or tty, stderr=stderr and not tty, tty=tty
@@ -279,27 +292,31 @@ class DockerRuntime:
                 await self._call(lambda engine: engine.exec_resize(exec_id, height=height, width=width))
 
         async def exit_code() -> int | None:
-            # The stream may end a moment before Docker has noted the exit.
-            for _ in range(200):
+            # The stream may end a moment before Docker has noted the exit, or long before if the command closed it.
+            for turn in itertools.count():
                 answer = await self._call(lambda engine: engine.exec_inspect(exec_id))
                 if not answer.get("Running") and answer.get("ExitCode") is not None:
-                    return int(answer["ExitCode"])
-                await asyncio.sleep(0.01)
-            return None
+                    break
+                await asyncio.sleep(0.01 if turn < 100 else 0.25)
+            return int(answer["ExitCode"])
 
-        return Hijacked(raw, tty=tty, resize=resize, exit_code=exit_code)
+        return exec_id, Hijacked(raw, tty=tty, resize=resize, exit_code=exit_code)
 
     async def exec_sync(self, container_id: str, command: Sequence[str], *, timeout: float) -> ExecResult:
-        """Run a command to its end; one that takes too long is left to itself."""
-        session: Session | None = None
+        """Run a command to its end; one that takes too long is killed, where its process can be told for certain."""
+        exec_id, session = "", None
         output = b""
         try:
             async with asyncio.timeout(timeout):
-                session = await self.exec(container_id, command, stdin=False, stdout=True, stderr=True, tty=False)
+                exec_id, session = await self._exec(
+                    container_id, command, stdin=False, stdout=True, stderr=True, tty=False
+                )
                 async for item in session.output():
                     output = (output + item.data)[:_OUTPUT_LIMIT]
                 code = await session.exit_code()
         except TimeoutError:
+            if exec_id:
+                await self._call(lambda engine: kill_process(engine.exec_inspect(exec_id).get("Pid", 0), container_id))
             return ExecResult(-1, output, timed_out=True)
         finally:
             if session is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -84,6 +86,17 @@ def lowest_oom_score() -> int:
             if line.startswith("CapBnd:"):
                 return -1000 if int(line.split()[1], 16) >> 24 & 1 else 0
     return 0
+
+
+def kill_process(pid: int, container: str) -> None:
+    """Kill a process of this machine if it belongs to the container: the engine may count processes elsewhere."""
+    with contextlib.suppress(OSError):
+        handle = os.pidfd_open(pid)
+        try:
+            if container in Path(f"/proc/{pid}/cgroup").read_text():
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)
 
 
 def _explain(error: errors.APIError) -> str:

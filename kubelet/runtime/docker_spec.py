@@ -34,6 +34,10 @@ Json = dict[str, Any]
 SANDBOX = "POD"
 _CPU_PERIOD = 100_000
 _SANDBOX_OOM_SCORE = -998
+_LEAST_MEMORY = 6 << 20
+"""Docker refuses lower limits."""
+_MOST_SHARES = 1 << 18
+"""The kernel's limit, and Docker's when it turns shares into a weight of cgroup v2."""
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
@@ -100,7 +104,7 @@ def container_config(spec: ContainerSpec, *, owner: Owner, sandbox_id: str) -> J
         "NetworkMode": joined,
         "IpcMode": joined,
         "PidMode": _pid_mode(spec, joined),
-        "Binds": [_bind(mount) for mount in spec.mounts],
+        "Mounts": [_mount(mount) for mount in spec.mounts],
         "Privileged": security.privileged,
         "ReadonlyRootfs": security.read_only_root,
         "CapAdd": list(security.add_capabilities),
@@ -108,14 +112,15 @@ def container_config(spec: ContainerSpec, *, owner: Owner, sandbox_id: str) -> J
         "GroupAdd": list(security.groups),
         "SecurityOpt": ["no-new-privileges"] if security.no_new_privileges else [],
         "OomScoreAdj": max(limits.oom_score_adj, owner.lowest_oom_score),
-        "CpuShares": limits.cpu_shares,
+        "CpuShares": min(limits.cpu_shares, _MOST_SHARES),
         "LogConfig": {"Type": "json-file", "Config": _LOG_OPTIONS},
         "RestartPolicy": {"Name": "no"},
     }
     if limits.cpu_quota:
         host |= {"CpuPeriod": _CPU_PERIOD, "CpuQuota": limits.cpu_quota}
     if limits.memory:
-        host |= {"Memory": limits.memory, "MemorySwap": limits.memory}
+        memory = max(limits.memory, _LEAST_MEMORY)
+        host |= {"Memory": memory, "MemorySwap": memory}
     config: Json = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in spec.env],
@@ -148,9 +153,11 @@ def _pid_mode(spec: ContainerSpec, sandbox: str) -> str:
     return sandbox if spec.share_pid else ""
 
 
-def _bind(mount: Mount) -> str:
-    options = ["ro" if mount.read_only else "rw", *([mount.propagation] if mount.propagation else [])]
-    return f"{mount.host_path}:{mount.container_path}:{','.join(options)}"
+def _mount(mount: Mount) -> Json:
+    """As an object, because a path in a `Binds` string cannot hold a colon."""
+    options = {"BindOptions": {"Propagation": mount.propagation}} if mount.propagation else {}
+    place = {"Source": mount.host_path, "Target": mount.container_path}
+    return {"Type": "bind", **place, "ReadOnly": mount.read_only, **options}
 
 
 def moment(text: str | None) -> datetime | None:
@@ -213,6 +220,11 @@ def container_of(inspected: Json) -> Container:
         started_at=moment(state.get("StartedAt")),
         finished_at=finished,
     )
+
+
+def is_ours(labels: Mapping[str, str]) -> bool:
+    """Whether a container has all the labels that say whose it is: a user may have copied one or the other."""
+    return labels.keys() >= {POD_UID_LABEL, POD_NAME_LABEL, POD_NAMESPACE_LABEL, CONTAINER_LABEL}
 
 
 def is_sandbox(labels: Mapping[str, str]) -> bool:

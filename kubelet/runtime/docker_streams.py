@@ -16,28 +16,39 @@ from typing import Any, Literal
 from .base import Output
 
 _CHUNK = 64 * 1024
+_HEAD = 8
 
 
 class Frames:
-    """Turns the bytes of a stream into outputs, whatever pieces they arrive in."""
+    """Turns the bytes of a stream into outputs, whatever pieces they arrive in; no payload is held back or copied twice."""
 
     def __init__(self, *, tty: bool) -> None:
         self._tty = tty
-        self._buffer = b""
+        self._head = b""
+        self._stream: Literal["stdout", "stderr"] = "stdout"
+        self._due = 0
+        """Bytes of the current frame's payload that have not come yet."""
 
     def feed(self, data: bytes) -> list[Output]:
-        """The outputs that `data` completes; a frame's payload is not held back until it is whole."""
+        """What `data` brings."""
         if self._tty:
             return [Output("stdout", data)] if data else []
-        self._buffer += data
         found: list[Output] = []
-        while len(self._buffer) >= 8:
-            number, size = struct.unpack(">BxxxL", self._buffer[:8])
-            if len(self._buffer) < 8 + size:
-                break
-            stream: Literal["stdout", "stderr"] = "stderr" if number == 2 else "stdout"
-            found.append(Output(stream, self._buffer[8 : 8 + size]))
-            self._buffer = self._buffer[8 + size :]
+        position = 0
+        while position < len(data):
+            if self._due:
+                payload = data[position : position + self._due]
+                found.append(Output(self._stream, payload))
+                self._due -= len(payload)
+                position += len(payload)
+            else:
+                part = data[position : position + _HEAD - len(self._head)]
+                self._head += part
+                position += len(part)
+                if len(self._head) == _HEAD:
+                    number, self._due = struct.unpack(">BxxxL", self._head)
+                    self._stream = "stderr" if number == 2 else "stdout"
+                    self._head = b""
         return found
 
 

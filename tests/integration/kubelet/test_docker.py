@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -12,6 +14,8 @@ from k8slite.kubelet.runtime.base import (
     ContainerSpec,
     Limits,
     LogOptions,
+    Mount,
+    NoSuchContainer,
     PodRef,
     SandboxSpec,
     Security,
@@ -140,3 +144,46 @@ async def test_containers_of_a_pod_share_host_name_and_network(runtime: DockerRu
         runtime, key, "hostname; for i in 1 2 3 4 5 6 7 8 9; do echo hi | nc 127.0.0.1 7777 && break; done"
     )
     assert out == b"web-host\nhi\n"
+
+
+async def test_a_path_may_hold_a_colon_and_a_mount_may_be_read_only(runtime: DockerRuntime, tmp_path: Path) -> None:
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "a:b" / "file").write_text("here\n")
+    mount = Mount(str(tmp_path / "a:b"), "/c:d", read_only=True)
+    key = await started(runtime, "sleep", "100", mounts=(mount,))
+    assert await run(runtime, key, "cat /c:d/file; touch /c:d/x 2>&1 | grep -o Read-only") == (
+        b"here\nRead-only\n",
+        b"",
+    )
+
+
+async def test_a_sandbox_starts_though_its_image_was_pruned(runtime: DockerRuntime) -> None:
+    await runtime.prepare()
+    runtime._sandbox_image = "k8slite/sandbox:pruned"
+    with pytest.raises(NoSuchContainer):
+        await runtime._create({"Image": "k8slite/sandbox:pruned"}, f"pruned-{uuid.uuid4().hex[:8]}")
+    sandbox = await runtime.create_sandbox(SandboxSpec(POD, hostname="web-host"))
+    assert await runtime.start_sandbox(sandbox) > 0
+
+
+async def test_a_command_that_takes_too_long_does_not_run_on(runtime: DockerRuntime) -> None:
+    key = await started(runtime, "sleep", "100")
+    assert (await runtime.exec_sync(key, ["sleep", "777"], timeout=0.5)).timed_out
+    async with asyncio.timeout(5):
+        while b"sleep 777" in (await run(runtime, key, "ps"))[0]:
+            await asyncio.sleep(0.02)
+
+
+async def test_the_exit_code_of_a_command_that_closes_its_output_is_waited_for(runtime: DockerRuntime) -> None:
+    key = await started(runtime, "sleep", "100")
+    session = await runtime.exec(
+        key, ["sh", "-c", "exec >&- 2>&-; sleep 3; exit 3"], stdin=False, stdout=True, stderr=True, tty=False
+    )
+    assert await heard(session) == (b"", b"")
+    assert await session.exit_code() == 3
+
+
+async def test_small_limits_are_raised_to_what_docker_takes(runtime: DockerRuntime) -> None:
+    key = await started(runtime, "sleep", "100", limits=Limits(memory=1 << 20))
+    host = docker.APIClient(version="auto").inspect_container(key)["HostConfig"]
+    assert host["Memory"] == 6 << 20
