@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -233,7 +233,7 @@ class PodWorker:
                 now=context.clock.now(),
                 host_ip=context.host_ip,
                 waiting={**decided.waiting, **self._waiting},
-                ready=ready if ending else ready - self._lifecycle.stopping.keys(),
+                ready=_ready(ready, ending=pod.deleting, failed=failure is not None, stopping=self._lifecycle.stopping),
                 started=context.health.started(pod.uid),
                 messages=messages,
                 ended=ending and not running and not decided.start,
@@ -298,6 +298,15 @@ class PodWorker:
         # Finalizers may keep the object; its disappearance ends this worker.
         self._let_go = self._pod.metadata.resource_version
         return None
+
+
+def _ready(ready: frozenset[str], *, ending: bool, failed: bool, stopping: Mapping[str, object]) -> frozenset[str]:
+    """Who counts as ready. What of a deleted pod still answers goes on to be told, for it is no endpoint any more but in
+    need; of a pod that its node ends, and of one that lives on, whoever is stopped is withdrawn at once.
+    """
+    if failed:
+        return frozenset()
+    return ready if ending else ready - stopping.keys()
 
 
 def _readable(status: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ _HEAD = 8
 
 
 class Frames:
-    """Turns the bytes of a stream into outputs, whatever pieces they arrive in; no payload is held back or copied twice."""
+    """Turns the bytes of a stream into outputs, whatever pieces they arrive in; no payload is held back."""
 
     def __init__(self, *, tty: bool) -> None:
         self._tty = tty

@@ -84,7 +84,7 @@ def tls(config: KubeletConfig) -> ssl.SSLContext:
 @asynccontextmanager
 async def serving(config: KubeletConfig, app: web.Application) -> AsyncIterator[int]:
     """Serve until the block ends; the port. Raises OSError if it is taken."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
     await runner.setup()
     try:
         site = web.SockSite(runner, sockets.bind(config.bind_address, config.port), ssl_context=tls(config))

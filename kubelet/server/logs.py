@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Any
 
 from aiohttp import web
 
@@ -49,8 +50,9 @@ def handler(
         container = await containers.find(request, previous=previous)
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(request)
-        stream = runtime.logs(container.id, chosen)
-        with contextlib.suppress(ConnectionError):
+        stream: Any = runtime.logs(container.id, chosen)
+        # A client that leaves cancels this handler, also while the container is silent.
+        async with contextlib.aclosing(stream):
             async for output in stream:
                 data = output.data if limit is None else output.data[:limit]
                 await response.write(data)
@@ -58,9 +60,6 @@ def handler(
                     limit -= len(data)
                     if limit <= 0:
                         break
-            await response.write_eof()
-        with contextlib.suppress(AttributeError):
-            await stream.aclose()  # type: ignore[attr-defined]
         return response
 
     return serve

@@ -38,17 +38,16 @@ class Containers:
         """The container, running or not. Raises LookupFault."""
         pod, name = self._pod(request)
         state = (await self._runtime.list(pod_uid=pod.uid)).get(pod.uid)
-        found = (state.previous(name) if previous else state.newest(name)) if state is not None else None
+        known = pod.status
+        statuses = (*known.init_container_statuses, *known.container_statuses, *known.ephemeral_container_statuses)
+        waiting = next((s.state.waiting for s in statuses if s.name == name and s.state.waiting), None)
+        found = state.newest(name) if state is not None else None
+        # What waits for its restart counts as the previous one already, as `kubectl describe` shows it.
+        if state is not None and previous and not (found and found.state is State.EXITED and waiting):
+            found = state.previous(name)
+        if found is None and previous:
+            raise LookupFault(400, f'previous terminated container "{name}" in pod "{pod.name}" not found')
         if found is None or (found.state is State.CREATED and not previous):
-            if previous:
-                raise LookupFault(400, f'previous terminated container "{name}" in pod "{pod.name}" not found')
-            status = pod.status
-            statuses = (
-                *status.init_container_statuses,
-                *status.container_statuses,
-                *status.ephemeral_container_statuses,
-            )
-            waiting = next((s.state.waiting for s in statuses if s.name == name and s.state.waiting), None)
             reason = waiting.reason if waiting is not None else "ContainerCreating"
             wanted = "trying and failing to pull image" if "Image" in reason else f"waiting to start: {reason}"
             raise LookupFault(400, f'container "{name}" in pod "{pod.name}" is {wanted}')

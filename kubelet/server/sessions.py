@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from aiohttp import WSMsgType, web
 
 from ..runtime.base import ContainerRuntime, Session
 from .lookup import Containers, LookupFault
+
+log = logging.getLogger(__name__)
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
@@ -92,15 +95,15 @@ async def _converse(request: web.Request, open_session: Callable[[], Awaitable[S
         await socket.prepare(request)
         talking = asyncio.ensure_future(_output(socket, session))
         listening = asyncio.ensure_future(_input(socket, session))
-        # A client that hangs up ends the session; the end of its input alone does not.
-        await asyncio.wait({talking, listening}, return_when=asyncio.FIRST_COMPLETED)
-        if talking.done() and talking.exception() is None:
-            status = json.dumps(final_status(await session.exit_code())).encode()
-            with contextlib.suppress(ConnectionError):
-                await socket.send_bytes(bytes([ERROR]) + status)
-        for task in (talking, listening):
-            task.cancel()
-        await asyncio.gather(talking, listening, return_exceptions=True)
+        try:
+            # A client that hangs up ends the session; the end of its input alone does not.
+            await asyncio.wait({talking, listening}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (talking, listening):
+                task.cancel()
+            for outcome in await asyncio.gather(talking, listening, return_exceptions=True):
+                if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
+                    log.warning("%s: %s", request.path, outcome)
     finally:
         await session.close()
         with contextlib.suppress(ConnectionError):
@@ -109,9 +112,12 @@ async def _converse(request: web.Request, open_session: Callable[[], Awaitable[S
 
 
 async def _output(socket: web.WebSocketResponse, session: Session) -> None:
+    """Carry output to its end, and say how the process ended."""
     async for item in session.output():
         channel = STDERR if item.stream == "stderr" else STDOUT
         await socket.send_bytes(bytes([channel]) + item.data)
+    status = json.dumps(final_status(await session.exit_code())).encode()
+    await socket.send_bytes(bytes([ERROR]) + status)
 
 
 async def _input(socket: web.WebSocketResponse, session: Session) -> None:

@@ -87,8 +87,8 @@ class Cluster:
     async def delete(self, name: str, *, grace: int | None = None) -> None:
         await self.client.delete(PODS, name, namespace="default", grace_period=grace)
 
-    async def kubectl(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
+    async def start_kubectl(self, *arguments: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             KUBECTL,
             f"--kubeconfig={self.server.kubeconfig()}",
             *arguments,
@@ -96,6 +96,9 @@ class Cluster:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+    async def kubectl(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
+        process = await self.start_kubectl(*arguments)
         async with asyncio.timeout(20):
             out, err = await process.communicate(stdin)
         return process.returncode or 0, out.decode(), err.decode()

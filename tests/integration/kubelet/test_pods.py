@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 
 from k8slite.client import Patch
+from k8slite.kinds.core import Pod
 from k8slite.kinds.resources import CONFIG_MAPS, LEASES, NODES, PODS, SECRETS
 from k8slite.testing.images import load_busybox, remove_image
 
@@ -42,6 +44,39 @@ async def test_a_killed_container_is_restarted_and_its_previous_log_is_kept(clus
     assert (terminated.exit_code, terminated.reason) == (137, "Error")
     code, out, err = await cluster.kubectl("logs", "web", "--previous")
     assert (code, out) == (0, "run web\n"), err
+
+
+async def test_the_log_of_the_last_crash_is_the_previous_one_also_while_the_container_waits(cluster: Cluster) -> None:
+    await cluster.create("web", main={"command": ["sh", "-c", "echo crash; exit 1"]})
+
+    def backs_off(pod: Pod) -> bool:
+        waiting = pod.status.container_statuses[0].state.waiting if pod.status.container_statuses else None
+        return waiting is not None and waiting.reason == "CrashLoopBackOff"
+
+    await cluster.until("web", backs_off)
+    for option in ("--previous", "--previous=false"):
+        code, out, err = await cluster.kubectl("logs", "web", option)
+        assert (code, out) == (0, "crash\n"), err
+
+
+async def test_who_stops_following_a_silent_log_leaves_nothing_behind(cluster: Cluster) -> None:
+    await cluster.create("web", main={"command": ["sh", "-c", "echo begun; exec sleep 1000"]})
+    await cluster.until("web", lambda pod: pod.ready)
+
+    def streams() -> int:
+        return sum(thread.name == "docker-stream" for thread in threading.enumerate())
+
+    before = streams()
+    process = await cluster.start_kubectl("logs", "-f", "web")
+    assert process.stdout is not None
+    async with asyncio.timeout(10):
+        assert await process.stdout.readline() == b"begun\n"
+    assert streams() == before + 1
+    process.kill()
+    await process.wait()
+    async with asyncio.timeout(10):
+        while streams() > before:  # noqa: ASYNC110 — a thread's end signals nothing
+            await asyncio.sleep(0.02)
 
 
 async def test_environment_volumes_and_tokens_reach_the_container(cluster: Cluster) -> None:
@@ -191,16 +226,19 @@ async def test_pre_stop_runs_and_grace_is_kept(cluster: Cluster) -> None:
         "web",
         terminationGracePeriodSeconds=10,
         main={
-            "command": ["sh", "-c", "trap 'cat /note; exit 0' TERM; while true; do sleep 0.1; done"],
+            "command": ["sh", "-c", "trap 'cat /note; exit 0' TERM; echo up; while true; do sleep 0.1; done"],
             "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "echo bye > /note"]}}},
         },
     )
     await cluster.until("web", lambda pod: pod.ready)
-    process = asyncio.ensure_future(cluster.kubectl("logs", "-f", "web"))
-    await asyncio.sleep(0.3)  # the follower has no way to say that it follows
-    await cluster.delete("web")
-    await cluster.until_gone("web", timeout=5)
-    assert (await process)[1] == "bye\n"
+    process = await cluster.start_kubectl("logs", "-f", "web")
+    assert process.stdout is not None
+    async with asyncio.timeout(10):
+        assert await process.stdout.readline() == b"up\n"
+        await cluster.delete("web")
+        await cluster.until_gone("web", timeout=5)
+        assert await process.stdout.read() == b"bye\n"
+        await process.wait()
 
 
 async def test_a_restarted_kubelet_adopts_what_runs_and_ends_what_was_deleted_meanwhile(cluster: Cluster) -> None:
