@@ -301,8 +301,9 @@ class PodWorker:
 
 
 def _ready(ready: frozenset[str], *, ending: bool, failed: bool, stopping: Mapping[str, object]) -> frozenset[str]:
-    """Who counts as ready. What of a deleted pod still answers goes on to be told, for it is no endpoint any more but in
-    need; of a pod that its node ends, and of one that lives on, whoever is stopped is withdrawn at once.
+    """Who counts as ready: of a pod that lives on, or that its node ends, nobody who is being stopped.
+
+    A deleted pod is no endpoint any more; what of it still answers is told for proxies that have no other.
     """
     if failed:
         return frozenset()
