@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,11 +92,12 @@ def new(wish: Wish) -> ClusterSpec:
             index, pods, services = free.claim_ranges(ClusterSpec(name=wish.name).directory, free.routed_networks())
         nodes = wish.simulate or wish.nodes or 1
         taken = {number for spec in every() for number in spec.ports}  # also of clusters that are stopped
-        api_port = free.port(6443 + 10 * index, taken=taken)
+        start = zlib.crc32(wish.name.encode())
+        api_port = free.port(6443 + 10 * index, taken=taken, start=start)
         taken |= {api_port}
-        etcd_port = free.port(2379 + 10 * index, count=2, taken=taken)
+        etcd_port = free.port(2379 + 10 * index, count=2, taken=taken, start=start)
         taken |= {etcd_port, etcd_port + 1}
-        kubelet_port = free.port(10250 + 100 * index, count=1 if simulated else nodes, taken=taken)
+        kubelet_port = free.port(10250 + 100 * index, count=1 if simulated else nodes, taken=taken, start=start)
         return ClusterSpec(
             name=wish.name,
             nodes=nodes,

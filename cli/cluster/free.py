@@ -17,19 +17,19 @@ from pathlib import Path
 Network = ipaddress.IPv4Network
 
 
-NODE_PORTS = range(30000, 32768)
+#: Where ports other than the preferred are looked for: below NodePorts (30000) and what the kernel gives to clients.
+FALLBACKS = range(20000, 30000, 100)
 
 
-def port(preferred: int, *, count: int = 1, taken: Container[int] = ()) -> int:
+def port(preferred: int, *, count: int = 1, taken: Container[int] = (), start: int = 0) -> int:
     """The first of `count` TCP ports in a row that are free on every address and not `taken`: the preferred, or others.
 
-    Never of the range that NodePorts come from.
+    `start` says which of the others is tried first: clusters that come up at the same time start at different ones.
     """
-    candidates: list[int] = [preferred, *range(20000, 60000, 100)]
-    for start in candidates:
-        numbers = range(start, start + count)
-        if all(n not in taken and n not in NODE_PORTS and _is_free(n) for n in numbers):
-            return start
+    others = [FALLBACKS[(start + offset) % len(FALLBACKS)] for offset in range(len(FALLBACKS))]
+    for first in (preferred, *others):
+        if all(number not in taken and _is_free(number) for number in range(first, first + count)):
+            return first
     raise OSError(f"no {count} free ports in a row on this machine")
 
 

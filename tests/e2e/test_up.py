@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from .cluster import Cluster, output
 
@@ -60,6 +66,85 @@ def test_simulated_nodes_are_said_to_be_simulated(tmp_path: Path) -> None:
         cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     finally:
         cluster.down()
+
+
+@pytest.mark.parametrize("reached", ["Certificates", "Programs"])
+def test_what_an_interrupted_up_left_down_removes(tmp_path: Path, reached: str) -> None:
+    before = links()
+    cluster = Cluster("e2e-interrupted", tmp_path)
+    command = [sys.executable, "-m", "k8slite", "up", "--name", cluster.name]
+    with subprocess.Popen(
+        command, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as up:
+        assert up.stdout and up.stderr
+        assert any(reached in line for line in up.stdout)
+        up.send_signal(signal.SIGINT)
+        assert up.wait(timeout=30) == 130
+        told = up.stderr.read()
+    assert "`k8slite down` removes what there is" in told
+    assert "Traceback" not in told
+    cluster.down()
+    assert leftovers(cluster.name) == []
+    assert links() == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_an_engine_the_message_names_both_ways_and_nothing_is_left(tmp_path: Path) -> None:
+    cluster = Cluster("e2e-engineless", tmp_path / "home")
+    cluster.environment["DOCKER_HOST"] = "unix:///nonexistent"
+    told = cluster.k8slite("up", "--name", cluster.name, check=False)
+    assert "no Docker engine answers (unix:///nonexistent: No such file or directory)" in told
+    assert "install Docker" in told
+    assert "k8slite up --simulate 3" in told
+    assert not any((tmp_path / "home").iterdir())
+
+
+def test_an_ordinary_user_gets_simulated_nodes_and_is_told_how_to_get_real_ones(tmp_path: Path) -> None:
+    # A user namespace takes every privilege away but leaves the files readable, wherever the tests were cloned.
+    cluster = Cluster("e2e-user", tmp_path)
+
+    def k8slite(*arguments: str) -> str:
+        dropped = ["unshare", "--user", "--map-user=1000", sys.executable, "-m", "k8slite", *arguments]
+        done = subprocess.run(dropped, env=cluster.environment, capture_output=True, text=True, timeout=100)
+        return done.stdout + done.stderr
+
+    told = k8slite("up", "--name", cluster.name)
+    assert "nodes need root" in told
+    assert "k8slite up --simulate 3" in told
+    assert not list(tmp_path.iterdir())
+    try:
+        assert "is ready" in k8slite("up", "--name", cluster.name, "--simulate", "2")
+        assert len(cluster.get("nodes")["items"]) == 2
+        assert "Nodes: 2 of 2 ready" in k8slite("status", "--name", cluster.name)
+    finally:
+        assert "is gone" in k8slite("down", "--name", cluster.name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_supervisor_that_cannot_start_is_told_at_once(tmp_path: Path) -> None:
+    cluster = Cluster("e2e-stuck", tmp_path)
+    cluster.up("--simulate", "1")
+    cluster.k8slite("cluster", "stop", "--name", cluster.name)
+    (tmp_path / cluster.name / "supervisor.sock").mkdir()
+    try:
+        told = cluster.k8slite("up", "--name", cluster.name, check=False)
+        assert "the supervisor does not run" in told
+        assert "supervisor.sock" in told
+    finally:
+        cluster.down()
+
+
+def test_system_commands_are_found_without_sbin_on_the_path_and_from_anywhere(tmp_path: Path) -> None:
+    cluster = Cluster("e2e-path", Path("home"))
+    entries = os.environ["PATH"].split(":")
+    cluster.environment["PATH"] = ":".join(entry for entry in entries if not entry.endswith("sbin"))
+    command = [sys.executable, "-m", "k8slite"]
+    up = subprocess.run([*command, "up", "--name", cluster.name], cwd=tmp_path, env=cluster.environment, timeout=100)
+    down = subprocess.run(
+        [*command, "down", "--name", cluster.name], cwd=tmp_path, env=cluster.environment, timeout=100
+    )
+    assert (up.returncode, down.returncode) == (0, 0)
+    assert leftovers(cluster.name) == []
 
 
 def test_malformed_yaml_names_file_and_line(tmp_path: Path) -> None:

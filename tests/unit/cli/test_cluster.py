@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from k8slite import config
-from k8slite.cli.cluster import decide, free
+from k8slite.cli.cluster import decide, free, machine
 from k8slite.cli.cluster.configs import services
 from k8slite.cli.cluster.decide import Wish
 from k8slite.cli.cluster.slots import Slot
@@ -128,3 +128,47 @@ def test_no_port_is_given_twice_even_if_every_preferred_one_is_taken(monkeypatch
     second = decide.new(Wish(name="b", simulate=5))
     assert len(first.ports) == len(second.ports) == 4
     assert not first.ports & second.ports
+
+
+def test_the_last_claim_takes_the_directory_of_claims_along(tmp_path: Path) -> None:
+    claims = tmp_path / "machine" / "claims"
+    for name in ("a", "b"):
+        free.claim_ranges(tmp_path / name, [], claims=claims)
+    free.release(tmp_path / "a", claims=claims)
+    assert claims.exists()
+    free.release(tmp_path / "b", claims=claims)
+    assert not claims.parent.exists()
+    free.release(tmp_path / "b", claims=claims)
+    assert free.claim_ranges(tmp_path / "a", [], claims=claims)[0] == 0
+
+
+def test_a_home_too_long_for_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K8SLITE_HOME", str(tmp_path / ("x" * 100)))
+    with pytest.raises(Failure, match="too long for a socket; set K8SLITE_HOME"):
+        decide.new(Wish(simulate=1))
+
+
+def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("K8SLITE_HOME", "here")
+    assert ClusterSpec(name="a").directory == tmp_path / "here" / "a"
+
+
+def test_a_new_cluster_remembers_its_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/other.sock")
+    assert decide.new(Wish(simulate=1)).docker_host == ""
+    assert machine.docker_host() == "unix:///run/other.sock"
+
+
+def test_etcd_comes_from_the_package_that_has_it() -> None:
+    assert machine.missing(["etcd", "nft", "dockerd"], which=lambda _: None) == ["docker.io", "etcd-server", "nftables"]
+    assert machine.missing(["etcd"], which=lambda name: f"/usr/bin/{name}") == []
+
+
+def test_a_cluster_of_roots_is_not_denied_to_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide, "ROOTS_HOME", tmp_path / "roots")
+    (tmp_path / "roots" / "k8slite").mkdir(parents=True)
+    with pytest.raises(Failure, match="is root's: use `sudo "):
+        decide.existing("k8slite")
+    with pytest.raises(Failure, match="there is no cluster 'other'"):
+        decide.existing("other")
