@@ -79,18 +79,26 @@ def redirect(log: Path) -> None:
 
 
 def daemonize(work: Callable[[], None], *, log: Path) -> None:
-    """Run `work` in a process of its own session that outlives this one; returns at once in the caller."""
+    """Run `work` in a process of its own session that outlives this one; returns at once in the caller.
+
+    A Ctrl-C meanwhile is the caller's, afterwards: one that fell into Python's own hooks around a fork would be lost.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = os.fork()
     if pid:
         os.waitpid(pid, 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return
     code = 1
     try:
         os.setsid()
         if os.fork():
             os._exit(0)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that came before the new session
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.chdir("/")
         os.umask(0o077)
         redirect(log)
