@@ -94,7 +94,11 @@ def check_preconditions(served: Served, metadata: Document, options: Options) ->
     ):
         found = metadata.get(field) or ""
         if wanted and wanted != found:
-            detail = f"Precondition failed: {words} in precondition: {wanted}, {words} in object meta: {found}"
+            since = "deleted and then recreated" if field == "uid" else "modified"
+            detail = (
+                f"the {words} in the precondition ({wanted}) does not match the {words} in record ({found}). "
+                f"The object might have been {since}"
+            )
             raise conflict(served.resource.plural, metadata["name"], detail, group=served.resource.group)
 
 

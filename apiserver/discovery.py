@@ -43,7 +43,7 @@ class AnswerCache:
         self._made_at = -1
         self._answers: dict[str, DiscoveryAnswer] = {}
 
-    def answer(self, key: str, if_none_match: str, make: Callable[[], tuple[str, Document]]) -> DiscoveryAnswer:
+    def answer(self, key: str, if_none_match: str, make: Callable[[], tuple[str, Document | bytes]]) -> DiscoveryAnswer:
         """The answer under that key, made if need be; 304 if the client's ETag still holds."""
         generation = self._generation()
         if generation != self._made_at:
@@ -52,7 +52,7 @@ class AnswerCache:
         found = self._answers.get(key)
         if found is None:
             content_type, document = make()
-            body = orjson.dumps(document)
+            body = document if isinstance(document, bytes) else orjson.dumps(document)
             etag = '"' + hashlib.sha256(content_type.encode() + body).hexdigest().upper() + '"'
             found = self._answers[key] = DiscoveryAnswer(200, content_type, etag, body)
         if found.etag in if_none_match:

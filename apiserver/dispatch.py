@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from k8slite.errors import method_not_allowed, no_such_path
+from k8slite.errors import method_not_allowed, no_such_path, wrong_method
 
 from . import deleting, reading, scale, writing
 from .calls import Call, Outcome, Subresources
@@ -25,6 +25,11 @@ VERBS: dict[str, Verb] = {
     "delete": deleting.delete,
     "deletecollection": deleting.delete_collection,
 }
+DEPRECATED = {
+    ("", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ("", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+}
+"""(group, plural) → what whoever uses it is told."""
 _SAME_KIND: dict[str, Verb] = {"get": reading.read_object, "update": writing.update, "patch": writing.patch}
 
 
@@ -44,6 +49,10 @@ class Dispatch:
                 return await handler(call)
         if info.subresource:
             return await self._subresource(call)
+        if text := DEPRECATED.get((resource.group, resource.plural)):
+            call.warnings.append(text)
+        if (info.verb == "create") == bool(info.name) and info.verb in ("create", "update", "patch"):
+            raise wrong_method()
         verb = VERBS.get(info.verb)
         if verb is None:
             raise method_not_allowed(resource.plural, info.verb, group=resource.group)

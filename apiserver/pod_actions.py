@@ -172,10 +172,11 @@ async def _spend(
 
 
 def _exhausted(name: str, status: Document) -> ApiError:
+    # Without a Retry-After header: clients would wait in silence instead of telling their user.
     needed, healthy = status.get("desiredHealthy") or 0, status.get("currentHealthy") or 0
     text = f"The disruption budget {name} needs {needed} healthy pods and has {healthy} currently"
     return too_many_requests(
         "Cannot evict pod as it would violate the pod's disruption budget.",
-        retry_after=10,
+        retry_after=0,
         causes=[Cause("DisruptionBudget", text, "")],
     )

@@ -41,7 +41,7 @@ def error_answer(error: ApiError) -> Answer:
 def error_headers(error: ApiError) -> Headers:
     """Headers that an error brings: when to try again, how to authenticate."""
     headers: Headers = []
-    if error.retry_after is not None and error.code in (429, 503, 504, 500):
+    if error.retry_after and error.code in (429, 503, 504, 500):
         headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
     if error.code == 401:
         headers.append((b"www-authenticate", b'Bearer realm="kubernetes"'))

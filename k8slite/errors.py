@@ -236,6 +236,12 @@ def request_entity_too_large(limit: int) -> ApiError:
     return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
 
 
+def wrong_method() -> ApiError:
+    """405: the path knows other methods than this one."""
+    message = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", message, details={})
+
+
 def too_many_requests(message: str, *, retry_after: int = 1, causes: Sequence[Cause] = ()) -> ApiError:
     """429: refused for now."""
     details: dict[str, Any] = {"retryAfterSeconds": retry_after}

@@ -16,6 +16,7 @@ from k8slite.schema.facts import FactsTable, builtin_facts
 from ..discovery import AnswerCache, DiscoveryAnswer
 from .definitions import Schema
 from .documents import version_2, version_3
+from .protobuf import ACCEPTED, MEDIA_TYPE, encode
 
 _JSON = "application/json"
 _READABLE = frozenset({_JSON, "application/*", "*/*", ""})
@@ -32,9 +33,13 @@ class OpenApi:
     def answer(self, path: str, accept: str, if_none_match: str) -> DiscoveryAnswer | None:
         """The document at a path (without its query); None if there is none.
 
-        Raises ApiError 406 for a client that takes protobuf only.
+        Raises ApiError 406 for a client that takes another form only.
         """
         match path.strip("/").split("/"):
+            case ["openapi", "v2"] if not _reads_json(accept) and ACCEPTED & _media_types(accept):
+                return self._cache.answer(
+                    MEDIA_TYPE, if_none_match, lambda: (MEDIA_TYPE, encode(version_2(self._catalogue, self._facts)))
+                )
             case ["openapi", "v2"]:
                 return self._give(path, accept, if_none_match, lambda: version_2(self._catalogue, self._facts))
             case ["openapi", "v3"]:
@@ -50,9 +55,17 @@ class OpenApi:
         return self._give(path, accept, if_none_match, lambda: version_3(self._catalogue, self._facts, group, version))
 
     def _give(self, path: str, accept: str, if_none_match: str, make: Callable[[], Schema]) -> DiscoveryAnswer:
-        if not any(clause.partition(";")[0].strip() in _READABLE for clause in accept.split(",")):
+        if not _reads_json(accept):
             raise not_acceptable([_JSON])
         return self._cache.answer(path.strip("/"), if_none_match, lambda: (_JSON, make()))
+
+
+def _media_types(accept: str) -> frozenset[str]:
+    return frozenset(clause.partition(";")[0].strip() for clause in accept.split(","))
+
+
+def _reads_json(accept: str) -> bool:
+    return bool(_READABLE & _media_types(accept))
 
 
 def index(catalogue: Catalogue, facts: FactsTable) -> Schema:

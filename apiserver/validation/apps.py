@@ -126,18 +126,27 @@ def _workload(spec: Document) -> list[Cause]:
     selector = spec.get("selector")
     if selector is None:
         causes.append(required("spec.selector"))
+        if spec.get("template") is not None:
+            causes += _unmatched(spec["template"])
     else:
-        causes += label_selector(selector, "spec.selector")
+        causes += (broken := label_selector(selector, "spec.selector"))
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
             causes.append(invalid_value("spec.selector", selector, "empty selector is invalid for deployment"))
-        elif spec.get("template") is not None and not causes:
-            labels = (spec["template"].get("metadata") or {}).get("labels") or {}
+        elif spec.get("template") is not None and not broken:
             parsed = from_object(selector)
-            if parsed is not None and not parsed.matches(labels):
-                detail = "`selector` does not match template `labels`"
-                causes.append(invalid_value("spec.template.metadata.labels", labels, detail))
+            if parsed is not None and not parsed.matches(_labels(spec["template"])):
+                causes += _unmatched(spec["template"])
     causes += template(spec.get("template"), "spec.template")
     return causes + _restart_policy(spec, ("Always",))
+
+
+def _labels(pod_template: Document) -> dict[str, str]:
+    return (pod_template.get("metadata") or {}).get("labels") or {}
+
+
+def _unmatched(pod_template: Document) -> list[Cause]:
+    detail = "`selector` does not match template `labels`"
+    return [invalid_value("spec.template.metadata.labels", _labels(pod_template), detail)]
 
 
 def _restart_policy(spec: Document, allowed: tuple[str, ...]) -> list[Cause]:

@@ -111,7 +111,7 @@ def schedule_problem(schedule: str) -> str | None:
         return None
     parts = schedule.split()
     if len(parts) != len(_BOUNDS):
-        return f"expected exactly 5 fields, found {len(parts)}: {parts}"
+        return f"expected exactly 5 fields, found {len(parts)}: [{' '.join(parts)}]"
     for text, bounds, words in zip(parts, _BOUNDS, _NAMES, strict=True):
         for piece in text.split(","):
             if problem := _piece_problem(piece, bounds, words):

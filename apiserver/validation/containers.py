@@ -52,7 +52,7 @@ def containers(spec: Document, field: str, volumes: frozenset[str]) -> list[Caus
 
 
 def _below(causes: list[Cause], prefix: str) -> list[Cause]:
-    return [Cause(cause.reason, cause.message, f"{prefix}.{cause.field}") for cause in causes]
+    return [Cause(cause.reason, cause.message, f"{prefix}.{cause.field}".rstrip(".")) for cause in causes]
 
 
 def _container(container: Document, volumes: frozenset[str], *, initial: bool) -> list[Cause]:

@@ -160,6 +160,8 @@ def validate_update(new: Document, old: Document) -> list[Cause]:
     causes: list[Cause] = []
     if len(before.get("containers") or ()) != len(after.get("containers") or ()):
         return [forbidden_field("spec.containers", "pod updates may not add or remove containers")]
+    if before.get("ephemeralContainers") != after.get("ephemeralContainers"):
+        causes += _ephemeral_changes(before, after)
     if before.get("tolerations") != after.get("tolerations"):
         kept = after.get("tolerations") or []
         for toleration in before.get("tolerations") or ():
@@ -171,6 +173,35 @@ def validate_update(new: Document, old: Document) -> list[Cause]:
     gated = bool(before.get("schedulingGates"))
     if _frozen(before, gated=gated) != _frozen(after, gated=gated):
         causes.append(forbidden_field("spec", MUTABLE))
+    return causes
+
+
+def _ephemeral_changes(before: Document, after: Document) -> list[Cause]:
+    """Ephemeral containers are only ever added, under names of their own."""
+    field = "spec.ephemeralContainers"
+    wanted = {container.get("name") or "": container for container in after.get("ephemeralContainers") or ()}
+    for container in before.get("ephemeralContainers") or ():
+        name = container.get("name") or ""
+        if wanted.get(name) != container:
+            done = "changed" if name in wanted else "removed"
+            return [forbidden_field(field, f'existing ephemeral containers "{name}" may not be {done}\n')]
+    taken = {
+        container.get("name") for group in ("containers", "initContainers") for container in after.get(group) or ()
+    }
+    causes: list[Cause] = []
+    for index, container in enumerate(after.get("ephemeralContainers") or ()):
+        name = container.get("name") or ""
+        if name in taken:
+            causes.append(duplicate(f"{field}[{index}].name", name))
+        elif problem := names.dns_label(name):
+            causes.append(invalid_value(f"{field}[{index}].name", name, problem))
+        taken.add(name)
+        if not container.get("image"):
+            causes.append(required(f"{field}[{index}].image"))
+        target = container.get("targetContainerName")
+        if target and target not in {one.get("name") for one in after.get("containers") or ()}:
+            here = f"{field}[{index}].targetContainerName"
+            causes.append(Cause("FieldValueNotFound", f'Not found: "{target}"', here))
     return causes
 
 

@@ -71,7 +71,10 @@ async def test_preconditions(http: httpx.AsyncClient) -> None:
     url = f"{CONFIGMAPS}/guarded"
     made = (await http.post(CONFIGMAPS, json={"metadata": {"name": "guarded"}})).json()
     refused = await delete(http, url, preconditions={"uid": "another"})
-    assert refused.status_code == 409 and "UID in precondition: another" in refused.json()["message"]
+    assert (
+        refused.status_code == 409
+        and "the UID in the precondition (another) does not match the UID in record" in refused.json()["message"]
+    )
     stale = await delete(http, url, preconditions={"resourceVersion": "1"})
     assert stale.status_code == 409
     assert (await delete(http, url, preconditions={"uid": made["metadata"]["uid"]})).status_code == 200

@@ -60,6 +60,16 @@ async def test_apply_changes_what_changed(kubectl: Run) -> None:
     assert gone.splitlines()[0].startswith('configmap "page" deleted')
 
 
+async def test_kinds_that_are_not_served_are_named(kubectl: Run) -> None:
+    manifest = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a, namespace: default}\n"
+    answer = await kubectl("apply -f -", text=manifest, code=1)
+    assert 'no matches for kind "Widget" in version "example.com/v1"\nensure CRDs are installed first' in answer
+
+
+async def test_deprecated_kinds_warn(kubectl: Run) -> None:
+    assert "Warning: v1 Endpoints is deprecated in v1.33+" in await kubectl("get endpoints")
+
+
 async def test_generators_speak_protobuf(kubectl: Run) -> None:
     assert await kubectl("create deployment gen --image=web:1 --replicas=2 --port=80") == "deployment.apps/gen created"
     assert await kubectl("expose deployment gen --port=80 --target-port=8080") == "service/gen exposed"

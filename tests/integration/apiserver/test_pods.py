@@ -158,3 +158,22 @@ async def test_node_status_is_written_by_patch(http: httpx.AsyncClient) -> None:
     )
     assert patched.json()["status"]["conditions"][0]["type"] == "Ready"
     assert patched.json()["status"]["capacity"] == {"cpu": "2"}
+
+
+async def test_ephemeral_containers_are_only_added(http: httpx.AsyncClient) -> None:
+    await create(http, "looked-at")
+    url = f"{PODS}/looked-at/ephemeralcontainers"
+
+    async def put(**container: Any) -> httpx.Response:
+        return await http.patch(url, headers=STRATEGIC, json={"spec": {"ephemeralContainers": [container]}})
+
+    added = (await put(name="debug", image="b", targetContainerName="main")).json()
+    assert added["spec"]["ephemeralContainers"][0]["imagePullPolicy"] == "Always"
+    for refused, words in (
+        (await put(name="debug", image="c"), 'existing ephemeral containers "debug" may not be changed'),
+        (await put(name="main", image="c"), 'spec.ephemeralContainers[0].name: Duplicate value: "main"'),
+        (await put(name="b", image="c", targetContainerName="z"), 'targetContainerName: Not found: "z"'),
+        (await put(name="b"), "image: Required value"),
+    ):
+        assert refused.status_code == 422
+        assert words in refused.json()["message"]

@@ -241,3 +241,27 @@ async def test_job_finds_its_pods_by_its_uid(http: httpx.AsyncClient) -> None:
     spec["template"]["spec"].pop("restartPolicy")
     refused = (await http.post(url, json={"metadata": {"name": "never"}, "spec": spec})).json()
     assert 'spec.template.spec.restartPolicy: Unsupported value: "Always"' in refused["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", f"{CONFIGMAPS}/name"),
+        ("PUT", CONFIGMAPS),
+        ("PATCH", CONFIGMAPS),
+        ("POST", "/api/v1/namespaces/default"),
+    ],
+)
+async def test_writes_go_to_the_path_that_is_theirs(http: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await http.request(method, path, headers=MERGE if method == "PATCH" else {}, json={})
+    assert (answer.status_code, answer.json()["reason"]) == (405, "MethodNotAllowed")
+    assert answer.json()["message"] == "the server does not allow this method on the requested resource"
+
+
+async def test_a_workload_without_selector_or_with_another_says_so_beside_its_other_faults(
+    http: httpx.AsyncClient,
+) -> None:
+    words = "`selector` does not match template `labels`"
+    for spec in ({"selector": None}, {"selector": {"matchLabels": {"app": "other"}}}):
+        status = (await http.post(DEPLOYMENTS, json=deployment("odd", replicas=-1, **spec))).json()
+        assert "spec.replicas: Invalid value: -1" in status["message"] and words in status["message"]

@@ -127,10 +127,48 @@ def test_a_client_that_has_the_document_is_told_so():
 
 def test_protobuf_alone_is_not_acceptable():
     with pytest.raises(ApiError) as caught:
-        OPENAPI.answer("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", "")
+        OPENAPI.answer("/openapi/v2", "application/xml", "")
     assert caught.value.code == 406
 
 
 @pytest.mark.parametrize("path", ["/openapi", "/openapi/v4", "/openapi/v3/apis/nope/v1", "/openapi/v3/api/v2"])
 def test_other_paths_are_not_openapi(path):
     assert OPENAPI.answer(path, "", "") is None
+
+
+def fields(data: bytes) -> list[tuple[int, bytes]]:
+    """The length-delimited fields of a protobuf message."""
+
+    def varint(at: int) -> tuple[int, int]:
+        value = shift = 0
+        while True:
+            value |= (data[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if not data[at - 1] & 0x80:
+                return value, at
+
+    found, at = [], 0
+    while at < len(data):
+        tag, at = varint(at)
+        size, at = varint(at)
+        if tag & 7 == 2:
+            found.append((tag >> 3, data[at : at + size]))
+            at += size
+    return found
+
+
+def test_version_2_is_there_in_protobuf_for_kubectl_and_helm():
+    answer = OPENAPI.answer("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", "")
+    assert answer.content_type == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    document = dict(fields(answer.body))
+    assert document[1] == b"2.0"
+    wanted = read("/openapi/v2")
+    paths = dict(dict(fields(entry)).values() for _, entry in fields(document[8]))
+    assert {path.decode() for path in paths} == set(wanted["paths"])
+    definitions = dict(dict(fields(entry)).values() for _, entry in fields(document[9]))
+    assert {name.decode() for name in definitions} == set(wanted["definitions"])
+    pod = fields(definitions[b"io.k8s.api.core.v1.Pod"])
+    properties = dict(dict(fields(entry)).values() for _, entry in fields(dict(pod)[25]))
+    assert fields(properties[b"spec"]) == [(1, b"#/definitions/io.k8s.api.core.v1.PodSpec")]
+    kinds = next(dict(fields(entry))[2] for number, entry in pod if number == 31)
+    assert orjson.loads(dict(fields(kinds))[2]) == [{"group": "", "kind": "Pod", "version": "v1"}]
