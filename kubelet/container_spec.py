@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from k8slite.kinds.core import Container, Pod
 
@@ -10,6 +11,14 @@ from . import env, resources
 from .env import ConfigFault, Surroundings
 from .plan import spec_hash
 from .runtime.base import ContainerSpec, Image, Mount, PodRef, Security
+
+
+class SubPath(Protocol):
+    """Makes a part of a volume ready to be mounted."""
+
+    def __call__(self, index: int, /, *, root: str, sub: str) -> str:
+        """The host path for the container's mount number `index`."""
+        ...
 
 
 def pod_ref(pod: Pod) -> PodRef:
@@ -101,25 +110,26 @@ def mounts(
     volumes: Mapping[str, str],
     surroundings: Surroundings,
     files: Mapping[str, str],
-    resolve: Callable[[str, str], str],
+    sub_path: SubPath,
 ) -> list[Mount]:
     """A container's mounts: `volumes` are host paths by volume name, `files` host paths by path in the container.
 
-    A file gives way to a mount of the user's at the same place. `resolve` leads from a volume's path and a sub-path to
-    the path to mount.
+    A file gives way to a mount of the user's at the same place. What mirrors the API is read-only, as in Kubernetes: a
+    container that could plant links there would lead its kubelet astray.
     """
+    mirrors = {v.name for v in pod.spec.volumes if v.config_map or v.secret or v.projected or v.downward_api}
     found = []
-    for mount in container.volume_mounts:
+    for index, mount in enumerate(container.volume_mounts):
         host = volumes.get(mount.name)
         if host is None:
             raise ConfigFault(f"volume {mount.name} of container {container.name} is not mounted")
-        sub = sub_path(mount.sub_path, mount.sub_path_expr, container=container, pod=pod, surroundings=surroundings)
+        sub = expanded(mount.sub_path, mount.sub_path_expr, container=container, pod=pod, surroundings=surroundings)
         propagation = {"HostToContainer": "rslave", "Bidirectional": "rshared"}.get(mount.mount_propagation, "")
         found.append(
             Mount(
-                resolve(host, sub) if sub else host,
+                sub_path(index, root=host, sub=sub) if sub else host,
                 mount.mount_path,
-                read_only=mount.read_only,
+                read_only=mount.read_only or mount.name in mirrors,
                 propagation=propagation,  # type: ignore[arg-type]
             )
         )
@@ -128,7 +138,7 @@ def mounts(
     return found
 
 
-def sub_path(plain: str, expression: str, *, container: Container, pod: Pod, surroundings: Surroundings) -> str:
+def expanded(plain: str, expression: str, *, container: Container, pod: Pod, surroundings: Surroundings) -> str:
     """The sub-path of a mount with its variables expanded. Raises ConfigFault for one that leaves the volume."""
     path = plain
     if expression:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +37,6 @@ from .runtime.base import (
 from .termination import make_message_file
 from .together import all_of
 from .volumes import VolumeFault, VolumeManager
-from .volumes.sub_path import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,14 @@ class PodLauncher:
     ) -> ContainerSpec:
         model = env.named(pod, start.name)
         files = self._files(pod, model, start, ip)
-        mounts = specs.mounts(model, pod=pod, volumes=volumes, surroundings=surroundings, files=files, resolve=resolve)
+        mounts = specs.mounts(
+            model,
+            pod=pod,
+            volumes=volumes,
+            surroundings=surroundings,
+            files=files,
+            sub_path=partial(self._volumes.sub_path, pod.uid, model.name),
+        )
         return specs.container_spec(
             model,
             pod=pod,
@@ -215,7 +222,7 @@ class PodLauncher:
 
     def _files(self, pod: Pod, model: Container, start: Start, ip: str) -> dict[str, str]:
         """The files that the kubelet puts into a container, by path inside."""
-        directory = self._volumes.pod_directory(pod.uid)
+        directory = self._volumes.make_pod_directory(pod.uid)
         node = pod_files.parse_resolver(_read(self._dns.resolv_conf))
         resolver = pod_files.resolver_of(pod, node=node, cluster_dns=self._dns.servers, domain=self._dns.domain)
         node_hosts = _read(Path("/etc/hosts")) if pod.spec.host_network else ""

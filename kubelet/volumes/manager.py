@@ -1,6 +1,7 @@
 """Sets up every volume of a pod, keeps it current, and takes it down.
 
-Layout under the kubelet's state directory: `pods/<uid>/volumes/<name>`. What is there after a kubelet restart is used
+Layout under the kubelet's state directory: `pods/<uid>/volumes/<name>`, and what containers see of parts of them in
+`pods/<uid>/sub-paths/<container>/<number of the mount>`. What is there after a kubelet restart is used
 as it is: contents are compared, not rewritten.
 """
 
@@ -8,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from k8slite.clock import Clock
 from k8slite.kinds.core import Pod, Volume
 
 from ..env import Surroundings
-from . import atomic_writer, config_map, downward_api, empty_dir, host_path, projected, secret, tmpfs
+from . import atomic_writer, config_map, downward_api, empty_dir, host_path, mounts, projected, secret, sub_path
 from .base import Payload, VolumeFault, make_directory
 from .tokens import Tokens
 
@@ -36,8 +36,12 @@ class VolumeManager:
         self._written: dict[tuple[str, str], Payload] = {}
 
     def pod_directory(self, uid: str) -> Path:
-        """Where everything of a pod stands; only the kubelet's user may enter."""
-        path = self._directory / "pods" / uid
+        """Where everything of a pod stands, if it has anything."""
+        return self._directory / "pods" / uid
+
+    def make_pod_directory(self, uid: str) -> Path:
+        """The same, made if it is missing; only the kubelet's user may enter."""
+        path = self.pod_directory(uid)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
@@ -56,22 +60,18 @@ class VolumeManager:
     async def _setup(self, pod: Pod, volume: Volume, surroundings: Surroundings) -> Path:
         if volume.host_path is not None:
             return host_path.setup(volume.host_path)
-        path = self.pod_directory(pod.uid) / "volumes" / volume.name
+        path = self.make_pod_directory(pod.uid) / "volumes" / volume.name
         context = pod.spec.security_context
         group = context.fs_group if context is not None else None
         if volume.empty_dir is not None:
-            fresh = not path.exists()
-            empty_dir.setup(volume.empty_dir, path)
-            if fresh and group is not None:
-                os.chown(path, -1, group)
-                path.chmod(0o2777)
+            empty_dir.setup(volume.empty_dir, path, group=group)
             return path
         payload = await self._payload(pod, volume, surroundings)
         make_directory(path)
         if self._written.get((pod.uid, volume.name)) != payload or not (path / "..data").exists():
             if _is_secret(volume) and not path.is_mount():
                 with contextlib.suppress(VolumeFault):  # without the right to mount, the private directory serves
-                    tmpfs.mount(path)
+                    mounts.tmpfs(path)
             await asyncio.get_running_loop().run_in_executor(
                 None, lambda: atomic_writer.write(path, payload, group=group)
             )
@@ -109,6 +109,12 @@ class VolumeManager:
         """When the pod's volumes want refreshing though no object changed."""
         return self._tokens.renewal(pod_uid)
 
+    def sub_path(self, pod_uid: str, container: str, index: int, *, root: str, sub: str) -> str:
+        """The path to mount for a container's mount number `index` of a part of a volume. Raises VolumeFault."""
+        at = self.pod_directory(pod_uid) / "sub-paths" / container / str(index)
+        sub_path.publish(root, sub, at=at)
+        return str(at)
+
     async def tear_down(self, pod_uid: str) -> None:
         """Remove everything of a pod: mounts first, so that nothing behind one is deleted. Raises VolumeFault."""
         root = self._directory / "pods" / pod_uid
@@ -128,11 +134,7 @@ def _is_secret(volume: Volume) -> bool:
 
 
 def _remove(root: Path) -> None:
-    volumes = root / "volumes"
-    if volumes.exists():
-        for path in volumes.iterdir():
-            if path.is_mount():
-                tmpfs.unmount(path)
+    mounts.unmount_all(root)
     try:
         shutil.rmtree(root)
     except FileNotFoundError:

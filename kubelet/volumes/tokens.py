@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+import aiohttp
 
 from k8slite.client import Client
 from k8slite.clock import Clock
@@ -16,6 +18,7 @@ from .projected import TokenKey
 
 _RENEW_AT = 0.8
 _LONGEST = 24 * 3600.0
+_RETRY = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,9 @@ class Tokens:
         )
         try:
             answer = await self._client.request("POST", path, body=body)
-        except (ApiError, OSError) as error:
+        except (ApiError, aiohttp.ClientError, OSError) as error:
             if known is not None:
+                self._tokens[pod.uid, key] = replace(known, renew_at=now + timedelta(seconds=_RETRY))
                 return known.text
             raise VolumeFault(f"failed to fetch token: {error}") from error
         status = answer.get("status") or {}

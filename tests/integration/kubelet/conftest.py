@@ -24,6 +24,7 @@ from k8slite.kinds.resources import CONFIG_MAPS, NODES, PODS
 from k8slite.kubelet.main import run_node
 from k8slite.kubelet.network import BridgeNetwork
 from k8slite.kubelet.runtime.docker import DockerRuntime
+from k8slite.kubelet.volumes import mounts
 from k8slite.pki import Authority
 from k8slite.testing.images import load_busybox
 from k8slite.testing.server import RunningServer, running_server
@@ -173,16 +174,7 @@ async def cluster() -> AsyncIterator[Cluster]:
                 await asyncio.gather(*(sweeper.remove_sandbox(s.id) for s in state.sandboxes))
             await sweeper.close()
             await bridge.remove_bridge()
-            unmount_all(config.state_dir)
-
-
-def unmount_all(directory: Path) -> None:
-    from k8slite.kubelet.volumes import tmpfs
-
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        path = Path(line.split()[1])
-        if path.is_relative_to(directory):
-            tmpfs.unmount(path)
+            mounts.unmount_all(config.state_dir)
 
 
 def _free_port() -> int:

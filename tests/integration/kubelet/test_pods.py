@@ -123,6 +123,8 @@ async def test_environment_volumes_and_tokens_reach_the_container(cluster: Clust
     assert await read("cat /settings/color /login/password /one /pod/n") == "bluex ybluewebb".replace("webb", "web")
     assert (await read("stat -Lc %a /login/password")).strip() == "400"
     assert "tmpfs" in await read("mount | grep /scratch")
+    for place in ("/settings", "/login", "/pod", "/var/run/secrets/kubernetes.io/serviceaccount"):
+        assert "Read-only" in await read(f"touch {place}/x 2>&1 || true")
     token = await read("cat /var/run/secrets/kubernetes.io/serviceaccount/token")
     assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", token)
     assert (await read("cat /var/run/secrets/kubernetes.io/serviceaccount/namespace")) == "default"
