@@ -7,7 +7,7 @@ partial view.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -28,6 +28,9 @@ Body = Mapping[str, Any] | Sequence[Any]
 
 REQUEST_TIMEOUT = 30.0
 """Seconds for any request but a watch, connection included."""
+WATCH_SILENCE = 150.0
+"""Seconds without a byte after which a watch is given up: servers send a bookmark every minute. The kernel notices a
+machine that is gone, but not a server that is there and does nothing."""
 MAX_IN_FLIGHT = 64
 """Requests at once, watches apart: more would only open more connections, not be answered sooner."""
 
@@ -42,6 +45,10 @@ class Patch(StrEnum):
     STRATEGIC = "application/strategic-merge-patch+json"
 
 
+class Fenced(ConnectionError):
+    """A write was held back, because this process may not act any more."""
+
+
 class Client:
     """Verbs over one connection pool. Every method raises ApiError for a Status, aiohttp.ClientError for the network.
 
@@ -54,6 +61,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._host = config.server.partition("://")[2]
+        self._may_write: Callable[[], bool] = lambda: True
 
     async def __aenter__(self) -> Client:
         return self
@@ -61,8 +69,12 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    def fence(self, may_write: Callable[[], bool]) -> None:
+        """Ask before every write, in the moment when it is sent; what may not be written raises Fenced."""
+        self._may_write = may_write
+
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, those that are just being made included."""
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -124,7 +136,7 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
         timeout: float = 0.0,
-    ) -> AsyncIterator[Sequence[WatchEvent[K]]]:
+    ) -> AsyncGenerator[Sequence[WatchEvent[K]], None]:
         """`watch`, with all the events that arrived together in one step, which is what makes bursts cheap.
 
         The first batch is empty: it says that the server has accepted the watch.
@@ -137,7 +149,7 @@ class Client:
             "fieldSelector": field_selector,
             "timeoutSeconds": str(int(timeout)) if timeout else "",
         }
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT)
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT, sock_read=WATCH_SILENCE)
         url = self._url(resource.path(namespace=namespace), query)
         async with self._pool().get(url, timeout=limits) as response:
             if response.status >= 400:
@@ -232,12 +244,11 @@ class Client:
         data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
         headers = {} if data is None else {"Content-Type": content_type}
         try:
-            async with (
-                self._in_flight,
-                asyncio.timeout(REQUEST_TIMEOUT),
-                self._pool().request(method, self._url(path, query), data=data, headers=headers) as response,
-            ):
-                answer = await response.read()
+            async with self._in_flight, asyncio.timeout(REQUEST_TIMEOUT):
+                if method != "GET" and not self._may_write():
+                    raise Fenced(f"{method} {path}: not leading any more")
+                async with self._pool().request(method, self._url(path, query), data=data, headers=headers) as response:
+                    answer = await response.read()
         except TimeoutError as error:
             raise aiohttp.ServerTimeoutError(f"{method} {path}: no answer in {REQUEST_TIMEOUT:.0f} s") from error
         CLIENT_REQUESTS.labels(response.status, method, self._host).inc()

@@ -2,7 +2,8 @@
 
 Who does not hold the Lease judges its age by its own clock, from when it saw the record change, never by the times in
 the record: clocks of different machines need not agree. The holder gives up after `renew_deadline` without a successful
-renewal, which is before anyone else may take over after `lease_duration`.
+renewal, which is before anyone else may take over after `lease_duration`. It looks at the age of its last renewal
+before every write, so that one that was stopped for long (SIGSTOP, an overloaded machine) writes nothing afterwards.
 
 Source: Kubernetes documentation, "Leases"; client-go leaderelection for the timing rules.
 """
@@ -47,28 +48,35 @@ async def lead(
 ) -> None:
     """Wait for the Lease, run `work` while holding it, renew it meanwhile; raise LeadershipLost if it cannot be kept.
 
-    The Lease is released when `work` ends or is cancelled, so that a successor need not wait for it to expire.
+    `client` is the one that `work` writes with: it is fenced, and closed when the Lease is lost. The Lease is kept over
+    a connection of its own, which no crowd of requests can hold up. It is released when `work` ends or is cancelled, so
+    that a successor need not wait for it to expire.
     """
     if not config.enabled:
         await work()
         return
-    candidate = _Candidate(client, name=name, identity=identity, config=config, clock=clock, namespace=namespace)
-    await candidate.acquire()
-    log.info("%s leads as %s", name, identity)
-    LEADER.labels(name).set(1)
-    working = asyncio.ensure_future(work())
-    keeping = asyncio.create_task(candidate.keep())
-    try:
-        await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        LEADER.labels(name).set(0)
-        lost = keeping.done() and not working.done()
-        for task in (working, keeping):
-            task.cancel()
-        await asyncio.gather(working, keeping, return_exceptions=True)
-        if not lost:
-            await candidate.release()
-    await (keeping if lost else working)
+    async with Client(client.config) as own:
+        candidate = _Candidate(own, name=name, identity=identity, config=config, clock=clock, namespace=namespace)
+        await candidate.acquire()
+        log.info("%s leads as %s", name, identity)
+        LEADER.labels(name).set(1)
+        client.fence(candidate.leads)
+        working = asyncio.ensure_future(work())
+        keeping = asyncio.create_task(candidate.keep())
+        try:
+            await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            LEADER.labels(name).set(0)
+            lost = keeping.done() and not working.done()
+            if lost:
+                client.fence(lambda: False)
+                await client.close()
+            for task in (working, keeping):
+                task.cancel()
+            await asyncio.gather(working, keeping, return_exceptions=True)
+            if not lost:
+                await candidate.release()
+        await (keeping if lost else working)
 
 
 class _Candidate:
@@ -85,6 +93,11 @@ class _Candidate:
         self._clock = clock
         self._lease: Lease | None = None
         self._seen_at = -math.inf
+        self._renewed = -math.inf
+
+    def leads(self) -> bool:
+        """Whether the last renewal is young enough that nobody else can hold the Lease."""
+        return self._clock.monotonic() < self._renewed + self._config.renew_deadline
 
     async def acquire(self) -> None:
         """Try until the Lease is ours."""
@@ -96,15 +109,13 @@ class _Candidate:
 
         A renewal that succeeded needs no successor for half the deadline; one that failed is tried again soon.
         """
-        renewed = self._clock.monotonic()
         pause = self._config.renew_deadline / 2
         while True:
             await self._clock.sleep(pause)
-            started = self._clock.monotonic()
-            left = renewed + self._config.renew_deadline - started
+            left = self._renewed + self._config.renew_deadline - self._clock.monotonic()
             if await self._try(self._renew, timeout=left):
-                renewed, pause = started, self._config.renew_deadline / 2
-            elif self._clock.monotonic() - renewed >= self._config.renew_deadline:
+                pause = self._config.renew_deadline / 2
+            elif not self.leads():
                 raise LeadershipLost(f"{self._name}: not renewed within {self._config.renew_deadline:g} s")
             else:
                 pause = self._config.retry_period
@@ -118,9 +129,14 @@ class _Candidate:
             await self._write(lease, holder="", seconds=1, acquired=self._clock.now(), took=False)
 
     async def _try(self, step: Callable[[], Awaitable[bool]], *, timeout: float | None = None) -> bool:
+        """Whether the step made the Lease ours, or kept it so, for a time that runs from before the step."""
+        started = self._clock.monotonic()
         try:
             async with asyncio.timeout(timeout):
-                return await step()
+                held = await step()
+            if held:
+                self._renewed = started
+            return held
         except ApiError as error:
             log.log(logging.DEBUG if error.code == 409 else logging.WARNING, "%s: %s", self._name, error)
         except (aiohttp.ClientError, OSError) as error:
@@ -157,6 +173,8 @@ class _Candidate:
         try:
             await self._write(lease, holder=self._identity, seconds=self._seconds, acquired=acquired, took=False)
         except ApiError as error:
+            if error.code == 404:
+                return await self._take()
             if error.code != 409:
                 raise
             self._observe(await self._client.get(LEASES, self._name, namespace=self._namespace))

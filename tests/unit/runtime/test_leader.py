@@ -2,9 +2,11 @@ import asyncio
 
 import pytest
 
+from k8slite.client import Fenced
 from k8slite.clock import SystemClock
 from k8slite.config import LeaderElectionConfig
 from k8slite.errors import service_unavailable
+from k8slite.kinds.resources import LEASES
 from k8slite.leader import LeadershipLost, lead
 
 from .conftest import eventually
@@ -81,3 +83,49 @@ async def test_disabled_election_just_works(client):
     await lead(
         client, name="x", identity="i", config=LeaderElectionConfig(enabled=False), clock=SystemClock(), work=work
     )
+
+
+class Stopped(SystemClock):
+    """A process that was stopped: when it wakes up, much time has passed at once."""
+
+    behind = 0.0
+
+    def monotonic(self):
+        return super().monotonic() + self.behind
+
+
+async def test_who_was_stopped_for_too_long_writes_nothing_any_more(api, client):
+    clock = Stopped()
+    started, outcome = asyncio.Event(), []
+
+    async def work():
+        await client.create(LEASES, {"metadata": {"name": "mine"}}, namespace="default")
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            try:
+                await client.create(LEASES, {"metadata": {"name": "late"}}, namespace="default")
+            except Fenced as error:
+                outcome.append(error)
+
+    task = asyncio.create_task(lead(client, name="test", identity="one", config=FAST, clock=clock, work=work))
+    await started.wait()
+    clock.behind = 30.0
+    with pytest.raises(Fenced):
+        await client.delete(LEASES, "mine", namespace="default")
+    with pytest.raises(LeadershipLost):
+        await task
+    assert outcome
+    assert [key.rpartition("/")[2] for key in api.objects] == ["test", "mine"]
+
+
+async def test_a_lease_that_somebody_deleted_is_made_anew(api, client):
+    acting = []
+    task = candidate(client, "one", acting)
+    await eventually(lambda: acting)
+    await api.remove(KEY)
+    await eventually(lambda: KEY in api.objects)
+    assert acting == ["one"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
