@@ -31,9 +31,8 @@ class Informers:
         self._client = client
         self._clock = clock
         self._informers: dict[tuple[str, str, str], Informer[Any]] = {}
-        self._indexes: set[tuple[Informer[Any], str]] = set()
         self._tasks: dict[Informer[Any], asyncio.Task[None]] = {}
-        self._running = False
+        self._group: asyncio.TaskGroup | None = None
 
     def of(
         self,
@@ -47,12 +46,11 @@ class Informers:
         if key not in self._informers:
             made = Informer(self._client, resource, clock=self._clock, field_selector=field_selector)
             self._informers[key] = made
-            if self._running:
-                self._start(made)
+            if self._group is not None:
+                self._start(made, self._group)
         informer = cast(Informer[K], self._informers[key])
         for name, indexer in indexers.items():
-            if (informer, name) not in self._indexes:
-                self._indexes.add((informer, name))
+            if not informer.has_index(name):
                 informer.add_indexer(name, indexer)
         return informer
 
@@ -72,21 +70,18 @@ class Informers:
             await informer.wait_synced()
 
     async def run(self) -> None:
-        """Run all informers, and those asked for later, until cancelled."""
-        self._running = True
+        """Run all informers, and those asked for later, until cancelled; if one of them fails, all end."""
         try:
-            for informer in self._informers.values():
-                self._start(informer)
-            await asyncio.Event().wait()
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for informer in self._informers.values():
+                    self._start(informer, group)
+                await asyncio.Event().wait()
         finally:
-            self._running = False
-            tasks = list(self._tasks.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._group = None
 
-    def _start(self, informer: Informer[Any]) -> None:
-        self._tasks[informer] = asyncio.get_running_loop().create_task(informer.run())
+    def _start(self, informer: Informer[Any], group: asyncio.TaskGroup) -> None:
+        self._tasks[informer] = group.create_task(informer.run())
 
 
 @dataclass(frozen=True, slots=True)

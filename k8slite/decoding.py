@@ -51,12 +51,17 @@ def decode(resource: ResourceType[K], document: bytes) -> K:
 
 
 def decode_list(resource: ResourceType[K], document: bytes) -> Listing[K]:
-    """A page of objects. An item that cannot be read is logged and left out, so that it cannot stop a component."""
+    """A page of objects. An item that cannot be read is logged and left out, so that it cannot stop a component.
+
+    Raises ValueError for what is no list at all.
+    """
     try:
         page = _page(resource.model).validate_json(document)
         items = page["items"]
     except ValidationError:
         page = orjson.loads(document)
+        if not isinstance(page, dict):
+            raise ValueError(f"no list: {document[:100]!r}") from None
         items = [item for raw in page.get("items") or () if (item := _lenient(resource, raw)) is not None]
     if items and not items[0].kind:
         items = [_named(resource, item) for item in items]
@@ -69,14 +74,19 @@ _MIDDLE = b'","object":'
 
 
 def decode_event(resource: ResourceType[K], line: bytes) -> WatchEvent[K] | None:
-    """One line of a watch; None for one that cannot be read, which is logged. Raises ApiError for an ERROR line."""
+    """One line of a watch; None for an object that cannot be read, which is logged.
+
+    Raises ApiError for an ERROR line, ValueError for what is no event at all.
+    """
     middle = line.find(_MIDDLE, len(_HEAD), 64)
     if middle > 0 and line.startswith(_HEAD) and line.endswith(b"}"):
         type_ = line[len(_HEAD) : middle].decode()
         document = line[middle + len(_MIDDLE) : -1]
     else:
         raw = orjson.loads(line)
-        type_, document = str(raw["type"]), orjson.dumps(raw["object"])
+        if not isinstance(raw, dict) or "object" not in raw:
+            raise ValueError(f"no watch event: {line[:100]!r}")
+        type_, document = str(raw.get("type")), orjson.dumps(raw["object"])
     if type_ == "ERROR":
         status = orjson.loads(document)
         raise ApiError.from_status(int(status.get("code") or 500), status)

@@ -111,6 +111,15 @@ class ApiError(Exception):
         return status
 
     @property
+    def namespace_goes(self) -> bool:
+        """Whether the namespace is being deleted, so that nothing can be made in it any more."""
+        return self.has_cause("NamespaceTerminating")
+
+    def has_cause(self, reason: str) -> bool:
+        """Whether one of the causes has this machine word."""
+        return any(cause.get("reason") == reason for cause in (self.details or {}).get("causes") or ())
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds to wait before a retry, if the server named them."""
         seconds = (self.details or {}).get("retryAfterSeconds")

@@ -25,6 +25,10 @@ class IndexedStore(Generic[K]):
             for value in set(indexer(item)):
                 index.setdefault(value, {})[item.key] = item
 
+    def has_index(self, name: str) -> bool:
+        """Whether there is an index of that name."""
+        return name in self._indexers
+
     def put(self, item: K) -> None:
         """Add or replace."""
         key = item.key

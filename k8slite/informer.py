@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import logging
@@ -64,6 +65,11 @@ class Informer(Generic[K]):
         self._handlers: list[Handler[K]] = []
         self._synced = asyncio.Event()
         self._revision = ""
+        self._lists = 0
+        self._listed = 0
+        self._listened = 0.0
+        self._up_since: float | None = None
+        self._last_heard = 0.0
         self._backoff = MIN_BACKOFF
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
@@ -94,9 +100,23 @@ class Informer(Generic[K]):
         """Index what is there and what comes by one more function; several users of one informer each add theirs."""
         self._store.add_indexer(name, indexer)
 
+    def has_index(self, name: str) -> bool:
+        """Whether somebody has asked for an index of that name."""
+        return self._store.has_index(name)
+
     async def wait_synced(self) -> None:
         """Return when the first list is in the cache."""
         await self._synced.wait()
+
+    @property
+    def lists(self) -> int:
+        """How many lists were begun. A write that ended before one of them began is in the cache once it is done."""
+        return self._lists
+
+    def listened(self) -> float:
+        """Seconds during which a watch was up, all told: a clock that stands still while nothing can be heard."""
+        up = self._clock.monotonic() - self._up_since if self._up_since is not None else 0.0
+        return self._listened + up
 
     @property
     def synced(self) -> bool:
@@ -115,14 +135,20 @@ class Informer(Generic[K]):
         """The objects for which the named indexer yields `value`."""
         return self._store.by_index(index, value)
 
-    async def wait_for_revision(self, key: str, resource_version: str, *, timeout: float = 5.0) -> bool:
+    async def wait_for_revision(
+        self, key: str, resource_version: str, *, lists: int | None = None, timeout: float = 5.0
+    ) -> bool:
         """Read your writes: wait until the cache has seen `key` at that revision or later; False on timeout.
 
-        Revisions are those of the whole store and a watch delivers them in order, so that any later one will do.
+        Revisions are those of the whole store and a watch delivers them in order, so that any later one will do. With
+        `lists` as it was when the write ended, a list that was begun later will do too, whatever the revisions say:
+        they begin anew when the store is replaced.
         """
         wanted = int(resource_version)
         found = self._store.get(key)
         if _number(self._revision) >= wanted or (found and _number(found.metadata.resource_version) >= wanted):
+            return True
+        if lists is not None and self._listed > lists:
             return True
         seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiters, (wanted, next(self._order), seen))
@@ -135,6 +161,8 @@ class Informer(Generic[K]):
             seen.cancel()
 
     async def _relist(self) -> None:
+        self._lists += 1
+        earlier = next(self._order)
         listing = await self._client.list(
             self.resource,
             namespace=self._namespace,
@@ -149,7 +177,9 @@ class Informer(Generic[K]):
                 self._replace(old, item)
         for gone in [found for found in self._store.list() if found.key not in present]:
             self._remove(gone, gone)
+        self._listed = self._lists
         self._see(listing.resource_version)
+        self._release(lambda _, order: order < earlier)
         self._synced.set()
 
     async def _watch(self) -> None:
@@ -163,15 +193,30 @@ class Informer(Generic[K]):
         )
         started = self._clock.monotonic()
         try:
-            async for batch in batches:
-                for event in batch:
-                    self._apply(event)
+            async with contextlib.aclosing(batches):
+                async for batch in batches:
+                    self._hear()
+                    for event in batch:
+                        self._apply(event)
+            self._hear()
         finally:
+            self._hang_up()
             helped = self._clock.monotonic() - started >= SHORT_WATCH
             if helped:
                 self._backoff = MIN_BACKOFF
         if not helped:
             await self._back_off()
+
+    def _hear(self) -> None:
+        self._last_heard = self._clock.monotonic()
+        if self._up_since is None:
+            self._up_since = self._last_heard
+
+    def _hang_up(self) -> None:
+        """The silence before a watch broke does not count: nobody knows when it ceased to be one."""
+        if self._up_since is not None:
+            self._listened += self._last_heard - self._up_since
+            self._up_since = None
 
     def _apply(self, event: WatchEvent[K]) -> None:
         new = event.object
@@ -210,10 +255,22 @@ class Informer(Generic[K]):
     def _see(self, resource_version: str) -> None:
         self._revision = resource_version
         reached = _number(resource_version)
-        while self._waiters and self._waiters[0][0] <= reached:
-            _, _, seen = heapq.heappop(self._waiters)
-            if not seen.done():
+        if self._waiters and self._waiters[0][0] <= reached:
+            self._release(lambda wanted, _: wanted <= reached)
+
+    def _release(self, shown: Callable[[int, int], bool]) -> None:
+        """Wake who waits for what the cache shows now, and forget who has given up."""
+        kept = []
+        for waiter in self._waiters:
+            wanted, order, seen = waiter
+            if seen.done():
+                continue
+            if shown(wanted, order):
                 seen.set_result(None)
+            else:
+                kept.append(waiter)
+        heapq.heapify(kept)
+        self._waiters = kept
 
     def _complain(self, problem: str) -> None:
         """Aloud once a fault lasts: every restart of the API server breaks all watches for a moment."""
@@ -232,5 +289,4 @@ def _number(resource_version: str) -> int:
 
 def _asks_for_relist(error: ApiError) -> bool:
     """The revision is compacted, or the store was replaced and has not reached it yet."""
-    causes = (error.details or {}).get("causes") or ()
-    return error.code == 410 or any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes)
+    return error.code == 410 or error.has_cause("ResourceVersionTooLarge")

@@ -2,7 +2,9 @@ import asyncio
 
 import pytest
 
-from k8slite.clock import SystemClock
+from k8slite import errors
+from k8slite.clock import SystemClock, VirtualClock
+from k8slite.decoding import decode_event
 from k8slite.informer import Informer
 from k8slite.kinds.resources import PODS
 
@@ -101,3 +103,70 @@ async def test_a_failing_handler_hurts_only_itself(api, informer):
     changes = observe(informer)
     await api.put(A)
     await eventually(lambda: changes)
+
+
+async def test_a_store_that_was_replaced_is_read_anew(api, informer):
+    await api.put(A)
+    await informer.wait_synced()
+    changes = observe(informer)
+    written, lists = await api.put(A), informer.lists
+    await api.put(A)
+    api.replace_store()
+    await api.put(B, spec={"nodeName": "n1"})
+    await api.cut_watches()
+    await eventually(lambda: informer.get("other/b"))
+    assert informer.get("default/a") is None
+    assert changes[-2:] in ([("", None), (None, "n1")], [(None, "n1"), ("", None)])
+    far = str(int(written["metadata"]["resourceVersion"]) + 1000)
+    assert await informer.wait_for_revision("default/a", far, lists=lists)
+    assert not await informer.wait_for_revision("default/a", far, lists=informer.lists, timeout=0.05)
+
+
+async def test_who_waits_for_a_revision_that_is_lost_is_woken_by_the_next_list(api, informer):
+    await api.put(A)
+    await informer.wait_synced()
+    waiting = asyncio.create_task(informer.wait_for_revision("default/a", str(api.revision + 1000), timeout=60))
+    await asyncio.sleep(0)
+    api.replace_store()
+    await api.cut_watches()
+    assert await waiting
+
+
+async def test_a_watch_that_falls_silent_is_noticed(api, informer, monkeypatch):
+    monkeypatch.setattr("k8slite.client.WATCH_SILENCE", 0.2)
+    api.mute = True
+    await informer.wait_synced()
+    await api.put(A)
+    await eventually(lambda: len(api.requests) > 2)
+    api.mute = False
+    await eventually(lambda: informer.get("default/a"))
+
+
+async def test_time_in_which_nothing_can_be_heard_does_not_count(api, client):
+    clock = VirtualClock()
+    informer = Informer(client, PODS, clock=clock)
+    task = asyncio.create_task(informer.run())
+    await informer.wait_synced()
+    await eventually(lambda: len(api.requests) == 2)
+    await api.put(A)
+    await eventually(lambda: informer.get("default/a"))
+    clock._elapsed += 7  # time passes while the server says nothing
+    assert informer.listened() == 7
+    api.fail_next = [errors.service_unavailable("away")]
+    await api.cut_watches()
+    await eventually(lambda: not api.fail_next)
+    before = informer.listened()
+    clock._elapsed += 1000
+    assert informer.listened() == before
+    async with asyncio.timeout(10):
+        while informer.listened() == before:
+            await clock.advance(1)
+            await asyncio.sleep(0.005)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("line", [b"[]", b"7", b'{"type":"ADDED"}', b"{"])
+def test_what_is_no_event_is_a_fault_that_a_watch_survives(line):
+    with pytest.raises(ValueError, match=r"\w"):
+        decode_event(PODS, line)

@@ -22,6 +22,10 @@ class TinyApi:
         self.changed = asyncio.Condition()
         self.requests: list[tuple[str, str]] = []
         self.fail_next: list[errors.ApiError] = []
+        self.lose_next = 0
+        """So many requests take effect, but their answers are lost."""
+        self.mute = False
+        """Watches are accepted, but say nothing."""
         self.cut = asyncio.Event()
         self.port = 0
 
@@ -53,6 +57,12 @@ class TinyApi:
     async def remove(self, key: str) -> None:
         await self.commit("DELETED", key, self.objects[key])
 
+    def replace_store(self) -> None:
+        """As from an old backup: other objects, and revisions that begin anew."""
+        self.revision = 1
+        self.objects.clear()
+        self.log.clear()
+
     async def cut_watches(self) -> None:
         async with self.changed:
             self.cut.set()
@@ -69,6 +79,11 @@ class TinyApi:
             return web.json_response(await self.answer(request))
         except errors.ApiError as error:
             return web.json_response(error.status(), status=error.code)
+        finally:
+            if self.lose_next and request.method != "GET":
+                self.lose_next -= 1
+                assert request.transport is not None
+                request.transport.abort()
 
     async def answer(self, request: web.Request) -> dict[str, Any]:
         path, method = request.path, request.method
@@ -109,12 +124,14 @@ class TinyApi:
         seen = int(request.query["resourceVersion"])
         if seen < self.compacted:
             raise errors.expired()
+        if seen > self.revision:
+            raise errors.too_large_resource_version(seen, self.revision)
         response = web.StreamResponse()
         await response.prepare(request)
         cut = self.cut
         while not cut.is_set():
             async with self.changed:
-                fresh = [e for e in self.log if e[0] > seen]
+                fresh = [e for e in self.log if e[0] > seen and not self.mute]
                 if not fresh:
                     await self.changed.wait()
                     continue
