@@ -88,9 +88,11 @@ class Controller:
                 self.queue.done(key)
 
     async def _once(self, key: str) -> None:
+        at_least = 0.0
         try:
             result = await self._sync(key)
         except ApiError as error:
+            at_least = error.retry_after or 0.0
             expected = error.reason in ("Conflict", "AlreadyExists", "NotFound")
             log.log(logging.DEBUG if expected else logging.WARNING, "%s %s: %s", self.name, key, error)
         except (aiohttp.ClientError, OSError) as error:
@@ -101,8 +103,8 @@ class Controller:
             log.exception("%s %s", self.name, key)
         else:
             self.queue.forget(key)
-            if result.requeue_after is not None:
+            if result.requeue_after is not None and not self._stopping:
                 self.queue.add_after(key, result.requeue_after)
             return
         if not self._stopping:
-            self.queue.add_rate_limited(key)
+            self.queue.add_rate_limited(key, at_least=at_least)

@@ -58,13 +58,13 @@ class WorkQueue:
         heapq.heappush(self._heap, (due, next(self._order), key))
         self._set_timer()
 
-    def add_rate_limited(self, key: str) -> None:
-        """Queue a key after a delay that doubles with each failure."""
+    def add_rate_limited(self, key: str, *, at_least: float = 0.0) -> None:
+        """Queue a key after a delay that doubles with each failure, `at_least` seconds if the server asked for that."""
         if self._metrics is not None:
             self._metrics.retries.inc()
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        self.add_after(key, min(self._base_delay * 2.0 ** min(failures, 40), self._max_delay))
+        self.add_after(key, max(at_least, min(self._base_delay * 2.0 ** min(failures, 40), self._max_delay)))
 
     def forget(self, key: str) -> None:
         """The key succeeded: its next failure starts from the base delay."""
