@@ -21,6 +21,8 @@ class Member:
 
     served: Served
     informer: Informer[Any]
+    shared: bool = False
+    """Whether a controller watches the resource too, so that its informer stays when the resource goes."""
 
 
 def member_key(served: Served) -> tuple[str, str]:
@@ -44,8 +46,13 @@ class Graph:
 
     def remove(self, served: Served) -> None:
         """Leave a resource out that is no longer served."""
-        self.members.pop(member_key(served), None)
+        key = member_key(served)
+        self.members.pop(key, None)
         self._kinds.pop((served.resource.group, served.resource.kind), None)
+        for uid, entries in list(self._dependents.items()):
+            entries -= {entry for entry in entries if entry[0] == key}
+            if not entries:
+                del self._dependents[uid]
 
     def kind(self, reference: OwnerReference) -> Member | None:
         """The resource that a reference names; versions of one kind are the same."""

@@ -42,9 +42,10 @@ class Unlink:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the object."""
+    """Delete the object; `unblock` says that its owners shall not wait for it, as they wait for each other already."""
 
     propagation: Propagation
+    unblock: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,23 @@ def plan(
     if any(state is OwnerState.SOLID for _, state in owners):
         return Unlink(going) if going else Keep()
     if any(state is OwnerState.WAITING for _, state in owners) and dependents:
-        # The owner waits for this object, so this object must in turn wait for its own dependents.
-        return Delete("Foreground")
-    return Delete("Background")
+        # The owner waits for this object, so this object must in turn wait for its own dependents. If one of them waits
+        # already, this may be a ring in which each waits for the next for ever.
+        return Delete("Foreground", unblock=any(waits(dependent) for dependent in dependents))
+    if ORPHAN in item.metadata.finalizers:
+        return Delete("Orphan")
+    return Delete("Foreground" if FOREGROUND in item.metadata.finalizers else "Background")
+
+
+def waits(item: Object) -> bool:
+    """Whether the object is being deleted in the foreground."""
+    return item.deleting and FOREGROUND in item.metadata.finalizers
 
 
 def _blocked(item: Object, dependents: Sequence[Object]) -> bool:
     return any(
         ref.uid == item.uid and ref.block_owner_deletion
         for dependent in dependents
+        if dependent.uid != item.uid
         for ref in dependent.metadata.owner_references
     )

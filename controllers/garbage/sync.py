@@ -9,9 +9,9 @@ from typing import Any
 
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
-from k8slite.kinds.base import Object, OwnerReference, ResourceType
-from k8slite.kinds.core import PartialObject
+from k8slite.kinds.base import Object, OwnerReference
 
+from ..children import all_of
 from ..context import Context, Runnable
 from ..discovery import Served, discover
 from . import plan as decide
@@ -22,14 +22,8 @@ log = logging.getLogger(__name__)
 
 IGNORED = frozenset({("", "events"), ("events.k8s.io", "events")})
 """Too many, owned by nobody, and they expire by themselves."""
-DEFINITIONS = ResourceType(
-    "apiextensions.k8s.io",
-    "v1",
-    "customresourcedefinitions",
-    "CustomResourceDefinition",
-    False,
-    PartialObject,
-)
+DEFINING = frozenset({("apiextensions.k8s.io", "customresourcedefinitions"), ("apiregistration.k8s.io", "apiservices")})
+"""Resources whose objects make other resources."""
 DISCOVER = "discover"
 SETTLE = 1.0
 """Seconds after a change of the definitions until the API is asked what it serves now."""
@@ -41,13 +35,18 @@ def build(context: Context) -> Sequence[Runnable]:
     return [Collector(context)]
 
 
+Coordinates = tuple[str, str, str, str, str]
+"""Namespace, API version, kind, name and UID. Not the UID alone: who may write in one namespace only must not be able
+to make an owner in another one pass for absent."""
+
+
 class Collector:
     """Watches everything, one resource after the other, then collects."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._graph = Graph()
-        self._absent: set[str] = set()
+        self._absent: set[Coordinates] = set()
         self._collector = Controller("garbage", self.sync, clock=context.clock, workers=context.config.workers)
         self._discoverer = Controller("garbage-resources", self._discover, clock=context.clock, workers=1)
         self._ready = asyncio.Event()
@@ -63,23 +62,26 @@ class Collector:
     async def _discover(self, _: str) -> Result:
         found = await discover(self._context.client)
         wanted = {member_key(served): served for served in found.resources if _collectable(served)}
+        for key, member in list(self._graph.members.items()):
+            now = wanted.get(key)
+            gone = now is None and member.served.resource.api_version not in found.failed
+            if gone or (now is not None and now.resource != member.served.resource):
+                self._graph.remove(member.served)
+                if not member.shared:
+                    self._context.informers.drop(member.served.resource)
         for key, served in wanted.items():
             if key not in self._graph.members:
                 await self._watch(served)
-        for key, member in list(self._graph.members.items()):
-            gone = key not in wanted and member.served.resource.api_version not in found.failed
-            if gone:
-                self._graph.remove(member.served)
-                self._context.informers.drop(member.served.resource)
         self._ready.set()
         return Result(RETRY) if found.failed else DONE
 
     async def _watch(self, served: Served) -> None:
+        shared = self._context.informers.known(served.resource)
         informer: Any = self._context.informers.of(served.resource)
-        member = Member(served, informer)
+        member = Member(served, informer, shared)
         self._graph.add(member)
         informer.add_handler(lambda old, new: self._changed(member, old, new))
-        if member_key(served) == (DEFINITIONS.group, DEFINITIONS.plural):
+        if member_key(served) in DEFINING:
             informer.add_handler(lambda old, new: self._discoverer.queue.add_after(DISCOVER, SETTLE))
         try:
             async with asyncio.timeout(RETRY):
@@ -143,7 +145,9 @@ class Collector:
         self, member: Member, item: Any, decision: decide.Decision, dependents: Sequence[tuple[Member, Object]]
     ) -> None:
         match decision:
-            case decide.Delete(propagation):
+            case decide.Delete(propagation, unblock):
+                if unblock:
+                    item = await self._unblock(member, item)
                 if member.served.resource.plural != "pods":
                     log.info("delete %s %s: its owners are gone", member.served.qualified, item.key)
                 await self._context.client.delete(
@@ -157,8 +161,7 @@ class Collector:
             case decide.Unlink(owners):
                 await self._unlink(member, item, owners)
             case decide.OrphanDependents():
-                for other, dependent in dependents:
-                    await self._unlink(other, dependent, frozenset({item.uid}))
+                await all_of(self._unlink(other, dependent, frozenset({item.uid})) for other, dependent in dependents)
                 await self._release(member, item, decide.ORPHAN)
             case decide.Release(finalizer):
                 await self._release(member, item, finalizer)
@@ -173,16 +176,19 @@ class Collector:
         references = [r.to_wire() for r in item.metadata.owner_references if r.uid not in owners]
         await self._patch(member, item, {"ownerReferences": references or None})
 
+    async def _unblock(self, member: Member, item: Object) -> Object:
+        references = [r.to_wire() | {"blockOwnerDeletion": False} for r in item.metadata.owner_references]
+        body = {"metadata": _same(item) | {"ownerReferences": references}}
+        return await self._context.client.patch(member.served.resource, item.name, body, namespace=item.namespace)
+
     async def _release(self, member: Member, item: Object, finalizer: str) -> None:
         left = [name for name in item.metadata.finalizers if name != finalizer]
         await self._patch(member, item, {"finalizers": left or None})
 
     async def _patch(self, member: Member, item: Object, metadata: dict[str, Any]) -> None:
-        revision = {"uid": item.uid, "resourceVersion": item.metadata.resource_version}
+        body = {"metadata": _same(item) | metadata}
         try:
-            await self._context.client.patch(
-                member.served.resource, item.name, {"metadata": revision | metadata}, namespace=item.namespace
-            )
+            await self._context.client.patch(member.served.resource, item.name, body, namespace=item.namespace)
         except ApiError as error:
             if error.code != 404:
                 raise
@@ -193,14 +199,14 @@ class Collector:
             return OwnerState.SOLID
         _, owner = self._cached(item, reference)
         if owner is None:
-            if reference.uid in self._absent:
+            coordinates = (item.namespace, reference.api_version, reference.kind, reference.name, reference.uid)
+            if coordinates in self._absent:
                 return OwnerState.ABSENT
             owner = await self._live(item, reference, member)
             if owner is None:
-                self._remember_absent(reference.uid)
+                self._remember_absent(coordinates)
                 return OwnerState.ABSENT
-        waits = owner.deleting and decide.FOREGROUND in owner.metadata.finalizers
-        return OwnerState.WAITING if waits else OwnerState.SOLID
+        return OwnerState.WAITING if decide.waits(owner) else OwnerState.SOLID
 
     def _cached(self, item: Object, reference: OwnerReference) -> tuple[Member | None, Object | None]:
         """The owner in the cache, if it is the very object: an owner in another namespace is none."""
@@ -218,16 +224,22 @@ class Collector:
         try:
             owner = await self._context.client.get(member.served.resource, reference.name, namespace=namespace)
         except ApiError as error:
-            if error.code != 404:
+            named = (error.details or {}).get("name") == reference.name
+            if error.code != 404 or not named:  # a resource that is not served just now tells nothing about its objects
                 raise
             return None
         return owner if owner.uid == reference.uid else None
 
-    def _remember_absent(self, uid: str) -> None:
+    def _remember_absent(self, owner: Coordinates) -> None:
         """A UID that is gone never comes back."""
         if len(self._absent) >= 500:
             self._absent.clear()
-        self._absent.add(uid)
+        self._absent.add(owner)
+
+
+def _same(item: Object) -> dict[str, str]:
+    """What makes a patch fail if the object has changed meanwhile."""
+    return {"uid": item.uid, "resourceVersion": item.metadata.resource_version}
 
 
 def _collectable(served: Served) -> bool:

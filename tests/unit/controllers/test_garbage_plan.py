@@ -59,3 +59,15 @@ def test_orphaning():
 
 def test_what_is_being_deleted_already_is_left_alone():
     assert plan(item(deleting=True, finalizers=["example.com/mine"]), [], dependents=[]) == Keep()
+
+
+def test_a_ring_does_not_wait_for_itself():
+    waiting = item("leaf", owners=["child"], deleting=True, finalizers=["foregroundDeletion"])
+    assert decide(item(owners=["a"]), WAITING, dependents=[waiting]) == Delete("Foreground", unblock=True)
+    own = item("child", owners=["child"], deleting=True, finalizers=["foregroundDeletion"])
+    assert plan(own, [], dependents=[own]) == Release("foregroundDeletion")
+
+
+def test_the_policy_that_an_object_carries_is_kept():
+    assert decide(item(owners=["a"], finalizers=["orphan"]), ABSENT) == Delete("Orphan")
+    assert decide(item(owners=["a"], finalizers=["foregroundDeletion"]), ABSENT) == Delete("Foreground")
