@@ -28,9 +28,9 @@ class DeploymentSync:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._ledger = Ledger()
         self._deployments = context.informers.of(DEPLOYMENTS)
         self._replicasets = context.informers.of(REPLICA_SETS, controller=by_controller)
+        self._ledger = Ledger(self._replicasets)
         self._pods = context.informers.of(PODS, controller=by_controller)
         self.controller = Controller("deployment", self.sync, clock=context.clock, workers=context.config.workers)
         self._deployments.add_handler(self._deployment_changed)
@@ -73,7 +73,7 @@ class DeploymentSync:
         selector = _selector(deployment)
         if not selector:
             return DONE
-        await self._ledger.settle(key, self._replicasets)
+        await self._ledger.settle(key)
         replicasets = await self._claim(deployment, selector)
         now = self._context.clock.now()
         decided = plan(
@@ -96,7 +96,7 @@ class DeploymentSync:
         for rs in claims.adopt:
             body = ownership.adoption(rs, deployment)
             adopted = await client.patch(REPLICA_SETS, rs.name, body, namespace=namespace)
-            self._ledger.created(deployment.key, adopted)
+            self._ledger.wrote(deployment.key, adopted)
             replicasets.append(adopted)
         for rs in claims.release:
             await client.patch(REPLICA_SETS, rs.name, ownership.release(rs, deployment), namespace=namespace)
@@ -131,9 +131,9 @@ class DeploymentSync:
             if not mine or template.canonical(made.spec.template) != template.canonical(deployment.spec.template):
                 await self._collide(deployment)
                 raise
-            self._ledger.created(deployment.key, made)
+            self._ledger.wrote(deployment.key, made)
             return
-        self._ledger.created(deployment.key, made)
+        self._ledger.wrote(deployment.key, made)
         self._say(deployment, f"Scaled up replica set {made.name} from 0 to {creation.replicas}")
 
     async def _collide(self, deployment: Deployment) -> None:
@@ -159,7 +159,7 @@ class DeploymentSync:
         if change.min_ready_seconds is not None:
             body["spec"]["minReadySeconds"] = change.min_ready_seconds
         changed = await self._context.client.patch(REPLICA_SETS, rs.name, body, namespace=rs.namespace)
-        self._ledger.created(deployment.key, changed)
+        self._ledger.wrote(deployment.key, changed)
         if change.scales:
             way = "up" if change.replicas > rs.spec.replicas else "down"
             self._say(deployment, f"Scaled {way} replica set {rs.name} from {rs.spec.replicas} to {change.replicas}")

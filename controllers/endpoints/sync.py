@@ -25,11 +25,11 @@ class EndpointsSync:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._ledger = Ledger()
         workers = context.config.workers
         self.controller = Controller("endpoints", self.sync, clock=context.clock, workers=workers)
         self._pods = ServicePods(context, enqueue=self.controller.queue.add)
         self._endpoints = context.informers.of(ENDPOINTS)
+        self._ledger = Ledger(self._endpoints)
         self._endpoints.add_handler(self._endpoints_changed)
 
     def _endpoints_changed(self, old: Endpoints | None, new: Endpoints | None) -> None:
@@ -39,7 +39,7 @@ class EndpointsSync:
 
     async def sync(self, key: str) -> Result:
         """One Service."""
-        await self._ledger.settle(key, self._endpoints)
+        await self._ledger.settle(key)
         service = self._pods.services.get(key)
         present = self._endpoints.get(key)
         if service is None:
@@ -60,14 +60,14 @@ class EndpointsSync:
                 "subsets": plan.to_wire(subsets),
             }
             made = await client.create(ENDPOINTS, body, namespace=service.namespace)
-            self._ledger.created(key, made)
+            self._ledger.wrote(key, made)
         elif present.subsets != subsets or not labels.items() <= present.metadata.labels.items():
             patch = {
                 "metadata": {"resourceVersion": present.metadata.resource_version, "labels": labels},
                 "subsets": plan.to_wire(subsets),
             }
             made = await client.patch(ENDPOINTS, service.name, patch, namespace=service.namespace)
-            self._ledger.created(key, made)
+            self._ledger.wrote(key, made)
         return DONE
 
     async def _delete(self, present: Endpoints) -> None:

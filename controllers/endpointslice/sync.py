@@ -11,7 +11,7 @@ from k8slite.kinds.core import Service
 from k8slite.kinds.discovery import EndpointSlice
 from k8slite.kinds.resources import ENDPOINT_SLICES
 
-from ..children import Ledger, child_name, create_once
+from ..children import Ledger
 from ..context import Context, Runnable
 from ..service_pods import ServicePods
 from .plan import MANAGED_BY, MANAGER, Content, plan, slice_labels, to_wire
@@ -31,11 +31,11 @@ class EndpointSliceSync:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._ledger = Ledger()
         workers = context.config.workers
         self.controller = Controller("endpointslice", self.sync, clock=context.clock, workers=workers)
         self._pods = ServicePods(context, enqueue=self.controller.queue.add)
         self._slices = context.informers.of(ENDPOINT_SLICES, service=_by_service)
+        self._ledger = Ledger(self._slices)
         self._slices.add_handler(self._slice_changed)
 
     def _slice_changed(self, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
@@ -51,7 +51,7 @@ class EndpointSliceSync:
             return DONE
         if not service.spec.selector or service.spec.type == "ExternalName":
             return DONE
-        deleted = await self._ledger.settle(key, self._slices)
+        deleted = await self._ledger.settle(key)
         slices = [
             item
             for item in self._slices.by_index("service", key)
@@ -69,21 +69,21 @@ class EndpointSliceSync:
         return DONE
 
     async def _create(self, service: Service, content: Content, labels: dict[str, str]) -> None:
-        name = child_name(service.name, self._context.random)
-        body: dict[str, Any] = {
-            "apiVersion": ENDPOINT_SLICES.api_version,
-            "kind": ENDPOINT_SLICES.kind,
-            "metadata": {
-                "name": name,
-                "generateName": f"{service.name}-",
-                "namespace": service.namespace,
-                "labels": labels,
-                "ownerReferences": [ownership.controller_reference(service)],
-            },
-            **to_wire(content),
-        }
-        made = await create_once(self._context.client, ENDPOINT_SLICES, body, owner=service)
-        self._ledger.created(service.key, made)
+        def body(name: str) -> dict[str, Any]:
+            return {
+                "apiVersion": ENDPOINT_SLICES.api_version,
+                "kind": ENDPOINT_SLICES.kind,
+                "metadata": {
+                    "name": name,
+                    "generateName": f"{service.name}-",
+                    "namespace": service.namespace,
+                    "labels": labels,
+                    "ownerReferences": [ownership.controller_reference(service)],
+                },
+                **to_wire(content),
+            }
+
+        await self._ledger.create(self._context, service, body, prefix=service.name)
 
     async def _update(self, service: Service, item: EndpointSlice, content: Content, labels: dict[str, str]) -> None:
         wire = to_wire(content)
@@ -92,7 +92,7 @@ class EndpointSliceSync:
             "endpoints": wire["endpoints"],
         }
         changed = await self._context.client.patch(ENDPOINT_SLICES, item.name, body, namespace=item.namespace)
-        self._ledger.created(service.key, changed)
+        self._ledger.wrote(service.key, changed)
 
 
 def _ours(item: EndpointSlice) -> bool:

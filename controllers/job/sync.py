@@ -14,7 +14,7 @@ from k8slite.kinds.batch import Job, JobStatus
 from k8slite.kinds.core import Pod
 from k8slite.kinds.resources import JOBS, PODS
 
-from ..children import Ledger, all_of, child_name, create_once
+from ..children import Ledger, all_of
 from ..context import Context, Runnable, by_controller
 from . import indexes
 from .counting import FINALIZER
@@ -31,10 +31,10 @@ class JobSync:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._ledger = Ledger()
         self._say = partial(context.say, "job-controller")
         self._jobs = context.informers.of(JOBS)
         self._pods = context.informers.of(PODS, controller=by_controller)
+        self._ledger = Ledger(self._pods)
         self.controller = Controller("job", self.sync, clock=context.clock, workers=context.config.workers)
         self._jobs.add_handler(self._job_changed)
         self._pods.add_handler(self._pod_changed)
@@ -56,7 +56,7 @@ class JobSync:
             self._ledger.forget(key)
             await self._free_orphans(key)
             return DONE
-        deleted = await self._ledger.settle(key, self._pods)
+        deleted = await self._ledger.settle(key)
         pods = await self._claim(job)
         decided = plan(job=job, pods=pods, now=self._context.clock.now(), deleted=deleted)
         if decided.expired:
@@ -115,13 +115,12 @@ class JobSync:
             self._say(job, over.reason, over.message, type="Warning")
 
     async def _create(self, job: Job, index: int | None) -> None:
-        name = child_name(job.name if index is None else f"{job.name}-{index}", self._context.random)
+        prefix = job.name if index is None else f"{job.name}-{index}"
         try:
-            pod = await create_once(self._context.client, PODS, pod_of(job, name=name, index=index), owner=job)
+            pod = await self._ledger.create(self._context, job, partial(pod_of, job, index=index), prefix=prefix)
         except ApiError as error:
             self._say(job, "FailedCreate", f"Error creating: {error}", type="Warning")
             raise
-        self._ledger.created(job.key, pod)
         self._say(job, "SuccessfulCreate", f"Created pod: {pod.name}")
 
     async def _delete(self, job: Job, pod: Pod) -> None:
@@ -147,7 +146,7 @@ class JobSync:
         await self._jobs.wait_for_revision(job.key, written.metadata.resource_version)
 
 
-def pod_of(job: Job, *, name: str, index: int | None) -> dict[str, Any]:
+def pod_of(job: Job, name: str, *, index: int | None) -> dict[str, Any]:
     """The pod that a Job makes: tracked by a finalizer, and told its index if it has one."""
     metadata = job.spec.template.document.get("metadata") or {}
     labels = dict(metadata.get("labels") or {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Generic
@@ -15,7 +14,7 @@ from k8slite.kinds.base import Condition, K, LabelSelectorModel, ResourceType
 from k8slite.kinds.core import Pod, ReplicationController
 from k8slite.kinds.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
 
-from ..children import Ledger, all_of, child_name, create_once
+from ..children import Ledger, all_of
 from ..context import Context, Runnable, by_controller
 from .plan import Plan, plan
 
@@ -54,10 +53,10 @@ class Replication(Generic[K]):
         self._context = context
         self._resource = resource
         self._view = view
-        self._ledger = Ledger()
         self._say = partial(context.say, component)
         self._owners = context.informers.of(resource, controller=by_controller)
         self._pods = context.informers.of(PODS, controller=by_controller)
+        self._ledger = Ledger(self._pods)
         self.controller = Controller(
             resource.kind.lower(), self.sync, clock=context.clock, workers=context.config.workers
         )
@@ -95,7 +94,7 @@ class Replication(Generic[K]):
         selector = _selector(replicaset)
         if not selector:
             return DONE
-        deleted = await self._ledger.settle(key, self._pods)
+        deleted = await self._ledger.settle(key)
         pods = await self._claim(replicaset, selector)
         now = self._context.clock.now()
         decided = plan(
@@ -121,7 +120,7 @@ class Replication(Generic[K]):
         for pod in claims.adopt:
             body = ownership.adoption(pod, replicaset)
             adopted = await client.patch(PODS, pod.name, body, namespace=namespace)
-            self._ledger.created(replicaset.key, adopted)
+            self._ledger.wrote(replicaset.key, adopted)
             pods.append(adopted)
         for pod in claims.release:
             await client.patch(PODS, pod.name, ownership.release(pod, replicaset), namespace=namespace)
@@ -137,31 +136,25 @@ class Replication(Generic[K]):
 
     async def _carry_out(self, key: str, replicaset: ReplicaSet, decided: Plan) -> ApiError | None:
         try:
-            await self._create(key, replicaset, decided.create)
+            await self._create(replicaset, decided.create)
             await all_of(self._delete(key, replicaset, pod) for pod in decided.delete)
         except ApiError as error:
-            return None if _namespace_goes(error) else error
+            return None if error.namespace_goes else error
         return None
 
-    async def _create(self, key: str, replicaset: ReplicaSet, count: int) -> None:
+    async def _create(self, replicaset: ReplicaSet, count: int) -> None:
         for group in _batches(count):
-            made = await asyncio.gather(*(self._create_one(replicaset) for _ in group), return_exceptions=True)
-            failures = [item for item in made if isinstance(item, BaseException)]
-            for pod in made:
-                if isinstance(pod, Pod):
-                    self._ledger.created(key, pod)
-                    self._say(replicaset, "SuccessfulCreate", f"Created pod: {pod.name}")
-            if failures:
-                raise failures[0]
+            await all_of(self._create_one(replicaset) for _ in group)
 
-    async def _create_one(self, replicaset: ReplicaSet) -> Pod:
-        body = pod_from_template(replicaset, name=child_name(replicaset.name, self._context.random))
+    async def _create_one(self, replicaset: ReplicaSet) -> None:
+        body = partial(pod_from_template, replicaset)
         try:
-            return await create_once(self._context.client, PODS, body, owner=replicaset)
+            pod = await self._ledger.create(self._context, replicaset, body, prefix=replicaset.name)
         except ApiError as error:
-            if not _namespace_goes(error):
+            if not error.namespace_goes:
                 self._say(replicaset, "FailedCreate", f"Error creating: {error}", type="Warning")
             raise
+        self._say(replicaset, "SuccessfulCreate", f"Created pod: {pod.name}")
 
     async def _delete(self, key: str, replicaset: ReplicaSet, pod: Pod) -> None:
         try:
@@ -189,7 +182,7 @@ class Replication(Generic[K]):
         )
 
 
-def pod_from_template(owner: ReplicaSet, *, name: str) -> dict[str, Any]:
+def pod_from_template(owner: ReplicaSet, name: str) -> dict[str, Any]:
     """The pod that a ReplicaSet makes, owned by it."""
     metadata = owner.spec.template.document.get("metadata") or {}
     kept = {field: metadata[field] for field in ("labels", "annotations", "finalizers") if metadata.get(field)}
@@ -218,8 +211,3 @@ def _batches(count: int) -> list[range]:
         groups.append(range(start, min(start + size, count)))
         start, size = start + size, size * 2
     return groups
-
-
-def _namespace_goes(error: ApiError) -> bool:
-    causes = (error.details or {}).get("causes") or ()
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
