@@ -40,7 +40,8 @@ def down(spec: ClusterSpec) -> None:
     with step("Files"):
         unmount(spec.directory)
         shutil.rmtree(spec.directory)
-        free.release(spec.directory)
+        if not spec.simulated:
+            free.release(spec.directory)
 
 
 def stop(spec: ClusterSpec) -> None:

@@ -73,7 +73,10 @@ class ClusterSpec(Config):
 
     @property
     def node_names(self) -> list[str]:
-        """The nodes' names."""
+        """The nodes' names; simulated ones are named by the one program that plays them."""
+        if self.simulated:
+            played = f"{self.name}-simulated"
+            return [f"{played}-{index}" for index in range(self.nodes)] if self.nodes > 1 else [played]
         return [f"{self.name}-{index}" for index in range(1, self.nodes + 1)]
 
     @property

@@ -58,7 +58,10 @@ def test_up_again_changes_nothing_and_down_leaves_nothing(tmp_path: Path) -> Non
 def test_simulated_nodes_are_said_to_be_simulated(tmp_path: Path) -> None:
     cluster = Cluster("e2e-simulated", tmp_path)
     try:
-        cluster.up("--simulate", "3")
+        told = cluster.k8slite("up", "--name", cluster.name, "--simulate", "3")
+        proposed = re.search(r"k8slite (describe node \S+)", told)
+        assert proposed
+        assert "Name:" in cluster.k8slite(*proposed[1].split())
         assert "simulated" in cluster.k8slite("status", "--name", cluster.name)
         assert len(cluster.get("nodes")["items"]) == 3
         assert "simulated" in json.dumps(cluster.get("nodes")["items"][0]["metadata"])
