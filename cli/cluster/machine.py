@@ -75,12 +75,14 @@ def install(packages: Sequence[str]) -> None:
         raise Failure(f"this machine lacks {', '.join(packages)}; as root: {line}")
     click.echo(f"Installing what the machine lacks: {line}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in ("apt-get update", line):
+    said = []
+    for command in ("apt-get update", line):  # the first may fail over a source that we do not need
         done = subprocess.run(
             command.split(), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
-        if done.returncode:
-            raise Failure(f"`{command}` failed:\n{done.stderr.strip()}")
+        said.append(done.stderr.strip())
+    if done.returncode:
+        raise Failure("\n".join([f"`{line}` failed:", *filter(None, said)]))
 
 
 def engine_fault(docker_host: str) -> str | None:

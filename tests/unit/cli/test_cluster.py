@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from k8slite import config
 from k8slite.cli.cluster import decide, free, machine
 from k8slite.cli.cluster.configs import services
 from k8slite.cli.cluster.decide import Wish
+from k8slite.cli.cluster.down import down
 from k8slite.cli.cluster.slots import Slot
 from k8slite.cli.cluster.spec import ClusterSpec
 from k8slite.cli.failure import Failure
@@ -172,3 +174,40 @@ def test_a_cluster_of_roots_is_not_denied_to_a_user(tmp_path: Path, monkeypatch:
         decide.existing("k8slite")
     with pytest.raises(Failure, match="there is no cluster 'other'"):
         decide.existing("other")
+
+
+def test_a_simulated_cluster_goes_without_touching_what_only_root_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = decide.new(Wish(name="light", simulate=2))
+    spec.directory.mkdir(parents=True)
+    monkeypatch.setattr(free, "release", lambda _: pytest.fail("the claims of address ranges are root's"))
+    down(spec)
+    assert not spec.directory.exists()
+
+
+def test_simulated_nodes_have_the_names_that_their_program_gives_them() -> None:
+    assert ClusterSpec(name="a", simulated=True).node_names == ["a-simulated"]
+    assert ClusterSpec(name="a", simulated=True, nodes=2).node_names == ["a-simulated-0", "a-simulated-1"]
+
+
+def test_packages_are_installed_although_a_foreign_source_fails_and_a_failure_says_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text(
+        '#!/bin/sh\necho "$@" >> "$0.log"\n[ "$1" = update ] && { echo no source >&2; exit 100; }\n[ ! -e "$0.bad" ]'
+    )
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    machine.install(["nftables"])
+    assert (tmp_path / "apt-get.log").read_text().splitlines()[-1].startswith("install --yes")
+    (tmp_path / "apt-get.bad").touch()
+    with pytest.raises(Failure, match=r"install --yes .*nftables` failed:\nno source"):
+        machine.install(["nftables"])
+
+
+def test_an_ordinary_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/bin/apt-get")
+    with pytest.raises(Failure, match="lacks nftables; as root: apt-get install"):
+        machine.install(["nftables"])
