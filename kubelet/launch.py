@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from k8slite import resolv_conf
 from k8slite.clock import Clock
 from k8slite.events import EventRecorder
 from k8slite.kinds.core import Container, EphemeralContainer, Pod, Service
@@ -223,7 +224,7 @@ class PodLauncher:
     def _files(self, pod: Pod, model: Container, start: Start, ip: str) -> dict[str, str]:
         """The files that the kubelet puts into a container, by path inside."""
         directory = self._volumes.make_pod_directory(pod.uid)
-        node = pod_files.parse_resolver(_read(self._dns.resolv_conf))
+        node = pod_files.parse_resolver(_read(resolv_conf.effective(self._dns.resolv_conf)))
         resolver = pod_files.resolver_of(pod, node=node, cluster_dns=self._dns.servers, domain=self._dns.domain)
         node_hosts = _read(Path("/etc/hosts")) if pod.spec.host_network else ""
         hosts = pod_files.hosts_text(pod, addresses=[ip] if ip else [], domain=self._dns.domain, node_hosts=node_hosts)

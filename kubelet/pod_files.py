@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from k8slite.kinds.core import Pod
+from k8slite.resolv_conf import is_loopback
 
 _HOSTS = """\
 # Kubernetes-managed hosts file.
@@ -65,8 +66,10 @@ def resolver_of(pod: Pod, *, node: Resolver, cluster_dns: Sequence[str], domain:
         searches = [f"{pod.namespace}.svc.{domain}", f"svc.{domain}", domain]
         searches += [name for name in node.searches if name not in searches]
         base = Resolver(list(cluster_dns), searches, ["ndots:5"])
-    else:
+    elif spec.host_network:
         base = node
+    else:
+        base = _seen_from_a_pod(node, instead=cluster_dns)
     extra = spec.dns_config
     if extra is None:
         return base
@@ -77,6 +80,12 @@ def resolver_of(pod: Pod, *, node: Resolver, cluster_dns: Sequence[str], domain:
         _unique([*base.searches, *extra.searches])[:32],
         list(options.values()),
     )
+
+
+def _seen_from_a_pod(node: Resolver, *, instead: Sequence[str]) -> Resolver:
+    """The node's resolver without servers on its loopback; cluster DNS, which can ask those, if no other is left."""
+    servers = [server for server in node.nameservers if not is_loopback(server)]
+    return Resolver(servers or list(instead), node.searches, node.options)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

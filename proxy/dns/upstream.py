@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from k8slite import resolv_conf
+
 from .. import metrics
 from . import wire
 
@@ -48,11 +50,10 @@ def parse_server(text: str) -> Server:
 def read_resolv_conf(path: Path) -> list[Server]:
     """The name servers that a resolv.conf names; none if it cannot be read."""
     try:
-        lines = path.read_text().splitlines()
+        text = path.read_text()
     except OSError:
         return []
-    words = [line.split() for line in lines]
-    return [Server(line[1].partition("%")[0]) for line in words if len(line) > 1 and line[0] == "nameserver"]
+    return [Server(address.partition("%")[0]) for address in resolv_conf.name_servers(text)]
 
 
 class Upstream:
@@ -62,7 +63,7 @@ class Upstream:
         self._fixed = [parse_server(text) for text in servers]
         self._resolv_conf = resolv_conf
         self._ourselves = frozenset(ourselves)
-        self._read: tuple[int, list[Server]] = (-1, [])
+        self._read: tuple[tuple[int, int], list[Server]] = ((-1, -1), [])
         self._first = 0
         self._in_flight = 0
 
@@ -93,13 +94,17 @@ class Upstream:
         raise NoAnswer("no upstream server answered")
 
     def _from_resolv_conf(self) -> list[Server]:
-        try:
-            changed = self._resolv_conf.stat().st_mtime_ns
-        except OSError:
-            return []
+        changed = (_changed(self._resolv_conf), _changed(resolv_conf.RESOLVED))
         if changed != self._read[0]:
-            self._read = (changed, read_resolv_conf(self._resolv_conf))
+            self._read = (changed, read_resolv_conf(resolv_conf.effective(self._resolv_conf)))
         return self._read[1]
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 async def _ask(server: Server, query: bytes) -> bytes:

@@ -47,6 +47,18 @@ def test_dns_policies(spec: dict[str, Any], servers: list[str], searches: list[s
     assert found == Resolver(servers, searches, options)
 
 
+def test_a_pod_is_not_sent_to_its_nodes_loopback() -> None:
+    local, mixed = Resolver(["127.0.0.1", "::1"], ["corp.example"]), Resolver(["127.0.0.1", "192.0.2.53", "bad"])
+
+    def of(node: Resolver, **spec: Any) -> list[str]:
+        found = resolver_of(pod(dnsPolicy="Default", **spec), node=node, cluster_dns=["10.96.0.10"], domain="x")
+        return found.nameservers
+
+    assert of(local) == ["10.96.0.10"]
+    assert of(mixed) == ["192.0.2.53", "bad"]
+    assert of(local, hostNetwork=True) == ["127.0.0.1", "::1"]
+
+
 def test_hosts() -> None:
     of = pod(subdomain="front", hostAliases=[{"ip": "192.0.2.9", "hostnames": ["a", "b"]}])
     lines = hosts_text(of, addresses=["10.0.0.5"], domain="cluster.local").splitlines()
