@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: up down test check bench clean help
+.PHONY: up down test chaos check bench clean help
 
 help:
 	@echo "make up     a cluster with the example application on this machine"
 	@echo "make down   remove it"
 	@echo "make test   the whole test suite (installs what tests need)"
+	@echo "make chaos  programs killed at random for minutes; make test has small twins of these tests"
 	@echo "make check  ruff, mypy, import-linter"
 	@echo "make bench  the figures of the README; KUBECONFIG=... measures another cluster"
 
@@ -21,6 +22,10 @@ down: $(VENV)/.installed
 test: $(VENV)/.tests
 	@scripts/prepare-tests
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.tests
+	@scripts/prepare-tests
+	$(BIN)/python -m pytest tests/chaos -m chaos $(ARGS)
 
 check: $(VENV)/.tests
 	scripts/check $(BIN)
