@@ -196,7 +196,8 @@ class Watcher:
                 if not batch:
                     continue
                 self.replay([self._resource.event(change) for change in batch])
-                self._position = batch[-1].revision
+                # The store may be ahead of the cache, which then offers again what was just read.
+                self._position = self._after = batch[-1].revision
                 if self._resource.attach(self, after=self._position):
                     self._catching_up = None
                     return

@@ -200,7 +200,9 @@ class Watcher:
                 if event.type == "BOOKMARK":
                     assert seen >= int(self._revision), "a bookmark does not go back"
                 else:
-                    assert seen > int(self._revision), f"{event.type} {event.object.name}: again, or out of order"
+                    assert seen > int(self._revision), (
+                        f"{event.type} {event.object.name} at {seen} after {self._revision}: again, or out of order"
+                    )
                     self.history.append(Change(event.type, event.object.name, event.object.data.get("value", ""), seen))
                 self._revision = event.object.metadata.resource_version
                 if seen >= revision or self._chance.random() < self._restless:

@@ -9,6 +9,7 @@ import pytest
 
 from k8slite.apiserver.cache import ResourceCache, WatchCache
 from k8slite.apiserver.storage.base import PLACEHOLDER, FutureRevision, Record
+from k8slite.apiserver.storage.feed import Batch
 from k8slite.apiserver.storage.memory import MemoryStore
 from k8slite.apiserver.watch import Watcher, stream
 from k8slite.selectors import parse_field_selector, parse_label_selector
@@ -230,6 +231,27 @@ async def test_a_slow_watcher_is_cut_off_and_the_others_go_on(world: World) -> N
     assert slow.ended
     assert len(await Client(slow).rest()) == Watcher.LIMIT
     assert not quick.watcher.ended
+
+
+async def test_a_watch_that_caught_up_beyond_the_cache_sees_nothing_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over etcd the store's history can be ahead of the cache, which follows by a stream of its own."""
+    monkeypatch.setattr(ResourceCache, "HISTORY_EVENTS", 1)
+    for name in "abc":
+        await world.create("ns", name)
+    late: list[Batch] = []
+    assert world.cache._stop_following is not None
+    world.cache._stop_following()
+    world.cache._stop_following = world.store.follow(late.append)
+    await world.create("ns", "d")
+    client = Client(world.pods.watch(after=1))
+    assert [await client.next() for _ in range(3)] == [("ADDED", "b", 2), ("ADDED", "c", 3), ("ADDED", "d", 4)]
+    await world.create("ns", "e")
+    for batch in late:
+        world.cache._apply(batch)
+    assert await client.next() == ("ADDED", "e", 5)
+    client.watcher.close()
 
 
 async def test_a_watch_from_before_the_memory_reads_the_stores_history(
