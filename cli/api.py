@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -27,6 +28,7 @@ class Api:
     ) -> None:
         self.access = kubeconfig.read(path, context=context)
         self.namespace = namespace or self.access.namespace
+        self.namespace_asked = bool(namespace)
         headers = {"User-Agent": "k8slite", "Accept": "application/json"}
         if self.access.token:
             headers["Authorization"] = f"Bearer {self.access.token}"
@@ -63,8 +65,10 @@ class Api:
             headers["Content-Type"] = content_type
         try:
             answer = self._http.request(method, path, params=dict(query or {}), content=content, headers=headers)
-        except httpx.HTTPError as error:
-            raise Failure(f"the server at {self.access.server} does not answer: {error}") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Failure(
+                f"the server at {self.access.server} does not answer: {error or type(error).__name__}"
+            ) from error
         if answer.status_code >= 400:
             raise _error(answer.status_code, answer.content)
         return orjson.loads(answer.content) if "json" in answer.headers.get("content-type", "") else answer.text
@@ -79,7 +83,8 @@ class Api:
                     raise _error(answer.status_code, answer.read())
                 yield from answer.iter_bytes()
         except httpx.HTTPError as error:
-            raise Failure(f"the server at {self.access.server} ended the stream: {error}") from error
+            reason = str(error) or type(error).__name__
+            raise Failure(f"the server at {self.access.server} ended the stream: {reason}") from error
 
     def resource(self, word: str) -> Resource:
         """The resource that a user's word means. Raises Failure."""
@@ -94,11 +99,28 @@ class Api:
             self._catalogue = builtin()
         return self._catalogue
 
-    def path(self, resource: Resource, name: str = "", *, subresource: str = "", all_namespaces: bool = False) -> str:
-        """The URL path of a collection, an object, or a subresource in the current namespace."""
-        root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
-        scope = f"/namespaces/{self.namespace}" if resource.namespaced and not all_namespaces else ""
-        return "/".join(part for part in (root + scope + "/" + resource.plural, name, subresource) if part)
+    def path(
+        self,
+        resource: Resource,
+        name: str = "",
+        *,
+        subresource: str = "",
+        namespace: str = "",
+        everywhere: bool = False,
+    ) -> str:
+        """The URL path of a collection, an object, or a subresource, in the current namespace unless said otherwise."""
+        scope = ""
+        if resource.namespaced and not everywhere:
+            scope = f"/namespaces/{_segment(namespace or self.namespace, 'namespace')}"
+        collection = f"{resource.path}{scope}/{resource.plural}"
+        return "/".join(part for part in (collection, _segment(name, "name") if name else "", subresource) if part)
+
+
+def _segment(name: str, what: str) -> str:
+    """A name as one part of a path: one that would lead elsewhere (`..` deletes the namespace) is refused."""
+    if name in (".", "..") or "/" in name or "%" in name:
+        raise Failure(f"{name!r} is no {what}")
+    return quote(name, safe="")
 
 
 def _error(code: int, body: bytes) -> ApiError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Mapping
 
@@ -12,7 +11,7 @@ import click
 from k8slite import KUBERNETES_VERSION, __version__
 from k8slite.errors import ApiError
 
-from .failure import Failure
+from .failure import Failure, told
 
 #: Subcommand -> module and attribute, in the order of the help text.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -61,12 +60,14 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run the command; an error of the API or of the user ends it with one line and status 1."""
+    """Run the command; an error of the API or of the user ends it with one line and status 1.
+
+    A reader (head, less) that had enough ends it quietly, as click sees to, with status 1 too.
+    """
     try:
         root(standalone_mode=False)
     except ApiError as error:
-        reason = f" ({error.reason})" if error.reason else ""
-        click.echo(f"Error from server{reason}: {error.message}", err=True)
+        click.echo(told(error), err=True)
         sys.exit(1)
     except Failure as error:
         error.show()
@@ -76,9 +77,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:  # the reader (head, less) had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)
     except OSError as error:  # the machine refuses: a full disk, a file that is somebody else's
         Failure(str(error)).show()
         sys.exit(1)

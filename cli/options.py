@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,6 +11,16 @@ from typing import Any, TypeVar
 import click
 
 from .api import Api
+
+_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
+
+
+def duration(text: str) -> float:
+    """`90`, `90s`, `1m30s` or `2h` as seconds: the type of an option. Raises click.BadParameter."""
+    if not re.fullmatch(r"\d+|(\d+(\.\d+)?(ms|s|m|h))+", text):
+        raise click.BadParameter(f"{text!r} is no duration as 30s, 5m or 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)(ms|s|m|h|)", text))
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 

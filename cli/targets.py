@@ -19,10 +19,24 @@ class Target:
     names: tuple[str, ...] = ()
 
 
-def parse(api: Api, words: Sequence[str]) -> list[Target]:
-    """Read the words of a command line. Raises Failure."""
+def named(resource: Resource, name: str) -> str:
+    """`deployment.apps/front`, as kubectl names objects."""
+    return f"{resource.singular}{'.' + resource.group if resource.group else ''}/{name}"
+
+
+def parse(api: Api, words: Sequence[str], *, selector: str = "") -> list[Target]:
+    """Read the words of a command line. Raises Failure, also for names beside a selector."""
+    targets = _parse(api, words)
+    if selector and any(target.names for target in targets):
+        raise Failure("name cannot be provided when a selector is specified")
+    return targets
+
+
+def _parse(api: Api, words: Sequence[str]) -> list[Target]:
     if not words:
         raise Failure("you must specify the type of resource")
+    if not all(words):  # an unset variable of a script: nobody means everything
+        raise Failure("resource name may not be empty")
     if any("/" in word for word in words):
         return [_slashed(api, word) for word in words]
     kinds = words[0].split(",")

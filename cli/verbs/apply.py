@@ -1,7 +1,6 @@
 """`k8slite apply`: make the objects of manifests so, keeping what others set.
 
-A three-way comparison: the last applied manifest (kept in kubectl's own annotation, so that both tools can take turns),
-the manifest, and the live object. What left the manifest is removed, what differs is set, the rest stays.
+The last applied manifest is kept in kubectl's own annotation and in its very form, so that both tools can take turns.
 """
 
 from __future__ import annotations
@@ -13,15 +12,19 @@ from typing import Any
 import click
 
 from k8slite.errors import ApiError
+from k8slite.schema import builtin_facts
 
 from ..api import Api
-from ..failure import Failure
+from ..failure import Refusals
 from ..manifests import Manifest, read
 from ..options import connects, files
+from ..targets import named
+from .placing import Place, place
+from .threeway import patch
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
-_SAME: Any = object()
 
 
 @click.command()
@@ -34,105 +37,49 @@ def apply(api: Api, *, filenames: tuple[str, ...]) -> None:
 
 def apply_all(api: Api, manifests: list[Manifest], *, report: bool = False) -> None:
     """Apply each manifest in order. A refused one is reported with its place, and the others still go."""
-    refused: list[str] = []
+    refusals = Refusals()
     for manifest in manifests:
-        try:
-            outcome = apply_one(api, manifest)
-        except ApiError as error:
-            refused.append(f"{manifest.place}: {error.message}")
-            continue
-        if report:
-            click.echo(f"{label(api, manifest)} {outcome}")
-    if refused:
-        raise Failure("\n".join(refused))
+        with refusals.noted(manifest.place):
+            at = place(api, manifest, named=True)
+            outcome = apply_one(api, manifest.object, at)
+            if report:
+                click.echo(f"{named(at.resource, at.name)} {outcome}")
+    refusals.finish()
 
 
-def label(api: Api, manifest: Manifest) -> str:
-    """`deployment.apps/front`, as kubectl names objects."""
-    resource = api.resource(_word(manifest.object))
-    group = f".{resource.group}" if resource.group else ""
-    return f"{resource.singular}{group}/{manifest.object['metadata'].get('name', '')}"
-
-
-def _word(document: Mapping[str, Any]) -> str:
-    group, _, version = document["apiVersion"].rpartition("/")
-    return f"{document['kind']}.{version}.{group}" if group else f"{document['kind']}.{version}"
-
-
-def place(api: Api, manifest: Manifest) -> str:
-    """The URL path of the manifest's collection. Raises Failure for an unknown kind."""
-    document = manifest.object
-    group, _, version = document["apiVersion"].rpartition("/")
-    resource = api.catalogue().by_kind(group, version, document["kind"])
-    if resource is None:
-        kind = f'no matches for kind "{document["kind"]}" in version "{document["apiVersion"]}"'
-        raise Failure(f"{manifest.place}: {kind}")
-    root = f"/apis/{group}/{version}" if group else f"/api/{version}"
-    namespace = document["metadata"].get("namespace") or api.namespace
-    return f"{root}/namespaces/{namespace}/{resource.plural}" if resource.namespaced else f"{root}/{resource.plural}"
-
-
-def apply_one(api: Api, manifest: Manifest) -> str:
+def apply_one(api: Api, document: Mapping[str, Any], at: Place) -> str:
     """Apply one manifest: `created`, `configured` or `unchanged`. Raises ApiError."""
-    collection = place(api, manifest)
-    wanted = _annotated(manifest.object, namespace=api.namespace if "/namespaces/" in collection else "")
-    path = f"{collection}/{manifest.object['metadata'].get('name', '')}"
+    wanted = annotated(document, namespace=at.namespace)
     try:
-        live = api.call("GET", path)
+        live = api.call("GET", at.path)
     except ApiError as error:
         if error.reason != "NotFound":
             raise
-        api.call("POST", collection, body=wanted)
+        api.call("POST", at.collection, body=wanted)
         return "created"
-    previous = json.loads(live["metadata"].get("annotations", {}).get(LAST_APPLIED, "{}"))
-    patch = three_way(live, wanted, previous)
-    if patch is _SAME or _only_bookkeeping(patch):
+    facts = builtin_facts().by_kind(at.resource.group, at.resource.version, at.resource.kind)
+    change = patch(live, wanted, _last_applied(live), facts)
+    if not change:
         return "unchanged"
-    api.call("PATCH", path, body=patch, content_type=MERGE)
+    api.call("PATCH", at.path, body=change, content_type=STRATEGIC if facts else MERGE)
     return "configured"
 
 
-def _annotated(document: Mapping[str, Any], *, namespace: str) -> dict[str, Any]:
+def _last_applied(live: Mapping[str, Any]) -> dict[str, Any]:
+    """What was applied last; nothing if the annotation is not there or not readable."""
+    try:
+        previous = json.loads((live["metadata"].get("annotations") or {}).get(LAST_APPLIED, "{}"))
+    except ValueError:
+        return {}
+    return previous if isinstance(previous, dict) else {}
+
+
+def annotated(document: Mapping[str, Any], *, namespace: str) -> dict[str, Any]:
+    """The manifest with itself in the annotation, in the form that kubectl writes: Go's JSON, which escapes HTML."""
     metadata = ({"namespace": namespace} if namespace else {}) | document["metadata"]
     annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != LAST_APPLIED}
     applied = {**document, "metadata": {**metadata, "annotations": annotations}}
-    text = json.dumps(applied, separators=(",", ":"), sort_keys=True) + "\n"
+    text = json.dumps(applied, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
     return {**document, "metadata": {**metadata, "annotations": {**annotations, LAST_APPLIED: text}}}
-
-
-def three_way(live: Any, wanted: Any, previous: Any) -> Any:
-    """The merge patch (RFC 7386) that leads from `live` to `wanted`; `_SAME` if nothing differs.
-
-    Members that `previous` had and `wanted` has not are removed; members that only `live` has are left alone. A list is
-    replaced as a whole, and only if some wanted item differs from the live one at its place.
-    """
-    if not isinstance(wanted, dict) or not isinstance(live, dict):
-        return _SAME if _covers(live, wanted) else wanted
-    previous = previous if isinstance(previous, dict) else {}
-    patch: dict[str, Any] = {key: None for key in previous if key not in wanted and key in live}
-    for key, value in wanted.items():
-        if value is None:
-            continue
-        change = three_way(live[key], value, previous.get(key)) if key in live else value
-        if change is not _SAME:
-            patch[key] = change
-    return patch or _SAME
-
-
-def _covers(live: Any, wanted: Any) -> bool:
-    """Whether the live value has all that is wanted; the server may have added defaults."""
-    if isinstance(wanted, dict) and isinstance(live, dict):
-        return all(value is None or (key in live and _covers(live[key], value)) for key, value in wanted.items())
-    if isinstance(wanted, list) and isinstance(live, list):
-        return len(wanted) == len(live) and all(_covers(a, b) for a, b in zip(live, wanted, strict=True))
-    return bool(live == wanted)
-
-
-def _only_bookkeeping(patch: Any) -> bool:
-    """Whether a patch touches only what the server writes otherwise (a Secret's stringData stays, being write-only)."""
-    return (
-        isinstance(patch, dict)
-        and set(patch) == {"metadata"}
-        and set(patch["metadata"]) == {"annotations"}
-        and set(patch["metadata"]["annotations"]) == {LAST_APPLIED}
-    )

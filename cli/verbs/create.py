@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import click
 
-from k8slite.errors import ApiError
-
 from ..api import Api
-from ..failure import Failure
+from ..failure import Refusals
 from ..manifests import read
 from ..options import connects, files
-from .apply import label, place
+from ..targets import named
+from .placing import place
 
 
 @click.command()
@@ -18,13 +17,10 @@ from .apply import label, place
 @connects
 def create(api: Api, *, filenames: tuple[str, ...]) -> None:
     """Create the objects of manifests; one that exists is an error."""
-    refused = []
+    refusals = Refusals()
     for manifest in read(filenames):
-        try:
-            made = api.call("POST", place(api, manifest), body=manifest.object)
-        except ApiError as error:
-            refused.append(f"{manifest.place}: {error.message}")
-            continue
-        click.echo(f"{label(api, manifest).rpartition('/')[0]}/{made['metadata']['name']} created")
-    if refused:
-        raise Failure("\n".join(refused))
+        with refusals.noted(manifest.place):
+            at = place(api, manifest, named=False)
+            made = api.call("POST", at.collection, body=manifest.object)
+            click.echo(f"{named(at.resource, made['metadata']['name'])} created")
+    refusals.finish()

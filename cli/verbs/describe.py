@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from ..api import Api
-from ..failure import Failure
+from ..failure import Failure, Refusals
 from ..options import connects, selector
+from ..printers import columns
 from ..printers.describe import describe as tell
 from ..targets import parse
 
@@ -20,19 +21,23 @@ from ..targets import parse
 @connects
 def describe(api: Api, *, what: tuple[str, ...], selector: str) -> None:
     """Tell everything about objects: `describe pod web`, `describe deploy -l app=web`."""
-    texts = []
-    for target in parse(api, what):
-        query = {"labelSelector": selector} if selector else {}
-        paths = [api.path(target.resource, name) for name in target.names]
-        if not paths:
-            items = api.call("GET", api.path(target.resource), query=query)["items"]
-            paths = [api.path(target.resource, item["metadata"]["name"]) for item in items]
-        texts += [
-            tell(document := api.call("GET", path), _events(api, document), now=datetime.now(UTC)) for path in paths
-        ]
-    if not texts:
+    shown, refusals = 0, Refusals()
+    for target in parse(api, what, selector=selector):
+        names = target.names
+        if not names:
+            query = {"labelSelector": selector} if selector else {}
+            names = tuple(
+                item["metadata"]["name"] for item in api.call("GET", api.path(target.resource), query=query)["items"]
+            )
+        for name in names:
+            with refusals.noted():
+                document = api.call("GET", api.path(target.resource, name))
+                text = tell(document, _events(api, document), now=datetime.now(UTC))
+                click.echo(("\n\n" if shown else "") + columns.visible(text))
+            shown += 1
+    if not shown:
         raise Failure("no resources found")
-    click.echo("\n\n\n".join(texts))
+    refusals.finish()
 
 
 def _events(api: Api, document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import click
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -48,15 +49,23 @@ def execute(api: Api, *, what: str, command: tuple[str, ...], container: str, st
     url = f"{api.access.server.replace('http', 'ws', 1)}{path}?{urlencode(query)}"
     headers = {"Authorization": f"Bearer {api.access.token}"} if api.access.token else {}
     try:
-        with connect(
+        connection = connect(
             url, ssl=api.access.tls, subprotocols=[PROTOCOL], additional_headers=headers, max_size=None, proxy=None
-        ) as connection:
-            code = _converse(connection, stdin=stdin, tty=tty and sys.stdin.isatty())
+        )
     except InvalidStatus as error:
         raise _refused(error) from error
-    except OSError as error:
+    except (OSError, InvalidHandshake) as error:
         raise Failure(f"the server at {api.access.server} does not answer: {error}") from error
+    with connection:
+        code = _converse(connection, stdin=stdin, tty=tty and _is_terminal())
     sys.exit(code)
+
+
+def _is_terminal() -> bool:
+    if sys.stdin.isatty():
+        return True
+    click.echo("Unable to use a TTY - input is not a terminal", err=True)
+    return False
 
 
 def _refused(error: InvalidStatus) -> Exception:
@@ -69,10 +78,10 @@ def _refused(error: InvalidStatus) -> Exception:
 
 def _converse(connection: ClientConnection, *, stdin: bool, tty: bool) -> int:
     """Carry bytes both ways until the command ends; its exit code."""
-    with _raw_terminal() if tty else contextlib.nullcontext():
+    outputs = {STDOUT: sys.stdout.buffer, STDERR: sys.stderr.buffer}
+    with _raw_terminal() if tty and stdin else contextlib.nullcontext():
         if tty:
-            _send_size(connection)
-            signal.signal(signal.SIGWINCH, lambda *_: _send_size(connection))
+            _follow_size(connection)
         if stdin:
             threading.Thread(target=_send_input, args=(connection,), daemon=True).start()
         try:
@@ -82,8 +91,9 @@ def _converse(connection: ClientConnection, *, stdin: bool, tty: bool) -> int:
                 channel, data = frame[0], frame[1:]
                 if channel == STATUS:
                     return exit_code(json.loads(data))
-                if channel in (STDOUT, STDERR):
-                    os.write(channel, data)
+                if channel in outputs:
+                    outputs[channel].write(data)
+                    outputs[channel].flush()
         except ConnectionClosed as error:
             raise Failure(f"the connection broke: {error}") from error
     raise Failure("the connection ended before the command did")
@@ -106,11 +116,24 @@ def _send_input(connection: ClientConnection) -> None:
         connection.send(bytes([CLOSE, STDIN]))
 
 
-def _send_size(connection: ClientConnection) -> None:
-    size = os.get_terminal_size(0)
-    message = json.dumps({"Width": size.columns, "Height": size.lines}).encode()
-    with contextlib.suppress(ConnectionClosed):
-        connection.send(bytes([RESIZE]) + message)
+def _follow_size(connection: ClientConnection) -> None:
+    """Send the terminal's size, now and whenever it changes.
+
+    By a thread: a signal handler could interrupt a send, of its own even, and wait for the lock of that for ever.
+    """
+    changed: queue.SimpleQueue[None] = queue.SimpleQueue()
+    signal.signal(signal.SIGWINCH, lambda *_: changed.put(None))
+    changed.put(None)
+
+    def work() -> None:
+        with contextlib.suppress(ConnectionClosed, OSError):
+            while True:
+                changed.get()
+                size = os.get_terminal_size(sys.stdin.fileno())
+                message = json.dumps({"Width": size.columns, "Height": size.lines}).encode()
+                connection.send(bytes([RESIZE]) + message)
+
+    threading.Thread(target=work, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..api import Api
@@ -11,18 +12,36 @@ from ..failure import Failure
 def find(api: Api, word: str) -> dict[str, Any]:
     """The pod meant by a word; of a workload's pods, a running one is preferred. Raises Failure."""
     kind, slash, name = word.partition("/")
+    if not (name if slash else word):
+        raise Failure("resource name may not be empty")
     resource = api.resource(kind if slash else "pods")
     found: dict[str, Any] = api.call("GET", api.path(resource, name if slash else word))
     if resource.plural == "pods":
         return found
-    selector = found.get("spec", {}).get("selector") or {}
-    labels = selector.get("matchLabels", selector)
-    query = {"labelSelector": ",".join(f"{k}={v}" for k, v in labels.items())}
-    pods = api.call("GET", api.path(api.resource("pods")), query=query)["items"] if labels else []
+    query = {"labelSelector": _selector(found.get("spec", {}).get("selector") or {})}
+    pods = api.call("GET", api.path(api.resource("pods")), query=query)["items"] if query["labelSelector"] else []
     if not pods:
         raise Failure(f"{word} has no pods")
     chosen: dict[str, Any] = min(pods, key=lambda pod: pod.get("status", {}).get("phase") != "Running")
     return chosen
+
+
+def _selector(selector: Mapping[str, Any]) -> str:
+    """A label selector as text: a Service's plain map, or `matchLabels` and `matchExpressions`; empty for none."""
+    expressions = selector.get("matchExpressions") or ()
+    labels = selector.get("matchLabels") or ({} if expressions else selector)
+    return ",".join([*(f"{key}={value}" for key, value in labels.items()), *map(_expression, expressions)])
+
+
+def _expression(expression: Mapping[str, Any]) -> str:
+    key, values = expression["key"], ",".join(expression.get("values") or ())
+    match expression["operator"]:
+        case "Exists":
+            return str(key)
+        case "DoesNotExist":
+            return f"!{key}"
+        case operator:
+            return f"{key} {operator.lower()} ({values})"
 
 
 def container(pod: dict[str, Any], name: str) -> str:

@@ -16,8 +16,8 @@ from k8slite.clock import timestamp
 
 from ..api import Api
 from ..failure import Failure
-from ..options import connects
-from ..printers import columns
+from ..options import connects, duration
+from ..printers import columns, whole
 from ..targets import one
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -35,7 +35,7 @@ def rollout() -> None:
 
 @rollout.command()
 @what_argument
-@click.option("--timeout", type=float, default=0, help="Give up after so many seconds; 0: never.")
+@click.option("--timeout", type=duration, default="0", help="Give up after this long, as 30s or 5m; 0: never.")
 @click.option("-w", "--watch/--no-watch", default=True, show_default=True, help="Wait until it is done.")
 @connects
 def status(api: Api, *, what: tuple[str, ...], timeout: float, watch: bool) -> None:
@@ -86,9 +86,7 @@ def history(api: Api, *, what: tuple[str, ...], revision: int) -> None:
     if revision:
         if revision not in revisions:
             raise Failure(f"unable to find the specified revision {revision}")
-        import yaml
-
-        click.echo(yaml.safe_dump(revisions[revision]["spec"]["template"], sort_keys=False).rstrip())
+        click.echo(whole.as_yaml(revisions[revision]["spec"]["template"]))
         return
     rows = [
         [str(number), (replica_set["metadata"].get("annotations") or {}).get(CAUSE, "<none>")]

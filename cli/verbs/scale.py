@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..api import Api
 from ..failure import Failure
 from ..options import connects
-from ..targets import one
+from ..targets import named, one
 
 
 @click.command()
@@ -19,8 +21,11 @@ def scale(api: Api, *, what: tuple[str, ...], replicas: int, current_replicas: i
     """Set the number of replicas: `scale deployment/front --replicas 5`."""
     resource, name = one(api, what)
     path = api.path(resource, name, subresource="scale")
-    current = api.call("GET", path)["spec"].get("replicas", 0)
-    if current_replicas >= 0 and current != current_replicas:
-        raise Failure(f"expected {current_replicas} replicas, found {current}")
-    api.call("PATCH", path, body={"spec": {"replicas": replicas}}, content_type="application/merge-patch+json")
-    click.echo(f"{resource.singular}{'.' + resource.group if resource.group else ''}/{name} scaled")
+    body: dict[str, Any] = {"spec": {"replicas": replicas}}
+    if current_replicas >= 0:
+        found = api.call("GET", path)
+        if (current := found["spec"].get("replicas", 0)) != current_replicas:
+            raise Failure(f"expected {current_replicas} replicas, found {current}")
+        body["metadata"] = {"resourceVersion": found["metadata"]["resourceVersion"]}
+    api.call("PATCH", path, body=body, content_type="application/merge-patch+json")
+    click.echo(f"{named(resource, name)} scaled")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from k8slite.cli.printers import columns
 from k8slite.cli.verbs.exec import exit_code
-from k8slite.cli.verbs.get import events
+from k8slite.cli.verbs.watch import events
 
 
 def test_columns_line_up_without_trailing_blanks() -> None:
