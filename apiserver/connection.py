@@ -25,6 +25,7 @@ CERTIFICATE = "client_certificate"
 OUTLET = "outlet"
 """`scope["state"][OUTLET]`: the connection's `Outlet`; absent under another server."""
 
+_FAREWELL = 1.0
 _HEADER_LIMIT = 1 << 20
 _JOINED = 64 * 1024
 """A longer body is not copied to join it to its head: a record of its own costs less."""
@@ -157,6 +158,12 @@ class ConnectionProtocol(HttpToolsProtocol):
         certificate = secure.getpeercert(binary_form=True) if secure is not None else None
         self._outlet = Outlet(transport, self.flow)
         self.app_state = {**self.app_state, CERTIFICATE: certificate or b"", OUTLET: self._outlet}
+
+    def shutdown(self) -> None:
+        """The server ends: an idle client that does not answer TLS's farewell is not waited for."""
+        super().shutdown()
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(_FAREWELL, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The client has read enough of what was written."""

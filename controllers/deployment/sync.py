@@ -134,7 +134,8 @@ class DeploymentSync:
             self._ledger.wrote(deployment.key, made)
             return
         self._ledger.wrote(deployment.key, made)
-        self._say(deployment, f"Scaled up replica set {made.name} from 0 to {creation.replicas}")
+        if creation.replicas:
+            self._say(deployment, f"Scaled up replica set {made.name} from 0 to {creation.replicas}")
 
     async def _collide(self, deployment: Deployment) -> None:
         """Another template has this hash: the count of collisions makes the next try another one."""

@@ -66,10 +66,12 @@ class FakeKubelet:
         await socket.prepare(incoming)
         if "stdin" in incoming.query:
             async for message in socket:
-                if message.type is not WSMsgType.BINARY or message.data == b"\xff\x00":
+                # The Python client writes text frames.
+                data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
+                if data == b"\xff\x00":
                     break
-                if len(message.data) > 1:
-                    await socket.send_bytes(b"\x01" + message.data[1:])
+                if len(data) > 1:
+                    await socket.send_bytes(b"\x01" + data[1:])
         status: dict[str, object] = {"status": "Success"}
         if incoming.query.getall("command", []) == ["false"]:
             details = {"causes": [{"reason": "ExitCode", "message": "3"}]}
