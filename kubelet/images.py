@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from k8slite.clock import Clock
 from k8slite.events import EventRecorder
 from k8slite.kinds.core import Container, Pod, Secret
 
 from .plan import BACKOFF_FIRST, BACKOFF_MOST, Waiting
-from .runtime.base import ContainerRuntime, Image, ImagePullFault, RuntimeFault
+from .runtime.base import ContainerRuntime, Image, ImagePullFault, RuntimeFault, RuntimeUnavailable
 
 _HUB = ("docker.io", "index.docker.io", "https://index.docker.io/v1/", "registry-1.docker.io")
 
@@ -39,25 +40,31 @@ def registry_of(reference: str) -> str:
 
 
 def credentials(reference: str, secrets: Sequence[Secret]) -> dict[str, str] | None:
-    """The login that pull secrets (`kubernetes.io/dockerconfigjson`) hold for a reference's registry."""
+    """The login that pull secrets (`dockerconfigjson` and `dockercfg`) hold for a reference's registry."""
     host = registry_of(reference)
     for secret in secrets:
-        encoded = secret.data.get(".dockerconfigjson")
-        if not encoded:
-            continue
         try:
-            logins = json.loads(base64.b64decode(encoded)).get("auths") or {}
+            for key, login in _logins(secret).items():
+                bare = key.removeprefix("https://").removeprefix("http://").split("/", 1)[0]
+                if bare == host or (host in _HUB and (key in _HUB or bare in _HUB)):
+                    return _login(login)
         except (ValueError, AttributeError):
-            continue
-        for key, login in logins.items():
-            bare = key.removeprefix("https://").removeprefix("http://").split("/", 1)[0]
-            if bare != host and not (host in _HUB and (key in _HUB or bare in _HUB)):
-                continue
-            if login.get("auth"):
-                user, _, password = base64.b64decode(login["auth"]).decode().partition(":")
-                return {"username": user, "password": password}
-            return {"username": login.get("username", ""), "password": login.get("password", "")}
+            continue  # what cannot be read is no login; another secret may be
     return None
+
+
+def _logins(secret: Secret) -> Mapping[str, Any]:
+    whole, old = secret.data.get(".dockerconfigjson"), secret.data.get(".dockercfg")
+    found: Any = json.loads(base64.b64decode(whole or old or "") or "{}")
+    logins: Mapping[str, Any] = found.get("auths") or {} if whole else found
+    return logins
+
+
+def _login(login: Mapping[str, Any]) -> dict[str, str]:
+    if login.get("auth"):
+        user, _, password = base64.b64decode(login["auth"]).decode().partition(":")
+        return {"username": user, "password": password}
+    return {"username": login.get("username", ""), "password": login.get("password", "")}
 
 
 class Images:
@@ -85,7 +92,16 @@ class Images:
         pulled = self._fresh.pop((pod.uid, container.name, attempt), None)
         if pulled is not None:
             return pulled
-        present = await self._runtime.image(reference) if policy != "Always" else None
+        try:
+            present = await self._runtime.image(reference)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFault as fault:
+            message = f'Failed to inspect image "{reference}": {fault}'
+            self._warn(pod, "InspectFailed", message, path)
+            return Waiting("InvalidImageName" if "invalid reference" in str(fault) else "ImageInspectError", message)
+        if policy == "Always":
+            present = None
         if present is not None:
             message = f'Container image "{reference}" already present on machine'
             self._events.record(pod, reason="Pulled", message=message, field_path=path)
@@ -118,15 +134,11 @@ class Images:
         self._warn(pod, "Failed", "Error: ImagePullBackOff", path)
         return _backing_off(reference, pull)
 
-    def retry_in(self, pod_uid: str) -> float | None:
-        """Seconds until a failed pull of the pod is tried again."""
+    def retry_in(self, pod_uid: str, references: Iterable[str]) -> float | None:
+        """Seconds until `ensure` tries a failed pull of one of these images again."""
         now = self._clock.monotonic()
-        waits = [
-            max(0.1, pull.retry_at - now)
-            for (uid, _), pull in self._pulls.items()
-            if uid == pod_uid and pull.task is None and pull.message
-        ]
-        return min(waits, default=None)
+        pulls = [pull for reference in references if (pull := self._pulls.get((pod_uid, reference)))]
+        return min((max(0.1, pull.retry_at - now) for pull in pulls if not pull.task and pull.message), default=None)
 
     async def _pull(
         self,

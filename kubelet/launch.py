@@ -39,6 +39,9 @@ from .termination import make_message_file
 from .together import all_of
 from .volumes import VolumeFault, VolumeManager
 
+_RETRY = 10.0
+_HEALS_SILENTLY = ("CreateContainer", "ErrImageNeverPull", "ImageInspectError")
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -62,10 +65,12 @@ class Dns:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """What became of a plan's starts: ids of containers that run, and why others wait."""
+    """What became of a plan's starts: ids of containers that run, why others wait, and when to try those again."""
 
     running: Mapping[str, str] = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    again: float | None = None
+    """Seconds; None if whatever they wait for will wake their pod."""
 
 
 class LaunchFault(Exception):
@@ -84,7 +89,7 @@ class Launcher(Protocol):
         ...
 
     def refresh_in(self, pod: Pod) -> float | None:
-        """Seconds until `refresh` has something to do or a failed image pull is tried again."""
+        """Seconds until `refresh` has something to do though nothing changed."""
         ...
 
     async def disconnect(self, pod: Pod) -> None:
@@ -154,7 +159,13 @@ class PodLauncher:
                 running[start.name] = made
             elif problem is not None:
                 waiting[start.name] = problem
-        return Launched(running, waiting)
+        return Launched(running, waiting, self._again(pod, waiting))
+
+    def _again(self, pod: Pod, waiting: Mapping[str, Waiting]) -> float | None:
+        """Pulls are tried again after their back-off; what may heal without a sign (an image loaded by hand), soon."""
+        silent = any(reason.reason.startswith(_HEALS_SILENTLY) for reason in waiting.values())
+        pull = self._images.retry_in(pod.uid, {env.named(pod, name).image for name in waiting})
+        return min((seconds for seconds in (pull, _RETRY if silent else None) if seconds is not None), default=None)
 
     def _address(self, pod: Pod) -> str:
         if pod.spec.host_network:
@@ -315,11 +326,9 @@ class PodLauncher:
             await self._prepare(pod, "" if pod.spec.host_network else self._address(pod))
 
     def refresh_in(self, pod: Pod) -> float | None:
-        """The earlier of a token's renewal and an image's retry."""
-        found = [self._images.retry_in(pod.uid)]
-        if (renewal := self._volumes.renewal(pod.uid)) is not None:
-            found.append(max(1.0, (renewal - self._clock.now()).total_seconds()))
-        return min((seconds for seconds in found if seconds is not None), default=None)
+        """The seconds to a token's renewal."""
+        renewal = self._volumes.renewal(pod.uid)
+        return None if renewal is None else max(1.0, (renewal - self._clock.now()).total_seconds())
 
     async def disconnect(self, pod: Pod) -> None:
         """Detach, then give the address back."""

@@ -50,6 +50,7 @@ class PodWorker:
         self._backoff: dict[str, Backoff] = {}
         self._lifecycle = Lifecycle(context, wake=self.wake)
         self._waiting: dict[str, Waiting] = {}
+        self._again: float | None = None
         self._told: dict[str, str] = {}
         self._deletion: tuple[datetime | None, float] | None = None
         self._own: PodStatus | None = None
@@ -147,6 +148,7 @@ class PodWorker:
             )
         )
         self._tell_back_off(pod, decided)
+        self._again = None
         wanted = {start.name for start in decided.start}
         self._waiting = {name: waiting for name, waiting in self._waiting.items() if name in wanted}
         await self._report(pod, state, decided, failure)
@@ -160,9 +162,7 @@ class PodWorker:
             await self._report(pod, state, decided, failure)
         if terminate is None and state.sandbox is not None:
             await context.launcher.refresh(pod)
-        waits = [decided.look_again, context.launcher.refresh_in(pod), self._deadline_in(pod, now)]
-        if any(waiting.reason.startswith("Create") for waiting in self._waiting.values()):
-            waits.append(10.0)
+        waits = [decided.look_again, self._again, context.launcher.refresh_in(pod), self._deadline_in(pod, now)]
         return min((seconds for seconds in waits if seconds is not None), default=None)
 
     def _view(self) -> Pod:
@@ -263,7 +263,7 @@ class PodWorker:
     async def _launch(self, pod: Pod, state: PodState, decided: Plan) -> bool:
         launched = await self._context.launcher.launch(pod, decided, state, wake=self.wake)
         now = self._context.clock.now()
-        self._waiting = dict(launched.waiting)
+        self._waiting, self._again = dict(launched.waiting), launched.again
         for start in decided.start:
             failed = start.name in launched.waiting and launched.waiting[start.name].reason == "RunContainerError"
             if start.restart and (start.name in launched.running or failed):

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 8
 _RETRY_FIRST, _RETRY_MOST = 0.2, 10.0
+_REFUSALS = 5
+"""Refusals in a row (a conflict, or rights that the server has still to learn of) until a status is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +59,46 @@ class StatusWriter:
             del self._written[pod.uid]
         self._wanted[pod.uid] = (pod, status)
         if pod.uid not in self._writing:
-            task = asyncio.ensure_future(self._write(pod.uid))
-            self._writing[pod.uid] = task
-            task.add_done_callback(lambda _: self._writing.pop(pod.uid, None))
+            self._writing[pod.uid] = asyncio.ensure_future(self._write_all(pod.uid))
 
     async def flush(self, uid: str) -> None:
         """Return when the latest status of a pod is written, or cannot be."""
         while (task := self._writing.get(uid)) is not None:
             await asyncio.wait({task})
 
-    async def _write(self, uid: str) -> None:
-        delay = _RETRY_FIRST
-        while (wanted := self._wanted.pop(uid, None)) is not None:
-            pod, status = wanted
-            if (written := self._written.get(uid)) is not None and _bare(written.status) == _bare(status):
-                continue
-            body = {"metadata": {"uid": uid}, "status": status}
-            try:
-                async with self._slots:
-                    answer = await self._client.patch(
-                        PODS, pod.name, body, namespace=pod.namespace, subresource="status", patch=Patch.STRATEGIC
-                    )
-            except ApiError as error:
-                if error.code < 500 and error.code != 429:
-                    # Gone, or another pod of that name: there is nothing to report to.
-                    if error.code not in (404, 409):
-                        log.warning("status of %s: %s", pod.key, error)
+    async def _write_all(self, uid: str) -> None:
+        delay, refusals = _RETRY_FIRST, 0
+        try:
+            while (wanted := self._wanted.pop(uid, None)) is not None:
+                pod, status = wanted
+                if (written := self._written.get(uid)) is not None and _bare(written.status) == _bare(status):
                     continue
-            except (aiohttp.ClientError, OSError) as error:
-                log.debug("status of %s: %s", pod.key, error)
-            else:
-                self._written[uid] = _Written(status, answer.metadata.resource_version)
-                delay = _RETRY_FIRST
-                continue
-            self._wanted.setdefault(uid, wanted)
-            await self._clock.sleep(delay)
-            delay = min(delay * 2, _RETRY_MOST)
+                try:
+                    await self._write(pod, status)
+                except (ApiError, aiohttp.ClientError, OSError, ValueError) as error:
+                    refusals += isinstance(error, ApiError) and error.code < 500 and error.code != 429
+                    if (isinstance(error, ApiError) and error.code == 404) or refusals >= _REFUSALS:
+                        log.debug("status of %s is given up: %s", pod.key, error)
+                        refusals = 0
+                        continue
+                    log.log(logging.WARNING if refusals else logging.DEBUG, "status of %s: %s", pod.key, error)
+                    self._wanted.setdefault(uid, wanted)
+                    await self._clock.sleep(delay)
+                    delay = min(delay * 2, _RETRY_MOST)
+                else:
+                    delay, refusals = _RETRY_FIRST, 0
+        finally:
+            # At once, not by a callback: a status that is put in between would lie there.
+            del self._writing[uid]
+
+    async def _write(self, pod: Pod, status: dict[str, Any]) -> None:
+        """One write, and never to another pod of that name. Raises ApiError and aiohttp.ClientError."""
+        body = {"metadata": {"uid": pod.uid}, "status": status}
+        async with self._slots:
+            answer = await self._client.patch(
+                PODS, pod.name, body, namespace=pod.namespace, subresource="status", patch=Patch.STRATEGIC
+            )
+        self._written[pod.uid] = _Written(status, answer.metadata.resource_version)
 
     def forget(self, uid: str) -> None:
         """The pod is gone."""

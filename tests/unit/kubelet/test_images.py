@@ -12,7 +12,7 @@ from k8slite.clock import VirtualClock
 from k8slite.kinds.core import Secret
 from k8slite.kubelet.images import Images, credentials, registry_of
 from k8slite.kubelet.plan import Waiting
-from k8slite.kubelet.runtime.base import Image, ImagePullFault
+from k8slite.kubelet.runtime.base import Image, ImagePullFault, RuntimeFault
 
 from .builders import pod
 
@@ -86,15 +86,33 @@ async def test_a_failed_pull_backs_off_and_is_tried_again(rig: Rig) -> None:
     assert isinstance(waiting, Waiting)
     assert waiting.reason == "ImagePullBackOff"
     assert rig.registry.pulls == 1
-    assert rig.images.retry_in("u1") == 10.0
+    assert rig.images.retry_in("u1", ["r.example/x:1"]) == 10.0
     await rig.clock.advance(10)
     await rig.ensure_pulled()
     assert rig.registry.pulls == 2
-    assert rig.images.retry_in("u1") == 20.0
+    assert rig.images.retry_in("u1", ["r.example/x:1"]) == 20.0
     rig.registry.remote["r.example/x:1"] = Image("remote")
     await rig.clock.advance(20)
     assert await rig.ensure_pulled() == Image("remote")
     assert 'Pulling image "r.example/x:1"' in rig.events.messages
+
+
+async def test_an_image_that_was_replaced_is_not_waited_for(rig: Rig) -> None:
+    await rig.ensure_pulled()
+    await rig.clock.advance(60)
+    assert rig.images.retry_in("u1", ["r.example/good:1"]) is None
+
+
+async def test_a_name_that_is_none_is_said(rig: Rig) -> None:
+    async def refuse(reference: str) -> Image | None:
+        raise RuntimeFault("invalid reference format")
+
+    rig.registry.image = refuse  # type: ignore[method-assign]
+    for policy in ("Always", "IfNotPresent"):
+        waiting = await rig.ensure(policy)
+        assert isinstance(waiting, Waiting)
+        assert waiting.reason == "InvalidImageName"
+    assert rig.registry.pulls == 0
 
 
 async def test_a_slow_pull_holds_nobody_up(rig: Rig) -> None:
@@ -135,3 +153,16 @@ def test_credentials_come_from_the_secret_of_that_registry() -> None:
     assert credentials("busybox", [secret]) == {"username": "hub", "password": "p"}
     assert credentials("r.example/x:1", [secret]) == {"username": "u", "password": "p"}
     assert credentials("other.example/x:1", [secret]) is None
+
+
+def test_secrets_that_cannot_be_read_are_passed_over_and_the_old_form_is_known() -> None:
+    def secret(**data: str) -> Secret:
+        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
+        return Secret.model_validate({"metadata": {"name": "s"}, "data": encoded})
+
+    broken = [
+        secret(**{".dockerconfigjson": text})
+        for text in ("no json", "[]", '{"auths": {"r.example": "x"}}', '{"auths": {"r.example": {"auth": "\u00e4"}}}')
+    ]
+    old = secret(**{".dockercfg": '{"r.example": {"auth": "dTpw"}}'})
+    assert credentials("r.example/x:1", [*broken, secret(), old]) == {"username": "u", "password": "p"}

@@ -122,3 +122,16 @@ async def test_an_engine_that_goes_away_in_the_middle_leaves_no_pod_without_link
     await rig.launch(pod())
     assert len(rig.network.attached) == 1
     assert len((await rig.state()).sandboxes) == 1
+
+
+async def test_an_image_that_is_loaded_by_hand_is_found(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def missing(_: object, reference: str) -> None:
+        return None
+
+    of = pod(main={"imagePullPolicy": "Never"})
+    with monkeypatch.context() as patched:
+        patched.setattr(SimulatedRuntime, "image", missing)
+        launched = await rig.launch(of)
+    assert launched.waiting["main"].reason == "ErrImageNeverPull"
+    assert launched.again == 10
+    assert (await rig.launch(of)).running.keys() == {"main"}
