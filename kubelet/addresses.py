@@ -11,18 +11,19 @@ class PodAddresses:
     """The addresses of one node's pods; without a pod CIDR none can be given."""
 
     def __init__(self) -> None:
+        self._cidr = ""
         self._pool: AddressPool | None = None
         self._given: dict[str, str] = {}
 
     def configure(self, cidr: str, *, used: Mapping[str, str]) -> None:
         """The node got its pod CIDR; `used` are addresses by the UID of pods that run already."""
         self._given |= {uid: address for uid, address in used.items() if address}
-        self._pool = AddressPool(cidr, self._given.values())
+        self._cidr, self._pool = cidr, AddressPool(cidr, self._given.values())
 
-    @property
-    def ready(self) -> bool:
-        """Whether addresses can be given."""
-        return self._pool is not None
+    def move(self, cidr: str) -> None:
+        """The node was registered anew and got another pod CIDR: who has an address keeps it."""
+        if self._pool is not None and cidr not in ("", self._cidr):
+            self.configure(cidr, used={})
 
     def give(self, uid: str) -> str:
         """The pod's address. Raises AddressPoolExhausted, or RuntimeError before `configure`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from k8slite.clock import Clock
 from k8slite.kinds.core import Container, GRPCAction, Handler, HTTPGetAction, IntOrString
 
 from .runtime.base import ContainerRuntime, RuntimeFault
+
+log = logging.getLogger(__name__)
 
 _AGENT = "kube-probe/1.37"
 _BODY_LIMIT = 10 * 1024
@@ -62,6 +65,10 @@ class Handlers:
             return Outcome(False, "context deadline exceeded")
         except (RuntimeFault, ValueError) as fault:
             return Outcome(False, str(fault))
+        except Exception as fault:
+            # A probe that ended by it would leave its container unready for ever, and nobody would know why.
+            log.exception("container %s: %s", target.container.name, handler)
+            return Outcome(False, f"{type(fault).__name__}: {fault}")
         return Outcome(False, "no action is set")
 
     async def _exec(self, command: list[str], target: Target, timeout: float) -> Outcome:

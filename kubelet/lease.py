@@ -6,6 +6,7 @@ Source: Kubernetes documentation, "Leases", "Node heartbeats".
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -22,9 +23,9 @@ _RETRY = 2.0
 
 
 class NodeLease:
-    """One node's lease; `duration` in seconds."""
+    """One node's lease, owned by the Node whose UID `node_uid` tells; `duration` in seconds."""
 
-    def __init__(self, client: Client, *, node: str, node_uid: str, duration: int, clock: Clock) -> None:
+    def __init__(self, client: Client, *, node: str, node_uid: Callable[[], str], duration: int, clock: Clock) -> None:
         self._client, self._node, self._uid = client, node, node_uid
         self._duration, self._clock = duration, clock
 
@@ -39,7 +40,7 @@ class NodeLease:
                 raise
         else:
             return
-        owner = {"apiVersion": "v1", "kind": "Node", "name": self._node, "uid": self._uid}
+        owner = {"apiVersion": "v1", "kind": "Node", "name": self._node, "uid": self._uid()}
         body = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",

@@ -135,11 +135,18 @@ async def run_node(
             node = await reporter.register()
             tasks.create_task(reporter.run(was_ready=node.ready))
             lease = NodeLease(
-                client, node=node.name, node_uid=node.uid, duration=config.node_lease_duration, clock=clock
+                client,
+                node=node.name,
+                node_uid=lambda: reporter.uid,
+                duration=config.node_lease_duration,
+                clock=clock,
             )
             tasks.create_task(lease.run())
             await preparing
-            cidr = await _pod_cidr(node, client=client, clock=clock, reporter=reporter, tasks=tasks)
+            nodes = Informer(client, NODES, clock=clock, field_selector=f"metadata.name={node.name}")
+            tasks.create_task(nodes.run())
+            cidr = await _pod_cidr(node, nodes=nodes, reporter=reporter)
+            nodes.add_handler(lambda _, new: addresses.move(new.spec.pod_cidr) if new is not None else None)
             found = await runtime.list()
             running = {uid: state.sandbox.ip for uid, state in found.items() if state.sandbox is not None}
             addresses.configure(cidr, used=running)
@@ -171,11 +178,13 @@ async def run_node(
 
 
 async def _until_answered(runtime: ContainerRuntime, clock: Clock) -> Version:
+    said = ""
     while True:
         try:
             return await runtime.version()
         except RuntimeFault as fault:
-            log.warning("%s", fault)
+            log.log(logging.DEBUG if str(fault) == said else logging.WARNING, "%s", fault)
+            said = str(fault)
         await clock.sleep(_RETRY)
 
 
@@ -191,11 +200,8 @@ async def _prepare(runtime: ContainerRuntime, network: PodNetwork, clock: Clock)
             return
 
 
-async def _pod_cidr(
-    node: NodeObject, *, client: Client, clock: Clock, reporter: NodeReporter, tasks: asyncio.TaskGroup
-) -> str:
+async def _pod_cidr(node: NodeObject, *, nodes: Informer[NodeObject], reporter: NodeReporter) -> str:
     """Wait until the node has its pod CIDR; go on watching the node for others who change its conditions."""
-    nodes = Informer(client, NODES, clock=clock, field_selector=f"metadata.name={node.name}")
     given: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     if not node.spec.pod_cidr:
         reporter.set_problem("the node has no pod CIDR yet")
@@ -212,7 +218,6 @@ async def _pod_cidr(
             reporter.report_again()
 
     nodes.add_handler(handle)
-    tasks.create_task(nodes.run())
     return node.spec.pod_cidr or await given
 
 

@@ -7,7 +7,6 @@ Source: Kubernetes documentation, "Nodes", "Node Status".
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ SIMULATED_LABEL = ("type", "k8slite-simulated")
 SIMULATED_ANNOTATION = "k8slite.io/simulated"
 _FIRST_CHECK = 20.0
 _UNCHANGED_PERIOD = 300.0
-_RETRY = 1.0
+_RETRY_FIRST, _RETRY_MOST = 1.0, 10.0
 _HEALTHY = {
     "MemoryPressure": ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     "DiskPressure": ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -140,22 +139,32 @@ class NodeReporter:
         self._problem = "container runtime status check may not have completed yet"
         self._changed = asyncio.Event()
         self._changed.set()
+        self.uid = ""
+        """The Node's UID; another one after somebody deleted the Node and it was registered again."""
 
     async def register(self) -> Node:
         """Create the Node or take over the one that is there; tries until the API server answers."""
-        body = registration(self._description)
+        delay = _RETRY_FIRST
         while True:
             try:
-                try:
-                    return await self._client.create(NODES, body)
-                except ApiError as error:
-                    if error.code != 409:
-                        raise
-                labels = {"metadata": {"labels": body["metadata"]["labels"]}}
-                return await self._client.patch(NODES, self._description.name, labels, patch=Patch.MERGE)
+                node = await self._register()
             except (ApiError, aiohttp.ClientError, OSError) as error:
                 log.warning("registering node %s: %s", self._description.name, error)
-            await self._clock.sleep(_RETRY)
+                await self._clock.sleep(delay)
+                delay = min(delay * 2, _RETRY_MOST)
+            else:
+                self.uid = node.uid
+                return node
+
+    async def _register(self) -> Node:
+        body = registration(self._description)
+        try:
+            return await self._client.create(NODES, body)
+        except ApiError as error:
+            if error.code != 409:
+                raise
+        labels = {"metadata": {"labels": body["metadata"]["labels"]}}
+        return await self._client.patch(NODES, self._description.name, labels, patch=Patch.MERGE)
 
     def set_problem(self, problem: str) -> None:
         """Why the node is not ready; empty if it is."""
@@ -182,6 +191,7 @@ class NodeReporter:
             self._changed.clear()
             await self._changed_or(_FIRST_CHECK)
         node: Node | None = None
+        delay = _RETRY_FIRST
         while True:
             self._changed.clear()
             try:
@@ -195,8 +205,10 @@ class NodeReporter:
                 if isinstance(error, ApiError) and error.code == 404:
                     await self.register()
                 node = None
-                await self._clock.sleep(_RETRY)
+                await self._clock.sleep(delay)
+                delay = min(delay * 2, _RETRY_MOST)
                 continue
+            delay = _RETRY_FIRST
             await self._changed_or(_UNCHANGED_PERIOD)
             node = None if self._changed.is_set() else node
 
@@ -210,5 +222,4 @@ class NodeReporter:
         finally:
             for wait in waits:
                 wait.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*waits, return_exceptions=True)
+            await asyncio.gather(*waits, return_exceptions=True)

@@ -20,7 +20,7 @@ _PATIENCE = 10.0
 
 
 class NotSynced(Exception):
-    """The API server has not answered in time; the text names the object."""
+    """The API server has not answered in time; the text names the objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +89,14 @@ class ObjectWatcher:
         wanted = references(pod)
         for reference in wanted:
             self._watch(reference).users.add(pod.uid)
-        for reference in wanted:
-            informer = self._watched[reference].informer
-            if not informer.synced:
-                try:
-                    async with asyncio.timeout(_PATIENCE):
-                        await informer.wait_synced()
-                except TimeoutError:
-                    word = reference.kind.lower()
-                    raise NotSynced(f"failed to sync {word} {reference.namespace}/{reference.name} in time") from None
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                for reference in wanted:
+                    await self._watched[reference].informer.wait_synced()
+        except TimeoutError:
+            missing = [r for r in wanted if r in self._watched and not self._watched[r].informer.synced]
+            words = ", ".join(sorted(f"{r.kind.lower()} {r.namespace}/{r.name}" for r in missing))
+            raise NotSynced(f"failed to sync {words} in time") from None
         config_maps: dict[str, ConfigMap] = {}
         secrets: dict[str, Secret] = {}
         for reference in wanted:

@@ -220,11 +220,11 @@ class PodWorker:
         context = self._context
         if self._gone:
             return
+        if pod.finished and not state.containers:
+            return  # nothing is left to report from; what was reported stays true
         messages = await context.messages.of(pod, state, directory=context.directory(pod.uid))
         running = any(c.state is State.RUNNING for c in state.containers)
         ending = pod.deleting or failure is not None
-        if pod.finished and not state.containers:
-            return  # nothing is left to report from; what was reported stays true
         ready = context.health.ready(pod.uid)
         status = pod_status(
             Observed(
@@ -281,9 +281,9 @@ class PodWorker:
         if not self._cleaned:
             await context.launcher.clean(pod, state)
             context.health.forget(pod.uid)
-            context.messages.forget(state)
             self._cleaned = True
         if self._gone:
+            context.messages.forget(pod.uid)
             context.writer.forget(pod.uid)
             self._ended(pod.uid)
             return None

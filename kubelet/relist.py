@@ -14,7 +14,9 @@ from .runtime.base import ContainerRuntime, PodState, RuntimeFault
 
 log = logging.getLogger(__name__)
 
-_RECONNECT = 1.0
+_RETRY_FIRST, _RETRY_MOST = 1.0, 10.0
+_PATIENCE = 30.0
+"""Seconds that the runtime may be away before its node is no longer fit: a restart takes less."""
 
 
 def changed(old: Mapping[str, PodState], new: Mapping[str, PodState]) -> set[str]:
@@ -38,34 +40,51 @@ class Relist:
     ) -> None:
         self._runtime, self._clock, self._period = runtime, clock, period
         self._wake, self._known, self._orphan, self._health = wake, known, orphan, health
-        self._last: dict[str, PodState] = {}
+        self._last: Mapping[str, PodState] = {}
+        self._answered = clock.monotonic()
 
     async def run(self) -> None:
-        """List now and then until cancelled; `health` hears each time why the runtime fails, or an empty text."""
+        """List now and then until cancelled; `health` hears why the runtime fails for long, or an empty text."""
+        delay = _RETRY_FIRST
         while True:
-            try:
-                now = await self._runtime.list()
-            except RuntimeFault as fault:
-                self._health(str(fault))
+            if await self._list():
+                await self._clock.sleep(self._period)
+                self._answered, delay = self._clock.monotonic(), _RETRY_FIRST
             else:
-                self._health("")
-                for uid in changed(self._last, now):
-                    self._wake(uid)
-                for uid, state in now.items():
-                    if not self._known(uid):
-                        self._orphan(state)
-                self._last = now
-            await self._clock.sleep(self._period)
+                await self._clock.sleep(min(delay, self._period))
+                delay *= 2
+
+    async def _list(self) -> bool:
+        """Wake whom a listing shows changed; whether the runtime answered. Nothing that it answers ends the kubelet."""
+        try:
+            now = await self._runtime.list()
+        except Exception as fault:
+            if not isinstance(fault, RuntimeFault):
+                log.exception("the listing of all containers")
+            if self._clock.monotonic() - self._answered >= _PATIENCE:
+                self._health(str(fault))
+            return False
+        self._answered = self._clock.monotonic()
+        self._health("")
+        for uid in changed(self._last, now):
+            self._wake(uid)
+        for uid, state in now.items():
+            if not self._known(uid):
+                self._orphan(state)
+        self._last = now
+        return True
 
     async def hints(self) -> None:
         """Wake pods that events name, until cancelled; a broken stream is opened again."""
+        delay = _RETRY_FIRST
         while True:
             try:
                 async for event in self._runtime.events():
+                    delay = _RETRY_FIRST
                     self._wake(event.pod_uid)
             except RuntimeFault as fault:
-                log.warning("events of the runtime: %s", fault)
-            await self._clock.sleep(_RECONNECT)
-            # What happened in between was missed.
-            for uid in self._last:
-                self._wake(uid)
+                log.log(logging.WARNING if delay == _RETRY_FIRST else logging.DEBUG, "events of the runtime: %s", fault)
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, _RETRY_MOST)
+            # What happened in between was missed: an engine that was restarted took every pod with it.
+            await self._list()

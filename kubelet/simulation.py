@@ -222,9 +222,14 @@ async def _register(
 
     async def register(description: node.Description) -> NodeLease:
         async with slots:
-            made = await node.NodeReporter(client, description, clock=clock).register()
+            reporter = node.NodeReporter(client, description, clock=clock)
+            await reporter.register()
             lease = NodeLease(
-                client, node=made.name, node_uid=made.uid, duration=config.node_lease_duration, clock=clock
+                client,
+                node=description.name,
+                node_uid=lambda: reporter.uid,
+                duration=config.node_lease_duration,
+                clock=clock,
             )
             while not (await _tried(lease.renew()) and await _tried(_write(description, client, clock))):
                 await clock.sleep(_RETRY)

@@ -35,17 +35,20 @@ class TerminationMessages:
 
     def __init__(self, runtime: ContainerRuntime) -> None:
         self._runtime = runtime
-        self._read: dict[str, str] = {}
+        self._read: dict[str, dict[str, str]] = {}
+        """Messages by the UID of their pod and the id of their container."""
 
     async def of(self, pod: Pod, state: PodState, *, directory: Path) -> dict[str, str]:
         """Messages by container id."""
         models = {c.name: c for c in pod.spec.every_container}
-        found: dict[str, str] = {}
+        known, found = self._read.get(pod.uid, {}), dict[str, str]()
         for container in state.containers:
             if container.state is State.EXITED and container.name in models:
-                if container.id not in self._read:
-                    self._read[container.id] = await self._message(models[container.name], container, directory)
-                found[container.id] = self._read[container.id]
+                message = known.get(container.id)
+                if message is None:
+                    message = await self._message(models[container.name], container, directory)
+                found[container.id] = message
+        self._read[pod.uid] = found
         return found
 
     async def _message(self, model: ContainerModel, container: Container, directory: Path) -> str:
@@ -65,7 +68,6 @@ class TerminationMessages:
             return ""
         return tail[-_LOG_LIMIT:].decode(errors="replace")
 
-    def forget(self, state: PodState) -> None:
+    def forget(self, pod_uid: str) -> None:
         """The pod is gone."""
-        for container in state.containers:
-            self._read.pop(container.id, None)
+        self._read.pop(pod_uid, None)
