@@ -20,35 +20,39 @@ from .. import taints
 
 UNKNOWN_MESSAGE = "Kubelet stopped posting node status."
 NEVER_MESSAGE = "Kubelet never posted node status."
+PERIOD = 5.0
+"""Seconds between looks at a node that is not ready."""
 JUDGED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 """Conditions that only the kubelet can know: without it they are Unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one sync does. None means unchanged; `requeue_after` is when the heartbeat would be too old."""
+    """What one sync does; None means unchanged. `requeue_after` is when the heartbeat would be too old."""
 
     conditions: tuple[Condition, ...] | None
     taints: tuple[Taint, ...] | None
     pods_not_ready: bool
-    requeue_after: float | None
+    requeue_after: float
 
 
 def plan(*, node: Node, silent_for: float, grace: float, evict: bool, now: datetime) -> Plan:
     """Decide for one node, whose last heartbeat was seen `silent_for` seconds ago.
 
-    `evict` is False while no node at all is healthy: then the fault is more likely ours than theirs, and moving pods
-    would help nobody.
+    `evict` is False while no other node is alive: then the fault is more likely ours than theirs, and moving pods would
+    help nobody. As that depends on others, a node that is not ready is looked at again each 5 seconds.
     """
     lost = silent_for >= grace
     judged = _unknown(node, now=now) if lost else list(node.status.conditions)
     wanted = _taints(node, judged, evict=evict, now=now)
     ready = conditions.find(judged, "Ready")
+    not_ready = ready is None or ready.status != "True"
+    when_lost = max(0.1, grace - silent_for + 0.05) if not lost else PERIOD
     return Plan(
         conditions=tuple(judged) if judged != node.status.conditions else None,
         taints=tuple(wanted) if wanted != node.spec.taints else None,
         pods_not_ready=ready is not None and ready.status != "True",
-        requeue_after=None if lost else max(0.1, grace - silent_for + 0.05),
+        requeue_after=min(PERIOD, when_lost) if not_ready else when_lost,
     )
 
 

@@ -2,6 +2,9 @@
 
 A heartbeat is a change of the node's Lease or of its status. It only notes the time; a node is looked at when its
 heartbeat would be too old, or when its conditions change, so that healthy nodes cost next to nothing.
+
+Silence counts only while Leases can be heard: after the API server was away, every node has the time that it had left
+to show that it lives.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ class NodeLifecycleSync:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._heard: dict[str, float] = {}
-        self._healthy: set[str] = set()
+        """When each node was last heard of, by the clock of the informer of Leases."""
         self._nodes = context.informers.of(NODES)
         self._pods = context.informers.of(PODS, node=by_node)
         self._leases = context.informers.of(LEASES)
@@ -52,39 +55,38 @@ class NodeLifecycleSync:
         if new is None or new.namespace != LEASE_NAMESPACE:
             return
         if old is None or old.spec.renew_time != new.spec.renew_time:
-            self._heard[new.name] = self._context.clock.monotonic()
+            self._heard[new.name] = self._leases.listened()
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is None:
             if old is not None:
                 self._heard.pop(old.name, None)
-                self._count(old.name, healthy=False)
             return
-        self._count(new.name, healthy=new.ready)
         if old is None or _heartbeats(old) != _heartbeats(new):
-            self._heard[new.name] = self._context.clock.monotonic()
+            self._heard[new.name] = self._leases.listened()
         if old is None or _looks(old) != _looks(new):
             self.controller.queue.add(new.key)
 
-    def _count(self, name: str, *, healthy: bool) -> None:
-        """When the first node becomes healthy, or the last one ceases to be, all are looked at again."""
-        before = bool(self._healthy)
-        (self._healthy.add if healthy else self._healthy.discard)(name)
-        if before != bool(self._healthy):
-            for node in self._nodes.list():
-                self.controller.queue.add(node.key)
+    def _another_lives(self, name: str, *, now: float) -> bool:
+        """Whether another node is ready and was heard of lately: when all fall silent at once, the first to be missed
+        finds the others silent for nearly as long."""
+        lately = now - self._context.config.node_monitor_grace_period / 2
+        return any(
+            node.name != name and node.ready and self._heard.get(node.name, now) > lately for node in self._nodes.list()
+        )
 
     async def sync(self, key: str) -> Result:
         """One node."""
         node = self._nodes.get(key)
         if node is None or node.deleting:
             return DONE
-        now = self._context.clock.monotonic()
+        now = self._leases.listened()
+        config = self._context.config
         decided = plan(
             node=node,
             silent_for=now - self._heard.setdefault(key, now),
-            grace=self._context.config.node_monitor_grace_period,
-            evict=bool(self._healthy),
+            grace=config.node_monitor_grace_period,
+            evict=self._another_lives(key, now=now),
             now=self._context.clock.now(),
         )
         if decided.conditions is not None:

@@ -100,6 +100,8 @@ class TinyApi:
                 "items": [o for k, o in self.objects.items() if self.member(path, k)],
             }
         if path not in self.objects:
+            path = path.removesuffix("/status")
+        if path not in self.objects:
             raise errors.not_found("things", path.rpartition("/")[2])
         old = self.objects[path]
         if method == "DELETE":
