@@ -5,6 +5,7 @@ Source: Kubernetes documentation, "Endpoints".
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -28,11 +29,8 @@ def subsets(service: Service, pods: Iterable[Pod]) -> list[EndpointSubset]:
     """
     anyway = service.spec.publish_not_ready_addresses
     groups: dict[Ports, tuple[list[EndpointAddress], list[EndpointAddress]]] = defaultdict(lambda: ([], []))
-    for count, pod in enumerate(pods):
-        if count >= MAX_ADDRESSES:
-            break
-        if not pod.status.pod_ip or pod.finished or (pod.deleting and not anyway):
-            continue
+    listed = (pod for pod in pods if pod.status.pod_ip and not pod.finished and (anyway or not pod.deleting))
+    for pod in itertools.islice(listed, MAX_ADDRESSES):
         ready, not_ready = groups[_ports(service.spec.ports, pod)]
         (ready if anyway or pod.ready else not_ready).append(_address(service, pod))
     made = [

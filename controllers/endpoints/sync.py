@@ -61,9 +61,13 @@ class EndpointsSync:
             }
             made = await client.create(ENDPOINTS, body, namespace=service.namespace)
             self._ledger.wrote(key, made)
-        elif present.subsets != subsets or not labels.items() <= present.metadata.labels.items():
+        elif present.subsets != subsets or labels != present.metadata.labels:
+            metadata = {
+                "resourceVersion": present.metadata.resource_version,
+                "labels": dict.fromkeys(present.metadata.labels) | labels,
+            }
             patch = {
-                "metadata": {"resourceVersion": present.metadata.resource_version, "labels": labels},
+                "metadata": metadata,
                 "subsets": plan.to_wire(subsets),
             }
             made = await client.patch(ENDPOINTS, service.name, patch, namespace=service.namespace)

@@ -7,7 +7,6 @@ Source: Kubernetes documentation, "EndpointSlices".
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,7 +79,22 @@ def plan(
         _fill(family, ports, wanted, present.pop((family, ports), []), labels, create, update, delete)
     for left in present.values():
         delete += left
-    return Plan(tuple(create), tuple(update), tuple(delete))
+    return _reuse(create, update, delete)
+
+
+def _reuse(
+    create: Sequence[Content], update: Sequence[tuple[EndpointSlice, Content]], delete: Sequence[EndpointSlice]
+) -> Plan:
+    """Turn slices that would go into those that would come: one write for two, and no moment without either."""
+    changed, new, spare = list(update), [], list(delete)
+    for content in create:
+        fit = next((item for item in spare if item.address_type == content.address_type), None)
+        if fit is None:
+            new.append(content)
+        else:
+            spare.remove(fit)
+            changed.append((fit, content))
+    return Plan(tuple(new), tuple(changed), tuple(spare))
 
 
 def _fill(
@@ -112,7 +126,7 @@ def _fill(
         del rest[:room]
         if not stay and (wanted or slice_ is not present[0]):
             delete.append(slice_)
-        elif stay != slice_.endpoints or not labels.items() <= slice_.metadata.labels.items():
+        elif stay != slice_.endpoints or labels != slice_.metadata.labels:
             update.append((slice_, Content(family, ports, tuple(stay))))
     starts = range(0, len(rest), MAX_ENDPOINTS) if rest else range(0 if present else 1)
     for start in starts:
@@ -175,9 +189,8 @@ def _families(service: Service) -> list[str]:
 
 
 def _address(pod: Pod, family: str) -> str | None:
-    version = 6 if family == "IPv6" else 4
     candidates = [item.ip for item in pod.status.pod_ips] or [pod.status.pod_ip]
-    return next((ip for ip in candidates if ipaddress.ip_address(ip).version == version), None)
+    return next((ip for ip in candidates if (":" in ip) == (family == "IPv6")), None)
 
 
 def slice_labels(service: Service) -> dict[str, str]:

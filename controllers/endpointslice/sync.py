@@ -88,8 +88,13 @@ class EndpointSliceSync:
     async def _update(self, service: Service, item: EndpointSlice, content: Content, labels: dict[str, str]) -> None:
         wire = to_wire(content)
         body = {
-            "metadata": {"uid": item.uid, "resourceVersion": item.metadata.resource_version, "labels": labels},
+            "metadata": {
+                "uid": item.uid,
+                "resourceVersion": item.metadata.resource_version,
+                "labels": dict.fromkeys(item.metadata.labels) | labels,
+            },
             "endpoints": wire["endpoints"],
+            "ports": wire["ports"],
         }
         changed = await self._context.client.patch(ENDPOINT_SLICES, item.name, body, namespace=item.namespace)
         self._ledger.wrote(service.key, changed)

@@ -115,3 +115,28 @@ def test_slices_hold_every_pod_once_and_a_second_sync_writes_nothing(rounds, ext
         assert world.slices
         again = world.sync(service(), pods)
         assert not (again.create or again.update or again.delete)
+
+
+def test_a_slice_that_would_go_becomes_the_one_that_would_come():
+    world = World({})
+    world.sync(service(), [])
+    (placeholder,) = world.slices.values()
+    first = world.sync(service(), [pod()])
+    assert (len(first.create), len(first.delete)) == (0, 0)
+    assert [item.name for item, _ in first.update] == [placeholder.name]
+    moved = service(ports=[{"name": "http", "port": 80, "targetPort": 9090}])
+    changed = world.sync(moved, [pod()])
+    assert (len(changed.create), len(changed.update), len(changed.delete)) == (0, 1, 0)
+
+
+def test_labels_that_a_service_lost_leave_its_slices():
+    world = World({})
+    world.sync(service(labels={"team": "a"}), [pod("p")])
+    decided = world.sync(service(), [pod("p")])
+    assert len(decided.update) == 1
+    assert not world.sync(service(), [pod("p")]).update
+
+
+def test_an_address_that_is_none_does_not_stop_the_others():
+    endpoints = only(service(), pod("a", ip="nonsense"), pod("b", ip="10.0.0.2")).endpoints
+    assert ["10.0.0.2"] in [endpoint.addresses for endpoint in endpoints]
