@@ -100,12 +100,13 @@ class _Decision:
             delete = tuple(self._active)
         else:
             create, delete = self._pods_to_change(counts)
+        going = {pod.uid for pod in delete}
         status = JobStatus(
             conditions=listed,
             start_time=started,
             completion_time=self._moment if over is not None and over.type == COMPLETE else None,
             active=len(self._active) - len(delete),
-            ready=sum(1 for pod in self._active if pod.ready and pod not in delete),
+            ready=sum(1 for pod in self._active if pod.ready and pod.uid not in going),
             succeeded=counts.succeeded,
             failed=counts.failed,
             terminating=self._terminating() + len(delete),

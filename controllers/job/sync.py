@@ -81,12 +81,27 @@ class JobSync:
         return list(claims.owned)
 
     async def _free_orphans(self, key: str) -> None:
-        """Pods that outlive their Job must not be held by its finalizer."""
+        """Pods that outlive their Job must not be held by its finalizer.
+
+        The API itself is asked: a cache that does not show a Job yet would have the pods of a live one go uncounted.
+        """
         namespace, _, name = key.partition("/")
-        for pod in self._pods.list(namespace):
-            owner = pod.metadata.controller
-            if owner is not None and (owner.kind, owner.name) == ("Job", name):
-                await self._untrack(pod)
+        orphans = [
+            (pod, owner.uid)
+            for pod in self._pods.list(namespace)
+            if FINALIZER in pod.metadata.finalizers
+            and (owner := pod.metadata.controller) is not None
+            and (owner.kind, owner.name) == ("Job", name)
+        ]
+        if not orphans:
+            return
+        try:
+            living = (await self._context.client.get(JOBS, name, namespace=namespace)).uid
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            living = ""
+        await all_of(self._untrack(pod) for pod, owner_uid in orphans if owner_uid != living)
 
     async def _untrack(self, pod: Pod) -> None:
         if FINALIZER not in pod.metadata.finalizers:
@@ -119,6 +134,8 @@ class JobSync:
         try:
             pod = await self._ledger.create(self._context, job, partial(pod_of, job, index=index), prefix=prefix)
         except ApiError as error:
+            if error.namespace_goes:
+                return
             self._say(job, "FailedCreate", f"Error creating: {error}", type="Warning")
             raise
         self._say(job, "SuccessfulCreate", f"Created pod: {pod.name}")
@@ -173,12 +190,12 @@ def pod_of(job: Job, name: str, *, index: int | None) -> dict[str, Any]:
 
 def _indexed(spec: dict[str, Any], *, hostname: str) -> dict[str, Any]:
     spec = copy.deepcopy(spec)
-    spec.setdefault("hostname", hostname)
+    spec["hostname"] = spec.get("hostname") or hostname
     variable = {
         "name": "JOB_COMPLETION_INDEX",
         "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{indexes.INDEX}']"}},
     }
-    for container in [*spec.get("initContainers", ()), *spec["containers"]]:
+    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
         if all(item["name"] != variable["name"] for item in container.get("env") or ()):
             container["env"] = [*(container.get("env") or ()), variable]
     return spec

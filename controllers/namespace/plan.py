@@ -27,6 +27,11 @@ class Findings:
     failures: list[str] = field(default_factory=list)
 
     @property
+    def pods_gone(self) -> bool:
+        """Whether no pod is left, as far as was looked until now."""
+        return not (self.remaining or self.failures)
+
+    @property
     def empty(self) -> bool:
         """Whether nothing is left, for certain."""
         return not (self.remaining or self.undiscovered or self.failures)

@@ -74,7 +74,8 @@ class NamespaceSync:
         served = [s for s in discovery.resources if s.resource.namespaced and {"list", "delete"} <= s.verbs]
         pods = [s for s in served if (s.resource.group, s.resource.plural) == ("", "pods")]
         await self._delete(name, pods, found)
-        if not found.remaining:
+        # Nothing else goes while pods are left, or while nobody knows whether they are.
+        if pods and found.pods_gone:
             await self._delete(name, [s for s in served if s not in pods], found)
         return found
 

@@ -59,9 +59,10 @@ class NodeIpamSync:
         }
         try:
             await self._context.client.patch(NODES, key, body)
-        except ApiError:
-            # Refused for certain: the block is free. After a network fault it might have been written; then it stays
-            # taken, and the informer tells whose it is.
-            self._blocks.give_back(cidr)
+        except ApiError as error:
+            # Refused for certain, the block is free. After a fault of the network or the server it might have been
+            # written; then it stays taken, and the informer tells whose it is.
+            if error.code < 500:
+                self._blocks.give_back(cidr)
             raise
         return DONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from k8slite.config import ConfigError
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.kinds.core import ConfigMap, Namespace
@@ -21,9 +22,14 @@ DESCRIPTION = (
 
 
 def build(context: Context) -> Sequence[Runnable]:
-    """The controller; none if the configuration names no CA."""
+    """The controller; none if the configuration names no CA. Raises ConfigError if the file cannot be read."""
     file = context.config.root_ca_file
-    return [RootCaSync(context, file.read_text()).controller] if file is not None else []
+    if file is None:
+        return []
+    try:
+        return [RootCaSync(context, file.read_text()).controller]
+    except OSError as error:
+        raise ConfigError(f"rootCaFile: {file}: {error.strerror}") from error
 
 
 class RootCaSync:
@@ -67,6 +73,6 @@ class RootCaSync:
                 extra = dict.fromkeys(found.data.keys() - data.keys())
                 await client.patch(CONFIG_MAPS, NAME, {"data": data | extra}, namespace=key)
         except ApiError as error:
-            if error.code not in (403, 404, 409):
+            if error.code not in (404, 409) and not error.namespace_goes:
                 raise
         return DONE

@@ -47,6 +47,6 @@ class ServiceAccountSync:
         try:
             await self._context.client.create(SERVICE_ACCOUNTS, body, namespace=key)
         except ApiError as error:
-            if error.code not in (403, 404, 409):
+            if error.code not in (404, 409) and not error.namespace_goes:
                 raise
         return DONE
