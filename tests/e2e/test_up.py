@@ -75,18 +75,20 @@ def test_simulated_nodes_are_said_to_be_simulated(tmp_path: Path) -> None:
 def test_what_an_interrupted_up_left_down_removes(tmp_path: Path, reached: str) -> None:
     cluster = Cluster("e2e-interrupted", tmp_path)
     command = [sys.executable, "-m", "k8slite", "up", "--name", cluster.name]
-    with subprocess.Popen(
-        command, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as up:
-        assert up.stdout and up.stderr
-        assert any(reached in line for line in up.stdout)
-        up.send_signal(signal.SIGINT)
-        assert up.wait(timeout=30) == 130
-        told = up.stderr.read()
+    try:
+        with subprocess.Popen(
+            command, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as up:
+            assert up.stdout and up.stderr
+            assert any(reached in line for line in up.stdout)
+            up.send_signal(signal.SIGINT)
+            assert up.wait(timeout=30) == 130
+            told = up.stderr.read()
+        bridge = re.search(r"bridge: (\S+)", (cluster.kubeconfig.parent / "cluster.yaml").read_text())
+    finally:
+        cluster.down()
     assert "`k8slite down` removes what there is" in told
     assert "Traceback" not in told
-    bridge = re.search(r"bridge: (\S+)", (cluster.kubeconfig.parent / "cluster.yaml").read_text())
-    cluster.down()
     assert leftovers(cluster.name) == []
     assert bridge
     assert f"{bridge[1]}:" not in output("ip", "-o", "link")
@@ -127,10 +129,10 @@ def test_an_ordinary_user_gets_simulated_nodes_and_is_told_how_to_get_real_ones(
 
 def test_a_supervisor_that_cannot_start_is_told_at_once(tmp_path: Path) -> None:
     cluster = Cluster("e2e-stuck", tmp_path)
-    cluster.up("--simulate", "1")
-    cluster.k8slite("cluster", "stop", "--name", cluster.name)
-    (tmp_path / cluster.name / "supervisor.sock").mkdir()
     try:
+        cluster.up("--simulate", "1")
+        cluster.k8slite("cluster", "stop", "--name", cluster.name)
+        (tmp_path / cluster.name / "supervisor.sock").mkdir()
         told = cluster.k8slite("up", "--name", cluster.name, check=False)
         assert "the supervisor does not run" in told
         assert "supervisor.sock" in told
