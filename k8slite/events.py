@@ -33,6 +33,9 @@ QUEUE_SIZE = 10_000
 """Events that may wait; about a kilobyte each."""
 WRITERS = 8
 WRITES_AT_ONCE, WRITES_PER_SECOND = 100, 200.0
+BUSY, BUSY_WRITES_PER_SECOND = 100, 25.0
+"""While more than so many events a second are recorded, few are written. An event costs about as much processor time as
+a pod: at full pace they took a sixth of the scheduler's throughput in a burst, and after it they are as welcome."""
 ATTEMPTS = 8
 """With the pace's holds, about a minute: an API server may restart meanwhile."""
 CACHE_SIZE = 4096
@@ -156,7 +159,13 @@ class EventRecorder:
         self._host = host
         self._clock = clock
         self._correlator = Correlator()
-        self._pace = Pace(clock=clock, rate=WRITES_PER_SECOND, burst=WRITES_AT_ONCE)
+        self._pace = Pace(
+            clock=clock,
+            rate=WRITES_PER_SECOND,
+            burst=WRITES_AT_ONCE,
+            busy=BUSY,
+            busy_rate=BUSY_WRITES_PER_SECOND,
+        )
         self._queue: deque[Said] = deque()
         self._busy: dict[tuple[str, ...], deque[Said]] = {}
         """Objects that are written about, and what more is to be said of them."""
@@ -195,6 +204,7 @@ class EventRecorder:
             return
         if len(self._queue) >= QUEUE_SIZE:
             self._drop(self._queue.popleft(), "the queue is full")
+        self._pace.came()
         self._queue.append(said)
         self._idle.clear()
         self._pending.set()
