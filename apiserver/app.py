@@ -26,7 +26,7 @@ from k8slite.config import ApiServerConfig
 from k8slite.errors import no_such_path
 from k8slite.schema import Schemas
 
-from . import bootstrap, kubelet_proxy, subresources
+from . import bootstrap
 from .admission import plugins
 from .admission.chain import Chain as AdmissionChain
 from .authn import chain as authn
@@ -35,22 +35,24 @@ from .authz.chain import Chain as Authorizer
 from .authz.chain import Masters
 from .authz.node import NodeAuthorizer
 from .authz.rbac import RBAC, CacheSource
-from .cache import WatchCache
 from .calls import Receive, Scope, Send
 from .discovery import Discovery
 from .dispatch import Dispatch
 from .lookup import lookup_in
 from .openapi import OpenApi
 from .pipeline import Pipeline
+from .proxying import kubelet_proxy
 from .proxying.kubelets import Kubelets
 from .registry import Registry
-from .request_metrics import RequestMetrics
-from .reviews import Reviews
-from .settled import settled
 from .storage import engines
 from .storage.base import StoreError
 from .strategies.table import strategies
-from .tokens import TokenIssuer, TokenKey
+from .verbs import subresources
+from .verbs.reviews import Reviews
+from .verbs.tokens import TokenIssuer, TokenKey
+from .watching.cache import WatchCache
+from .watching.settled import settled
+from .wire.metrics import RequestMetrics
 
 
 class ApiServer(FastAPI):

@@ -13,9 +13,9 @@ from typing import Any
 from k8slite.catalogue import Resource
 
 from .authn.base import User
-from .negotiation import JSON, Representation
-from .options import Options
-from .request import RequestInfo
+from .wire.negotiation import JSON, Representation
+from .wire.options import Options
+from .wire.request import RequestInfo
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

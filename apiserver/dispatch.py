@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 
 from k8slite.errors import method_not_allowed, no_such_path, wrong_method
 
-from . import deleting, reading, scale, writing
 from .calls import Call, Outcome, Subresources
 from .registry import Registry
+from .verbs import deleting, reading, scale, writing
 
 Verb = Callable[[Registry, Call], Awaitable[Outcome]]
 

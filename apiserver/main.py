@@ -7,7 +7,7 @@ import gc
 from k8slite.config import ApiServerConfig
 
 from .app import ApiServer
-from .server import bind, serve_app
+from .wire.server import bind, serve_app
 
 COLLECTION = (50_000, 20, 100)
 """Thresholds of the garbage collector. The cache holds very many objects that are in no cycle; with Python's own

@@ -17,18 +17,20 @@ from typing import Protocol
 
 from k8slite.errors import ApiError, internal, no_such_path, request_entity_too_large, service_unavailable
 
-from . import negotiation, options, request
 from .authn.base import Credentials, User
 from .authn.impersonation import impersonate
 from .authz.base import Attributes
 from .authz.chain import Chain as Authorizer
 from .calls import Answer, Call, Receive, Scope, Send, Stream
-from .connection import CERTIFICATE, OUTLET
 from .discovery import DiscoveryAnswer
 from .dispatch import Dispatch
-from .fanout import Fanout
-from .request_metrics import RequestMetrics
-from .respond import (
+from .storage.base import FutureRevision, StoreUnavailable
+from .watching.watch import WatchStream
+from .wire import negotiation, options, request
+from .wire.connection import CERTIFICATE, OUTLET
+from .wire.fanout import Fanout
+from .wire.metrics import RequestMetrics
+from .wire.respond import (
     Headers,
     audit_id,
     error_answer,
@@ -38,8 +40,6 @@ from .respond import (
     send_watch,
     warning_headers,
 )
-from .storage.base import FutureRevision, StoreUnavailable
-from .watch import WatchStream
 
 BODY_LIMIT = 3 << 20
 _LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})

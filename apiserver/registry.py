@@ -24,12 +24,12 @@ from k8slite.schema import Schemas
 
 from . import conversions, documents
 from .admission.chain import Chain
-from .cache import ResourceCache, WatchCache
 from .calls import Call
 from .documents import Document
 from .storage.base import Record, RevisionMismatch, Store, StoreUnavailable, stamp
 from .strategies.base import Context, Strategy
 from .strategies.simple import SimpleStrategy
+from .watching.cache import ResourceCache, WatchCache
 
 _ATTEMPTS = 50
 GroupPlural = tuple[str, str]

@@ -1,4 +1,4 @@
-"""Write `k8slite/apiserver/protobuf.json`: the field numbers of Kubernetes' protobuf encoding.
+"""Write `k8slite/apiserver/wire/protobuf.json`: the field numbers of Kubernetes' protobuf encoding.
 
 A development tool; run it when the schema version moves, on check-outs of the repositories `kubernetes/api` and
 `kubernetes/apimachinery`:
@@ -17,7 +17,7 @@ import re
 import sys
 from pathlib import Path
 
-TARGET = Path(__file__).resolve().parent.parent / "apiserver" / "protobuf.json"
+TARGET = Path(__file__).resolve().parent.parent / "apiserver" / "wire" / "protobuf.json"
 FACTS = Path(__file__).resolve().parent.parent / "k8slite" / "schema" / "facts.json"
 
 _STRUCT = re.compile(r"^type (\w+) struct \{$")

@@ -11,7 +11,7 @@ from typing import Any
 from k8slite.errors import ApiError, forbidden
 
 from ..lookup import Lookup
-from ..metadata import generate_name
+from ..verbs.metadata import generate_name
 from .base import Admission, Passing
 
 _PATH = "/var/run/secrets/kubernetes.io/serviceaccount"

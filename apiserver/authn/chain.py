@@ -14,7 +14,7 @@ from k8slite.config import ApiServerConfig
 from k8slite.errors import unauthorized
 
 from ..lookup import Objects
-from ..tokens import TokenKey
+from ..verbs.tokens import TokenKey
 from .base import ANONYMOUS, Authenticator, Credentials, User
 from .serviceaccount import ServiceAccountAuthenticator
 from .static import StaticTokenAuthenticator

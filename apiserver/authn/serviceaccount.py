@@ -21,7 +21,7 @@ from k8slite.clock import Clock
 from k8slite.errors import unauthorized
 
 from ..lookup import Objects, Rows
-from ..tokens import CLAIMS, TokenKey, username
+from ..verbs.tokens import CLAIMS, TokenKey, username
 from .base import CREDENTIAL_ID, Credentials, User
 
 _CACHED = 4096

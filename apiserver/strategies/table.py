@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from ..cache import WatchCache
+from ..watching.cache import WatchCache
 from . import apps, batch, cluster, config, core, others, pods, services
 from .base import Strategy
 

@@ -102,7 +102,7 @@ async def running_server(
         config, authority = _configure(directory, store, settings)
         admin = authority.issue_client("admin", user="kubernetes-admin", groups=["system:masters"])
         application = importlib.import_module("k8slite.apiserver.app").ApiServer(config)
-        serving = importlib.import_module("k8slite.apiserver.server")
+        serving = importlib.import_module("k8slite.apiserver.wire.server")
         sockets = serving.bind(config.bind_addresses, config.port)
         port = sockets[0].getsockname()[1]
         application.port = port

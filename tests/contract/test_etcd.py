@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from k8slite.apiserver.cache import WatchCache
-from k8slite.apiserver.settled import settled
 from k8slite.apiserver.storage.base import Compacted, StoreError, StoreUnavailable
 from k8slite.apiserver.storage.etcd import EtcdStore
 from k8slite.apiserver.storage.etcd.compaction import Compaction
 from k8slite.apiserver.storage.etcd.connection import Connection
 from k8slite.apiserver.storage.etcd.protocol import RangeRequest
-from k8slite.apiserver.watch import stream
+from k8slite.apiserver.watching.cache import WatchCache
+from k8slite.apiserver.watching.settled import settled
+from k8slite.apiserver.watching.watch import stream
 from k8slite.clock import VirtualClock
 
 from .engines import document, take

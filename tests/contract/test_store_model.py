@@ -10,11 +10,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k8slite.apiserver.cache import ResourceCache, WatchCache
 from k8slite.apiserver.storage.base import Compacted, KeyExists, Record, RevisionMismatch, Store
 from k8slite.apiserver.storage.memory import MemoryStore
 from k8slite.apiserver.storage.sqlite import SqliteStore
-from k8slite.apiserver.watch import stream
+from k8slite.apiserver.watching.cache import ResourceCache, WatchCache
+from k8slite.apiserver.watching.watch import stream
 from k8slite.selectors import parse_field_selector, parse_label_selector
 
 from .engines import document, take

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from k8slite.apiserver.watch import Watcher
+from k8slite.apiserver.watching.watch import Watcher
 from k8slite.testing import RunningServer, running_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from k8slite.apiserver import connection, server
+from k8slite.apiserver.wire import connection, server
 from k8slite.config import ApiServerConfig
 from k8slite.pki import Authority, KeyPair, ensure_signing_key
 

@@ -11,8 +11,8 @@ from k8slite.apiserver.authn.base import ANONYMOUS, User
 from k8slite.apiserver.authz.base import Attributes, Decision
 from k8slite.apiserver.authz.rbac import RBAC, CacheSource
 from k8slite.apiserver.bootstrap import bootstrap, withdraw
-from k8slite.apiserver.cache import WatchCache
 from k8slite.apiserver.storage.memory import MemoryStore
+from k8slite.apiserver.watching.cache import WatchCache
 from k8slite.catalogue import builtin
 from k8slite.clock import SystemClock
 from k8slite.config import ApiServerConfig, StoreConfig

@@ -29,7 +29,8 @@ def test_a_missing_setting_is_named() -> None:
 def test_grpc_is_not_loaded_unless_etcd_is_chosen() -> None:
     """A program that is forked must not have loaded it."""
     program = (
-        "import sys, k8slite.apiserver.cache, k8slite.apiserver.storage.engines, k8slite.apiserver.storage.sqlite;"
+        "import sys, k8slite.apiserver.watching.cache;"
+        "import k8slite.apiserver.storage.engines, k8slite.apiserver.storage.sqlite;"
         "sys.exit('grpc' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False, cwd=Path(__file__).parents[3]).returncode == 0

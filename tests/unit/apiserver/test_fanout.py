@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from k8slite.apiserver.cache import ResourceCache, WatchCache
-from k8slite.apiserver.connection import Outlet
-from k8slite.apiserver.fanout import LEAST, TURN, Delivery, Fanout
 from k8slite.apiserver.storage.base import PLACEHOLDER, Record
 from k8slite.apiserver.storage.memory import MemoryStore
-from k8slite.apiserver.watch import Watcher, stream
+from k8slite.apiserver.watching.cache import ResourceCache, WatchCache
+from k8slite.apiserver.watching.watch import Watcher, stream
+from k8slite.apiserver.wire.connection import Outlet
+from k8slite.apiserver.wire.fanout import LEAST, TURN, Delivery, Fanout
 
 
 class Client:

@@ -5,7 +5,7 @@ import struct
 import orjson
 import pytest
 
-from k8slite.apiserver.protobuf import decode
+from k8slite.apiserver.wire.protobuf import decode
 from k8slite.catalogue import builtin
 from k8slite.errors import ApiError
 from k8slite.schema import Schemas, builtin_facts

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from k8slite.apiserver import options, paging
-from k8slite.apiserver.request import parse
+from k8slite.apiserver.verbs import paging
+from k8slite.apiserver.wire import options
+from k8slite.apiserver.wire.request import parse
 from k8slite.errors import ApiError
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from k8slite.apiserver.cache import ResourceCache, WatchCache
 from k8slite.apiserver.storage.base import PLACEHOLDER, FutureRevision, Record
 from k8slite.apiserver.storage.feed import Batch
 from k8slite.apiserver.storage.memory import MemoryStore
-from k8slite.apiserver.watch import Watcher, stream
+from k8slite.apiserver.watching.cache import ResourceCache, WatchCache
+from k8slite.apiserver.watching.watch import Watcher, stream
 from k8slite.selectors import parse_field_selector, parse_label_selector
 
 

@@ -17,7 +17,7 @@ from k8slite.apiserver.authn.serviceaccount import ServiceAccountAuthenticator
 from k8slite.apiserver.authn.static import StaticTokenAuthenticator
 from k8slite.apiserver.authn.x509 import CertificateAuthenticator
 from k8slite.apiserver.lookup import lookup_in
-from k8slite.apiserver.tokens import TokenIssuer, TokenKey
+from k8slite.apiserver.verbs.tokens import TokenIssuer, TokenKey
 from k8slite.clock import SystemClock, VirtualClock, timestamp
 from k8slite.config import ConfigError
 from k8slite.errors import ApiError

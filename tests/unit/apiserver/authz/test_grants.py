@@ -18,8 +18,8 @@ from k8slite.apiserver.authn.impersonation import impersonate
 from k8slite.apiserver.authn.static import StaticTokenAuthenticator
 from k8slite.apiserver.authz.chain import Chain, Masters
 from k8slite.apiserver.authz.rbac import GROUP, RBAC
-from k8slite.apiserver.reviews import Reviews
 from k8slite.apiserver.strategies.base import Context
+from k8slite.apiserver.verbs.reviews import Reviews
 from k8slite.clock import VirtualClock
 from k8slite.errors import ApiError
 

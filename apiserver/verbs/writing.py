@@ -29,20 +29,21 @@ from k8slite.errors import (
 )
 from k8slite.schema import Decoded, TypeFacts
 
-from . import documents, metadata
-from .admission.base import Admission
-from .calls import Answer, Call
-from .documents import Document
-from .negotiation import json_body, load_yaml
-from .patch import json as json_patch
-from .patch import merge as merge_patch
-from .patch import strategic as strategic_patch
-from .registry import Registry, Removal, Served, require_verb
+from .. import documents
+from ..admission.base import Admission
+from ..calls import Answer, Call
+from ..documents import Document
+from ..patch import json as json_patch
+from ..patch import merge as merge_patch
+from ..patch import strategic as strategic_patch
+from ..registry import Registry, Removal, Served, require_verb
+from ..storage.base import KeyExists, StoreUnavailable
+from ..strategies.base import Context
+from ..validation import metadata as metadata_rules
+from ..wire.negotiation import json_body, load_yaml
+from . import metadata
 from .representations import single
-from .storage.base import KeyExists, StoreUnavailable
-from .strategies.base import Context
 from .updates import UPDATES
-from .validation import metadata as metadata_rules
 
 _NAME_ATTEMPTS = 8
 _PATCHES = {

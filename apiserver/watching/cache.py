@@ -19,10 +19,10 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
+from ..storage.base import Change, Compacted, FutureRevision, Record, Store, StoreUnavailable
+from ..storage.feed import Batch, Embedded
 from .objects import Entry
 from .resources import ResourceCache
-from .storage.base import Change, Compacted, FutureRevision, Record, Store, StoreUnavailable
-from .storage.feed import Batch, Embedded
 
 __all__ = ["Entry", "ResourceCache", "WatchCache"]
 

@@ -15,11 +15,11 @@ import orjson
 from k8slite.errors import bad_request, invalid, invalid_value
 from k8slite.schema import Decoded
 
-from . import documents
-from .calls import Answer, Call
-from .documents import Document
-from .negotiation import json_body
-from .registry import Registry, Served
+from .. import documents
+from ..calls import Answer, Call
+from ..documents import Document
+from ..registry import Registry, Served
+from ..wire.negotiation import json_body
 from .writing import change_object, patch_function
 
 

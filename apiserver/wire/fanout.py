@@ -14,8 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from ..watching.watch import WatchStream
 from .connection import Outlet, chunk
-from .watch import WatchStream
 
 TURN = 64 * 1024
 """Bytes sent in one turn of the event loop."""

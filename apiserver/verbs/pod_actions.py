@@ -13,12 +13,12 @@ from k8slite.clock import timestamp
 from k8slite.errors import ApiError, Cause, bad_request, conflict, internal, invalid, required, too_many_requests
 from k8slite.selectors import from_object
 
-from . import options as query
-from .calls import Answer, Call, Handler
+from ..calls import Answer, Call, Handler
+from ..documents import Document
+from ..registry import Registry, Served
+from ..wire import options as query
+from ..wire.negotiation import json_body
 from .deleting import remove
-from .documents import Document
-from .negotiation import json_body
-from .registry import Registry, Served
 
 _POD = ("", "v1", "pods")
 _SUCCESS = orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})

@@ -17,15 +17,15 @@ import orjson
 from k8slite.clock import timestamp
 from k8slite.errors import ApiError, conflict
 
-from . import options as query
-from .admission.base import Admission
-from .calls import Answer, Call
-from .documents import Document, list_body
-from .negotiation import json_body
-from .options import Options
+from ..admission.base import Admission
+from ..calls import Answer, Call
+from ..documents import Document, list_body
+from ..registry import Registry, Removal, Served, require_verb
+from ..strategies.base import Strategy
+from ..wire import options as query
+from ..wire.negotiation import json_body
+from ..wire.options import Options
 from .reading import candidates
-from .registry import Registry, Removal, Served, require_verb
-from .strategies.base import Strategy
 
 _ORPHAN = "orphan"
 _FOREGROUND = "foregroundDeletion"

@@ -13,14 +13,15 @@ import re
 from k8slite.errors import bad_request, expired, too_large_resource_version
 from k8slite.selectors import FieldSelector
 
-from . import paging, representations, watch
-from .cache import Entry, WatchCache
-from .calls import Answer, Call, Stream
-from .documents import list_body, prefix
-from .options import Options, check_list, revision
-from .registry import Registry, Served, require_verb
-from .resources import Listing
-from .storage.base import Compacted, FutureRevision
+from ..calls import Answer, Call, Stream
+from ..documents import list_body, prefix
+from ..registry import Registry, Served, require_verb
+from ..storage.base import Compacted, FutureRevision
+from ..watching import watch
+from ..watching.cache import Entry, WatchCache
+from ..watching.resources import Listing
+from ..wire.options import Options, check_list, revision
+from . import paging, representations
 
 _CATCH_UP = 3.0
 """Seconds that a read waits for a revision that the server has not reached."""

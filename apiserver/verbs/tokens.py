@@ -24,8 +24,8 @@ from k8slite.clock import Clock, timestamp
 from k8slite.config import ConfigError
 from k8slite.errors import Cause, bad_request, conflict, invalid, invalid_value, not_found
 
-from .lookup import Lookup
-from .strategies.base import Document
+from ..lookup import Lookup
+from ..strategies.base import Document
 
 CLAIMS = "kubernetes.io"
 """The private claim: namespace, serviceaccount, and what the token is bound to."""

@@ -16,11 +16,11 @@ import orjson
 
 from k8slite.errors import ApiError
 
-from .calls import Answer, Receive, Send, Stream
+from ..calls import Answer, Receive, Send, Stream
+from ..watching.watch import WatchStream
 from .connection import Outlet
 from .fanout import Delivery, Fanout
 from .negotiation import JSON, YAML, Representation, dump_yaml
-from .watch import WatchStream
 
 _GZIP_FROM = 128 * 1024
 _CACHE_CONTROL = (b"cache-control", b"no-cache, private")

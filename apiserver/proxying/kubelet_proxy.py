@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from k8slite.errors import ApiError, not_found
 
-from .authz.base import Attributes
-from .authz.chain import Chain
-from .calls import Call, Handler, Outcome, Subresources
-from .lookup import Objects, lookup_in
-from .proxying import streams
-from .proxying.http import HttpProxy
-from .proxying.kubelets import Kubelets
-from .proxying.logs import logs
-from .strategies.base import Document
+from ..authz.base import Attributes
+from ..authz.chain import Chain
+from ..calls import Call, Handler, Outcome, Subresources
+from ..lookup import Objects, lookup_in
+from ..strategies.base import Document
+from . import streams
+from .http import HttpProxy
+from .kubelets import Kubelets
+from .logs import logs
 
 
 def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subresources:

@@ -17,11 +17,11 @@ import orjson
 from k8slite.catalogue import Resource
 from k8slite.clock import Clock
 
-from . import tables
-from .calls import Answer, Call
-from .documents import decode, list_body, partial_metadata
-from .registry import Served
-from .resources import Listing
+from .. import tables
+from ..calls import Answer, Call
+from ..documents import decode, list_body, partial_metadata
+from ..registry import Served
+from ..watching.resources import Listing
 
 _META = "meta.k8s.io/v1"
 

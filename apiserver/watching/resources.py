@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from k8slite.errors import expired
 from k8slite.selectors import EVERYTHING, FieldSelector, LabelSelector
 
+from ..storage.base import Change, Compacted, FutureRevision, Record, Store
 from .objects import NO_FIELDS, Entry, Listing, Objects
-from .storage.base import Change, Compacted, FutureRevision, Record, Store
 from .watch import Event, Scope, Watcher
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ import orjson
 from k8slite.errors import ApiError, expired
 from k8slite.selectors import FieldSelector, LabelSelector
 
-from .storage.base import Change, Compacted, StoreUnavailable
-from .storage.batch import restamp
+from ..storage.base import Change, Compacted, StoreUnavailable
+from ..storage.batch import restamp
 
 if TYPE_CHECKING:
     from .objects import Entry

@@ -16,8 +16,8 @@ import orjson
 
 from k8slite.selectors import EVERYTHING, FieldSelector, LabelSelector
 
-from .storage.base import Record
-from .storage.keyspace import prefix_end
+from ..storage.base import Record
+from ..storage.keyspace import prefix_end
 from .watch import Scope
 
 FieldReader = Callable[[dict[str, Any]], str]

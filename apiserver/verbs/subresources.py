@@ -9,12 +9,12 @@ import orjson
 
 from k8slite.errors import bad_request
 
-from .admission.base import Admission
-from .calls import Answer, Call, Handler, Subresources
-from .documents import Document
-from .negotiation import json_body
+from ..admission.base import Admission
+from ..calls import Answer, Call, Handler, Subresources
+from ..documents import Document
+from ..registry import Registry
+from ..wire.negotiation import json_body
 from .pod_actions import handlers as pod_handlers
-from .registry import Registry
 from .reviews import Reviews
 from .tokens import TokenIssuer
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from k8slite.catalogue import Resource
 
-from .strategies.base import Context, Strategy
+from ..strategies.base import Context, Strategy
 
 Document = dict[str, Any]
 Prepare = Callable[[Strategy, Resource, Document, Document, Context], None]

@@ -13,13 +13,13 @@ from typing import Any
 from k8slite.clock import Clock, timestamp
 from k8slite.errors import ApiError, bad_request, invalid, invalid_value
 
-from .authn.base import Credentials, User
-from .authn.chain import AUTHENTICATED, Chain
-from .authn.serviceaccount import ServiceAccountAuthenticator
-from .authz.base import Attributes, Authorizer, Decision
-from .authz.chain import MASTERS
-from .authz.rbac import RBAC
-from .strategies.base import Document
+from ..authn.base import Credentials, User
+from ..authn.chain import AUTHENTICATED, Chain
+from ..authn.serviceaccount import ServiceAccountAuthenticator
+from ..authz.base import Attributes, Authorizer, Decision
+from ..authz.chain import MASTERS
+from ..authz.rbac import RBAC
+from ..strategies.base import Document
 
 AUTHENTICATION = "authentication.k8s.io"
 AUTHORIZATION = "authorization.k8s.io"

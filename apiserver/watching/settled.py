@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
+from ..storage.base import Change, FutureRevision, Page, Record, Store
 from .cache import WatchCache
-from .storage.base import Change, FutureRevision, Page, Record, Store
 
 PATIENCE = 3.0
 """Seconds to wait for the cache."""

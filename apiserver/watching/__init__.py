@@ -1,0 +1,1 @@
+"""The watch cache, and the streams that it feeds."""
