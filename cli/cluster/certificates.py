@@ -36,6 +36,8 @@ def ensure(spec: ClusterSpec, *, now: datetime | None = None) -> list[str]:
     authority.issue_client(
         "apiserver-kubelet-client", user="kube-apiserver-kubelet-client", groups=("system:masters",), now=now
     )
+    if spec.runs_etcd:
+        _ensure_etcd(directory, now=now)
     identities = dict(IDENTITIES)
     for node in spec.node_names if not spec.simulated else ():
         identities[node] = (f"system:node:{node}", ("system:nodes",))
@@ -47,6 +49,13 @@ def ensure(spec: ClusterSpec, *, now: datetime | None = None) -> list[str]:
     access = kubeconfig.Access(spec.server, authority.cert_file, pair, cluster=spec.name, user="kubernetes-admin")
     kubeconfig.write(spec.kubeconfig, access, inline=True)
     return sorted(name for name, at in _written(directory).items() if before.get(name) != at)
+
+
+def _ensure_etcd(directory: Path, *, now: datetime | None) -> None:
+    """etcd has an authority of its own, as whoever gets in there needs no other permission."""
+    authority = Authority.ensure(directory, name="etcd-ca", common_name="k8slite-etcd-ca", now=now)
+    authority.issue_server("etcd", common_name="etcd", hosts=["localhost", "127.0.0.1"], now=now)
+    authority.issue_client("apiserver-etcd-client", user="kube-apiserver", now=now)
 
 
 def _written(directory: Path) -> dict[str, int]:

@@ -60,8 +60,9 @@ def services(spec: ClusterSpec) -> list[Service]:
 
 
 def etcd(spec: ClusterSpec) -> Service:
-    """A local etcd on loopback; only this machine's root reaches its data."""
-    client, peer = f"http://127.0.0.1:{spec.etcd_port}", f"http://127.0.0.1:{spec.etcd_port + 1}"
+    """A local etcd on loopback; only who has its authority's certificates (the API server) may use it."""
+    pki = spec.directory / "pki"
+    client, peer = f"https://127.0.0.1:{spec.etcd_port}", f"https://127.0.0.1:{spec.etcd_port + 1}"
     return Service(
         "etcd",
         command=(
@@ -73,6 +74,15 @@ def etcd(spec: ClusterSpec) -> Service:
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=k8slite={peer}",
+            f"--cert-file={pki / 'etcd.crt'}",
+            f"--key-file={pki / 'etcd.key'}",
+            f"--trusted-ca-file={pki / 'etcd-ca.crt'}",
+            "--client-cert-auth",
+            f"--peer-cert-file={pki / 'etcd.crt'}",
+            f"--peer-key-file={pki / 'etcd.key'}",
+            f"--peer-trusted-ca-file={pki / 'etcd-ca.crt'}",
+            "--peer-client-cert-auth",
+            "--enable-grpc-gateway=false",  # it would show the server's certificate, which is none for clients
             "--log-level=warn",
         ),
         tier=0,
@@ -83,7 +93,16 @@ def store(spec: ClusterSpec) -> StoreConfig:
     """Where the API server keeps its objects."""
     if spec.store == "sqlite":
         return StoreConfig(engine="sqlite", path=spec.directory / "store.db")
-    return StoreConfig(engine="etcd", endpoints=spec.etcd_endpoints or [f"http://127.0.0.1:{spec.etcd_port}"])
+    if not spec.runs_etcd:
+        return StoreConfig(engine="etcd", endpoints=spec.etcd_endpoints)
+    pki = spec.directory / "pki"
+    return StoreConfig(
+        engine="etcd",
+        endpoints=[f"https://127.0.0.1:{spec.etcd_port}"],
+        ca_file=pki / "etcd-ca.crt",
+        cert_file=pki / "apiserver-etcd-client.crt",
+        key_file=pki / "apiserver-etcd-client.key",
+    )
 
 
 def apiserver(spec: ClusterSpec) -> ApiServerConfig:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from k8slite import config
-from k8slite.cli.cluster import decide, free, machine
+from k8slite.cli.cluster import certificates, decide, free, machine
 from k8slite.cli.cluster.configs import services
 from k8slite.cli.cluster.decide import Wish
 from k8slite.cli.cluster.down import down
 from k8slite.cli.cluster.slots import Slot
 from k8slite.cli.cluster.spec import ClusterSpec
 from k8slite.cli.failure import Failure
-from k8slite.config import KubeletConfig
+from k8slite.config import ApiServerConfig, KubeletConfig
 
 
 @pytest.fixture(autouse=True)
@@ -211,3 +211,16 @@ def test_an_ordinary_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/bin/apt-get")
     with pytest.raises(Failure, match="lacks nftables; as root: apt-get install"):
         machine.install(["nftables"])
+
+
+def test_an_etcd_of_ones_own_wants_certificates_of_its_own_authority() -> None:
+    spec = ClusterSpec(store="etcd")
+    certificates.ensure(spec)
+    command = services(spec)[0].command
+    assert {"--client-cert-auth", "--peer-client-cert-auth"} <= set(command)
+    (server,) = [service.config for service in services(spec) if isinstance(service.config, ApiServerConfig)]
+    assert all(endpoint.startswith("https:") for endpoint in server.store.endpoints)
+    named = [part.partition("=")[2] for part in command if "-file=" in part]
+    files = [*named, server.store.ca_file, server.store.cert_file, server.store.key_file]
+    assert all(file and Path(file).exists() for file in files)
+    assert (spec.directory / "pki" / "etcd-ca.crt").read_bytes() != (spec.directory / "pki" / "ca.crt").read_bytes()
