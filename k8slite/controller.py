@@ -39,9 +39,9 @@ Sync = Callable[[str], Awaitable[Result]]
 class Controller:
     """Runs `sync(key)` with a number of workers; an exception means again later, with back-off."""
 
-    def __init__(self, name: str, sync: Sync, *, clock: Clock, workers: int = 4) -> None:
+    def __init__(self, name: str, sync: Sync, *, clock: Clock, workers: int = 4, rest: float = 0.0) -> None:
         self.name = name
-        self.queue = WorkQueue(clock=clock, name=name)
+        self.queue = WorkQueue(clock=clock, rest=rest, name=name)
         self._sync = sync
         self._clock = clock
         self._workers = workers

@@ -2,6 +2,9 @@
 
 Invariants: a key is never worked on twice at once; a key added while it is being worked on is worked on again after.
 Every key in the queue is dirty and not being worked on; a key that is dirty and being worked on is queued by `done`.
+
+A queue may let its keys rest: after a key was worked on, it is not worked on again for a moment. The first of many
+changes is then seen to at once, and the rest of a burst together.
 """
 
 from __future__ import annotations
@@ -9,17 +12,22 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections import deque
+from collections import OrderedDict, deque
 
 from .clock import Clock
 from .metrics import QueueMetrics
 
 
 class WorkQueue:
-    """Keys waiting for a worker. A `name` gives the queue its metrics."""
+    """Keys waiting for a worker. A `name` gives the queue its metrics, `rest` is in seconds."""
 
-    def __init__(self, *, clock: Clock, base_delay: float = 0.005, max_delay: float = 60.0, name: str = "") -> None:
+    def __init__(
+        self, *, clock: Clock, base_delay: float = 0.005, max_delay: float = 60.0, rest: float = 0.0, name: str = ""
+    ) -> None:
         self._clock = clock
+        self._rest = rest
+        self._resting: OrderedDict[str, float] = OrderedDict()
+        """When each key may be worked on again, in that order."""
         self._metrics = QueueMetrics(name) if name else None
         self._since: dict[str, float] = {}
         self._base_delay = base_delay
@@ -38,6 +46,9 @@ class WorkQueue:
     def add(self, key: str) -> None:
         """Queue a key unless it waits already."""
         if key in self._dirty:
+            return
+        if self._resting and (left := self._resting.get(key, 0.0) - self._clock.monotonic()) > 0:
+            self.add_after(key, left)
             return
         self._dirty.add(key)
         if self._metrics is not None:
@@ -99,8 +110,20 @@ class WorkQueue:
         since = self._since.pop(key, None) if key not in self._dirty else None
         if self._metrics is not None and since is not None:
             self._metrics.work.observe(self._clock.monotonic() - since)
-        if key in self._dirty:
+        if self._rest:
+            self._let_rest(key)
+        elif key in self._dirty:
             self._enqueue(key)
+
+    def _let_rest(self, key: str) -> None:
+        now = self._clock.monotonic()
+        while self._resting and next(iter(self._resting.values())) <= now:
+            self._resting.popitem(last=False)
+        self._resting[key] = now + self._rest
+        self._resting.move_to_end(key)
+        if key in self._dirty:
+            self._dirty.discard(key)
+            self.add(key)
 
     def close(self) -> None:
         """Drop what is delayed, so that no timer outlives the queue."""

@@ -17,6 +17,9 @@ from ..context import Context, Runnable, by_controller
 from . import template
 from .plan import Change, Creation, Plan, plan
 
+REST = 0.05
+"""Seconds between two looks at one Deployment: what happens to its ReplicaSets meanwhile is one status."""
+
 
 def build(context: Context) -> Sequence[Runnable]:
     """The controller."""
@@ -32,7 +35,9 @@ class DeploymentSync:
         self._replicasets = context.informers.of(REPLICA_SETS, controller=by_controller)
         self._ledger = Ledger(self._replicasets)
         self._pods = context.informers.of(PODS, controller=by_controller)
-        self.controller = Controller("deployment", self.sync, clock=context.clock, workers=context.config.workers)
+        self.controller = Controller(
+            "deployment", self.sync, clock=context.clock, workers=context.config.workers, rest=REST
+        )
         self._deployments.add_handler(self._deployment_changed)
         self._replicasets.add_handler(self._replicaset_changed)
         self._pods.add_handler(self._pod_changed)

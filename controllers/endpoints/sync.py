@@ -14,6 +14,9 @@ from ..context import Context, Runnable
 from ..service_pods import ServicePods
 from . import plan
 
+REST = 0.5
+"""Seconds between two looks at one Service: proxies read EndpointSlices, and nobody else is in a hurry."""
+
 
 def build(context: Context) -> Sequence[Runnable]:
     """The controller."""
@@ -26,7 +29,7 @@ class EndpointsSync:
     def __init__(self, context: Context) -> None:
         self._context = context
         workers = context.config.workers
-        self.controller = Controller("endpoints", self.sync, clock=context.clock, workers=workers)
+        self.controller = Controller("endpoints", self.sync, clock=context.clock, workers=workers, rest=REST)
         self._pods = ServicePods(context, enqueue=self.controller.queue.add)
         self._endpoints = context.informers.of(ENDPOINTS)
         self._ledger = Ledger(self._endpoints)

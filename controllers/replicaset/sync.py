@@ -18,6 +18,8 @@ from ..children import Ledger, all_of
 from ..context import Context, Runnable, by_controller
 from .plan import Plan, plan
 
+REST = 0.05
+"""Seconds between two looks at one owner: pods come and go in bursts, and each look writes a status."""
 SLOW_START = 1
 """Pods in the first batch of creations; each batch that succeeds whole is followed by one twice as large."""
 
@@ -58,7 +60,7 @@ class Replication(Generic[K]):
         self._pods = context.informers.of(PODS, controller=by_controller)
         self._ledger = Ledger(self._pods)
         self.controller = Controller(
-            resource.kind.lower(), self.sync, clock=context.clock, workers=context.config.workers
+            resource.kind.lower(), self.sync, clock=context.clock, workers=context.config.workers, rest=REST
         )
         self._owners.add_handler(self._owner_changed)
         self._pods.add_handler(self._pod_changed)

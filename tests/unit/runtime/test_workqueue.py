@@ -79,11 +79,38 @@ async def test_close_drops_delays():
     assert len(queue) == 0
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["add", "later", "fail", "get", "done", "time"]), st.integers(0, 3))))
-async def test_nothing_is_lost_and_nothing_is_worked_on_twice_at_once(moves):
+async def test_a_burst_is_seen_to_at_once_and_then_once_more():
     clock = VirtualClock()
-    queue = WorkQueue(clock=clock)
+    queue = WorkQueue(clock=clock, rest=2)
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.add("a")
+    queue.done("a")
+    assert len(queue) == 0
+    await clock.advance(1)
+    queue.add("a")
+    queue.add("b")
+    assert await queue.get() == "b"
+    assert len(queue) == 0
+    await clock.advance(1.1)
+    assert await queue.get() == "a"
+    queue.done("a")
+    await clock.advance(10)
+    assert len(queue) == 0
+    queue.add("a")
+    assert len(queue) == 1
+    queue.close()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["add", "later", "fail", "get", "done", "time"]), st.integers(0, 3))),
+    st.sampled_from([0.0, 2.5]),
+)
+async def test_nothing_is_lost_and_nothing_is_worked_on_twice_at_once(moves, rest):
+    clock = VirtualClock()
+    queue = WorkQueue(clock=clock, rest=rest)
+    done_at: dict[str, float] = {}
     working: list[str] = []
     owed: set[str] = set()
     for move, number in moves:
@@ -94,10 +121,13 @@ async def test_nothing_is_lost_and_nothing_is_worked_on_twice_at_once(moves):
         elif move == "get" and len(queue):
             got = await queue.get()
             assert got not in working
+            assert clock.monotonic() - done_at.get(got, -10) >= rest
             working.append(got)
             owed.discard(got)
         elif move == "done" and working:
-            queue.done(working.pop(number % len(working)))
+            finished = working.pop(number % len(working))
+            queue.done(finished)
+            done_at[finished] = clock.monotonic()
         else:
             await clock.advance(1)
     for key in working:
