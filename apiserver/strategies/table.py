@@ -9,10 +9,47 @@ import random
 from collections.abc import Mapping
 
 from ..watching.cache import WatchCache
-from . import apps, batch, cluster, config, core, others, pods, services
+from . import (
+    apps,
+    autoscaling,
+    batch,
+    certificates,
+    cluster,
+    config,
+    coordination,
+    core,
+    extension,
+    networking,
+    pods,
+    policy,
+    rbac,
+    resource,
+    scheduling,
+    services,
+    storage,
+)
 from .base import Strategy
 
 Table = Mapping[tuple[str, str], Strategy]
+
+
+_MODULES = (
+    core,
+    config,
+    cluster,
+    apps,
+    batch,
+    autoscaling,
+    certificates,
+    coordination,
+    extension,
+    networking,
+    policy,
+    rbac,
+    resource,
+    scheduling,
+    storage,
+)
 
 
 def strategies(
@@ -28,6 +65,6 @@ def strategies(
             source=source,
         ),
     }
-    for module in (core, config, cluster, apps, batch, others):
+    for module in _MODULES:
         table.update(module.STRATEGIES)
     return table

@@ -1,6 +1,6 @@
-"""Rules for RBAC, leases, budgets and ingresses.
+"""Rules of `networking.k8s.io`: ingresses, policies, addresses.
 
-Source: Kubernetes' rbac, coordination, policy and networking validation.
+Source: Kubernetes' validation of the group.
 """
 
 from __future__ import annotations
@@ -10,66 +10,10 @@ from typing import Any
 from k8slite.errors import Cause, invalid_value, not_supported, required
 
 from . import names
-from .apps import count_or_percentage
-from .selectors import label_selector
 
 Document = dict[str, Any]
 
-_ROLE_KINDS = ("ClusterRole", "Role")
-_SUBJECT_KINDS = ("Group", "ServiceAccount", "User")
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
-
-
-def cluster_role_binding(obj: Document) -> list[Cause]:
-    """What is wrong with a RoleBinding or ClusterRoleBinding."""
-    causes: list[Cause] = []
-    role = obj.get("roleRef") or {}
-    allowed = _ROLE_KINDS if obj["metadata"].get("namespace") else _ROLE_KINDS[:1]
-    if role.get("kind") not in allowed:
-        causes.append(not_supported("roleRef.kind", role.get("kind") or "", allowed))
-    if not role.get("name"):
-        causes.append(required("roleRef.name"))
-    for index, subject in enumerate(obj.get("subjects") or ()):
-        here = f"subjects[{index}]"
-        if not subject.get("name"):
-            causes.append(required(f"{here}.name"))
-        kind = subject.get("kind")
-        if kind not in _SUBJECT_KINDS:
-            causes.append(not_supported(f"{here}.kind", kind or "", _SUBJECT_KINDS))
-        elif kind == "ServiceAccount" and not subject.get("namespace"):
-            causes.append(required(f"{here}.namespace"))
-    return causes
-
-
-def role_ref_immutable(new: Document, old: Document) -> list[Cause]:
-    """A binding is for ever about one role."""
-    if new.get("roleRef") == old.get("roleRef"):
-        return []
-    return [invalid_value("roleRef", new.get("roleRef"), "cannot change roleRef")]
-
-
-def lease(obj: Document) -> list[Cause]:
-    """What is wrong with a Lease."""
-    spec = obj.get("spec") or {}
-    causes: list[Cause] = []
-    seconds, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
-    if seconds is not None and seconds <= 0:
-        causes.append(invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0"))
-    if transitions is not None and transitions < 0:
-        causes.append(invalid_value("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
-    return causes
-
-
-def pod_disruption_budget(obj: Document) -> list[Cause]:
-    """What is wrong with a PodDisruptionBudget."""
-    spec = obj.get("spec") or {}
-    causes: list[Cause] = []
-    if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        detail = "minAvailable and maxUnavailable cannot be both set"
-        causes.append(invalid_value("spec", spec, detail))
-    for name in ("minAvailable", "maxUnavailable"):
-        causes += count_or_percentage(spec.get(name), f"spec.{name}")
-    return causes + label_selector(spec.get("selector"), "spec.selector")
 
 
 def ingress(obj: Document) -> list[Cause]:

@@ -1,0 +1,19 @@
+"""`policy`: disruption budgets.
+
+Source: Kubernetes' registry of the group, */strategy.go.
+"""
+
+from __future__ import annotations
+
+from ..validation.policy import pod_disruption_budget
+from .base import Strategy
+from .simple import SimpleStrategy
+
+STRATEGIES: dict[tuple[str, str], Strategy] = {
+    ("policy", "poddisruptionbudgets"): SimpleStrategy(
+        validate=pod_disruption_budget,
+        generation=True,
+        unconditional_update=False,
+        initial_status={"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
+    ),
+}
