@@ -186,7 +186,7 @@ async def simulate(config: KubeletConfig, *, client: Client, clock: Clock) -> No
     pods.add_handler(handle)
     try:
         async with (
-            serving(config, application(workers=workers, runtime=runtime)),
+            serving(config, application(workers=workers, runtime=runtime, clock=clock)),
             asyncio.TaskGroup() as tasks,
         ):
             leases = await _register(descriptions, client=client, clock=clock, config=config)

@@ -207,7 +207,8 @@ def _conditions(
     else:
         reason, message = "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]"
     ready = not unready and phase == "Running"
-    gates = [g for g in _gates(seen.pod) if _value(seen.pod, g) != "True"]
+    held = {c.type for c in seen.pod.status.conditions if c.status == "True"}
+    gates = [gate.condition_type for gate in seen.pod.spec.readiness_gates if gate.condition_type not in held]
     incomplete = [
         s["name"]
         for m, s in zip(seen.pod.spec.init_containers, inits, strict=True)
@@ -234,14 +235,6 @@ def _conditions(
         "PodScheduled": (True, "", ""),
     }
     return [_condition(seen, kind, *states[kind]) for kind in _TYPES]
-
-
-def _gates(pod: Pod) -> list[str]:
-    return [gate.condition_type for gate in getattr(pod.spec, "readiness_gates", [])]
-
-
-def _value(pod: Pod, kind: str) -> str:
-    return next((c.status for c in pod.status.conditions if c.type == kind), "")
 
 
 def _condition(seen: Observed, kind: str, holds: bool, reason: str, message: str) -> Json:

@@ -50,6 +50,7 @@ from .pods import Pod as Pod
 from .pods import PodDNSConfig as PodDNSConfig
 from .pods import PodDNSConfigOption as PodDNSConfigOption
 from .pods import PodIP as PodIP
+from .pods import PodReadinessGate as PodReadinessGate
 from .pods import PodSecurityContext as PodSecurityContext
 from .pods import PodSpec as PodSpec
 from .pods import PodStatus as PodStatus

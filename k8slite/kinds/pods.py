@@ -46,6 +46,12 @@ class PodSecurityContext(Model):
     supplemental_groups: list[int] = []
 
 
+class PodReadinessGate(Model):
+    """A condition that somebody else must set before the pod is ready."""
+
+    condition_type: str
+
+
 class PodSpec(Model):
     """What should run."""
 
@@ -78,6 +84,7 @@ class PodSpec(Model):
     priority: int = 0
     enable_service_links: bool = True
     overhead: Quantities = {}
+    readiness_gates: list[PodReadinessGate] = []
 
     @property
     def every_container(self) -> tuple[Container, ...]:

@@ -32,14 +32,7 @@ def busybox_archive(*, files: Mapping[str, bytes] | None = None) -> bytes:
     listed = subprocess.run([found, "--list"], check=True, capture_output=True, text=True)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, mode in {
-            "bin": 0o755,
-            "etc": 0o755,
-            "root": 0o700,
-            "tmp": 0o1777,
-            "var": 0o755,
-            "www": 0o755,
-        }.items():
+        for name, mode in _DIRECTORIES.items():
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             tar.addfile(entry)

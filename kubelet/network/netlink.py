@@ -129,8 +129,8 @@ def _index(routes: IPRoute, name: str) -> int | None:
 def _uplink_mtu(routes: IPRoute) -> int:
     """The MTU of the default route's link, so that no pod packet is too big for the way out; 1500 without one."""
     for route in routes.get_default_routes(family=2):
-        for link in routes.get_links(route.get("oif")):
-            return int(link.get("mtu"))
+        if (index := route.get("oif")) is not None:  # a route of several hops has none of its own
+            return int(next(iter(routes.get_links(index))).get("mtu"))
     return 1500
 
 

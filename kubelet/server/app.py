@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from k8slite import metrics, sockets
+from k8slite.clock import Clock
 from k8slite.config import KubeletConfig
 
 from ..runtime.base import ContainerRuntime, NoSuchContainer, RuntimeFault
@@ -47,7 +48,7 @@ async def _explained(request: web.Request, handler: Handler) -> web.StreamRespon
         return web.Response(status=500, text=str(fault))
 
 
-def application(*, workers: Workers, runtime: ContainerRuntime) -> web.Application:
+def application(*, workers: Workers, runtime: ContainerRuntime, clock: Clock) -> web.Application:
     """The routes."""
     containers = Containers(workers, runtime)
     app = web.Application(middlewares=[_authorized, _explained])
@@ -66,7 +67,7 @@ def application(*, workers: Workers, runtime: ContainerRuntime) -> web.Applicati
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/pods", pods)
     app.router.add_get("/metrics", show_metrics)
-    app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", logs.handler(containers, runtime))
+    app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", logs.handler(containers, runtime, clock))
     for verb, make in (("exec", sessions.exec_handler), ("attach", sessions.attach_handler)):
         for method in ("GET", "POST"):
             app.router.add_route(method, f"/{verb}/{{namespace}}/{{pod}}/{{container}}", make(containers, runtime))

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
+from k8slite.clock import Clock
+
 from ..runtime.base import ContainerRuntime, LogOptions
 from .lookup import Containers, LookupFault
 
 
-def options(request: web.Request) -> tuple[LogOptions, int | None]:
+def options(request: web.Request, *, now: datetime) -> tuple[LogOptions, int | None]:
     """The options of a request, and its limit in bytes. Raises LookupFault for what is no number or time."""
     query = request.query
     try:
         since = 0.0
         if query.get("sinceSeconds"):
-            since = time.time() - int(query["sinceSeconds"])
+            since = now.timestamp() - int(query["sinceSeconds"])
         elif query.get("sinceTime"):
             since = datetime.fromisoformat(query["sinceTime"]).timestamp()
         tail = int(query["tailLines"]) if query.get("tailLines") else -1
@@ -40,12 +41,12 @@ def options(request: web.Request) -> tuple[LogOptions, int | None]:
 
 
 def handler(
-    containers: Containers, runtime: ContainerRuntime
+    containers: Containers, runtime: ContainerRuntime, clock: Clock
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """The route's handler."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        chosen, limit = options(request)
+        chosen, limit = options(request, now=clock.now())
         previous = request.query.get("previous", "") in ("1", "true")
         container = await containers.find(request, previous=previous)
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})

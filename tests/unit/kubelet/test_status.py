@@ -57,6 +57,15 @@ def test_a_running_container_that_is_not_ready_keeps_the_pod_unready() -> None:
     assert condition(found, "ContainersReady")["message"] == "containers with unready status: [b]"
 
 
+def test_a_pod_with_a_gate_is_ready_when_somebody_has_opened_it() -> None:
+    def ready(**fields: Any) -> dict[str, Any]:
+        of = pod(readinessGates=[{"conditionType": "example.org/fed"}], **fields)
+        return condition(status(of, runs(container(of)), ready=frozenset({"main-0"})), "Ready")
+
+    assert (ready()["status"], ready()["reason"]) == ("False", "ReadinessGatesNotReady")
+    assert ready(status={"conditions": [{"type": "example.org/fed", "status": "True"}]})["status"] == "True"
+
+
 def test_a_crash_shows_as_waiting_with_its_last_state() -> None:
     of = pod()
     ended = container(of, state=State.EXITED, exit_code=3, attempt=2)
