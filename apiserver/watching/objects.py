@@ -10,7 +10,7 @@ import sys
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import orjson
 
@@ -18,7 +18,10 @@ from k8slite.selectors import EVERYTHING, FieldSelector, LabelSelector
 
 from ..storage.base import Record
 from ..storage.keyspace import prefix_end
-from .watch import Scope
+
+Scope: TypeAlias = tuple[Literal["namespace", "name", "field"], str, str]
+"""Which events a watcher can be interested in at all: a namespace ("" is all of them), a namespace and a name, or a
+field and its value."""
 
 FieldReader = Callable[[dict[str, Any]], str]
 NO_FIELDS = FieldSelector()

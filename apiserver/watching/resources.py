@@ -16,8 +16,8 @@ from k8slite.errors import expired
 from k8slite.selectors import EVERYTHING, FieldSelector, LabelSelector
 
 from ..storage.base import Change, Compacted, FutureRevision, Record, Store
-from .objects import NO_FIELDS, Entry, Listing, Objects
-from .watch import Event, Scope, Watcher
+from .objects import NO_FIELDS, Entry, Listing, Objects, Scope
+from .watch import Event, Watcher
 
 if TYPE_CHECKING:
     from .cache import WatchCache

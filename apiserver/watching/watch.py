@@ -26,12 +26,9 @@ from ..storage.base import Change, Compacted, StoreUnavailable
 from ..storage.batch import restamp
 
 if TYPE_CHECKING:
-    from .objects import Entry
+    from .objects import Entry, Scope
     from .resources import ResourceCache
 
-Scope: TypeAlias = tuple[Literal["namespace", "name", "field"], str, str]
-"""Which events a watcher can be interested in at all: a namespace ("" is all of them), a namespace and a name, or a
-field and its value."""
 
 Transform: TypeAlias = Callable[[bytes], bytes]
 """From the stored document to what the client wants (a table, another version). Pass the same function object for the
