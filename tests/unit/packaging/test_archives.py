@@ -48,7 +48,8 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = next(SdistBuilder(str(ROOT)).build(directory=str(directory)))
     with tarfile.open(archive) as opened:
         assert not [member.name for member in opened.getmembers() if member.issym() or member.islnk()]
-        opened.extractall(directory, filter="data")
+        opened.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python has none yet
+        opened.extractall(directory)
     return next(path for path in directory.iterdir() if path.is_dir())
 
 
