@@ -15,6 +15,10 @@ from .flows import StaleFlow
 log = logging.getLogger(__name__)
 
 
+PATIENCE = 60.0
+"""Seconds that a command may take; `iptables -w` waits for a lock that others may hold."""
+
+
 class NftError(Exception):
     """nft refused a transaction; nothing of it took effect."""
 
@@ -23,7 +27,7 @@ async def transact(script: str) -> None:
     """Run a script as one transaction. Raises NftError with nft's first complaint."""
     code, _, errors = await _run("nft", "-f", "-", script=script)
     if code != 0:
-        raise NftError(errors.strip().split("\n")[0])
+        raise NftError(errors.strip().split("\n")[0] or f"nft ended with {code}")
 
 
 async def table_exists(name: str) -> bool:
@@ -103,11 +107,14 @@ async def _run(*command: str, script: str = "") -> tuple[int, str, str]:
         except FileNotFoundError:
             return 127, "", f"{command[0]} is not installed"
     try:
-        output, errors = await process.communicate()
-    except asyncio.CancelledError:
+        async with asyncio.timeout(PATIENCE):
+            output, errors = await process.communicate()
+    except (asyncio.CancelledError, TimeoutError) as error:
         # A transaction is the kernel's in one piece or not at all, so that nothing is left half done.
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+        if isinstance(error, TimeoutError):
+            return 124, "", f"{command[0]} took longer than {PATIENCE:.0f} s"
         raise
     return process.returncode or 0, output.decode(), errors.decode()

@@ -19,7 +19,7 @@ from k8slite.kinds.core import Service
 from k8slite.kinds.discovery import EndpointSlice
 
 from .. import metrics
-from . import apply, host, table
+from . import apply, host, removal, table
 from .flows import StaleFlow, stale_flows
 from .model import Frontend, Target, frontends
 from .render import Rules, Ruleset, rules, script
@@ -61,6 +61,8 @@ class ServiceRules:
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
         self._whole = True
+        self._stale: list[StaleFlow] = []
+        """Flows to forget as soon as the rules that make them stale are in force."""
         self.applied = asyncio.Event()
         """Set once the rules of everything first listed are in force."""
 
@@ -74,13 +76,14 @@ class ServiceRules:
         self._wake.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._check())
+            group.create_task(self._notice_removal())
             while True:
                 await self._wake.wait()
                 await self._clock.sleep(DEBOUNCE)
                 self._wake.clear()
                 try:
                     await self._sync()
-                except apply.NftError as error:
+                except (apply.NftError, OSError) as error:  # refused; or no nft could be run at all
                     log.error("nftables: %s; writing the whole table again", error)
                     metrics.SYNC_FAILURES.inc()
                     if self._whole:
@@ -90,20 +93,15 @@ class ServiceRules:
                     continue
                 if not self.applied.is_set():
                     self.applied.set()
-                    group.create_task(
-                        host.prepare_bridge(
-                            self._settings.bridge, service_cidr=self._settings.service_cidr, clock=self._clock
-                        )
-                    )
+                    group.create_task(self._prepare_bridge())
 
     async def _sync(self) -> None:
-        """Bring the kernel up to date. Raises NftError, then the whole table has to be written."""
+        """Bring the kernel up to date. Raises NftError and OSError, then the whole table has to be written."""
         began = self._clock.monotonic()
         dirty, self._dirty = self._dirty, set()
-        stale: list[StaleFlow] = []
         for key in dirty:
             try:
-                stale += self._update(key)
+                self._stale += self._update(key)
             except Exception:
                 # One Service that nobody foresaw must not take the others' changes with it.
                 log.exception("the rules of service %s", key)
@@ -115,6 +113,7 @@ class ServiceRules:
             log.info("wrote the rules of %d services", len(self._frontends))
         elif change:
             await apply.transact(script(self._settings.name, change))
+        stale, self._stale = self._stale, []
         await apply.forget_flows(stale)
         metrics.SYNC_SECONDS.observe(self._clock.monotonic() - began)
 
@@ -140,15 +139,36 @@ class ServiceRules:
         self._settings = replace(self._settings, bridge_filtered=filtered)
         await apply.accept_forwarding(self._settings.bridge)
 
+    async def _prepare_bridge(self) -> None:
+        settings = self._settings
+        await host.prepare_bridge(settings.bridge, service_cidr=settings.service_cidr, clock=self._clock)
+
     async def _check(self) -> None:
-        """Now and then, see whether the table is still there, and whether Docker has come meanwhile."""
+        """Now and then, see whether everything is still there, and whether Docker has come meanwhile."""
         while True:
             await self._clock.sleep(CHECK_PERIOD)
-            await apply.accept_forwarding(self._settings.bridge)
-            if not await apply.table_exists(self._settings.name):
-                log.warning("the nftables table %s has vanished; writing it again", self._settings.name)
-                self._whole = True
-                self._wake.set()
+            try:
+                await apply.accept_forwarding(self._settings.bridge)
+                await self._check_table()
+                if self.applied.is_set():  # a bridge that was made anew has lost what was set on it
+                    await self._prepare_bridge()
+            except OSError as error:
+                log.warning("checking the rules: %s", error)
+
+    async def _check_table(self) -> None:
+        if not self._whole and not await apply.table_exists(self._settings.name):
+            log.warning("the nftables table %s has vanished; writing it again", self._settings.name)
+            self._whole = True
+            self._wake.set()
+
+    async def _notice_removal(self) -> None:
+        """Write the table again at once when somebody removes it."""
+        try:
+            async for name in removal.removed_tables():
+                if name in (self._settings.name, removal.UNKNOWN):
+                    await self._check_table()
+        except OSError as error:
+            log.warning("the kernel does not tell of changes to nftables, so a lost table is missed longer: %s", error)
 
     def _service_changed(self, old: Service | None, new: Service | None) -> None:
         for service in (old, new):

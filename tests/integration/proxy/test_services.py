@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from k8slite.kinds.resources import SERVICES
+from k8slite.proxy.services import apply, sync
 from k8slite.proxy.services.sync import ServiceRules
 
 from .cluster import Cluster, service_rules
@@ -229,7 +230,11 @@ async def test_pod_does_not_reach_the_machines_loopback(scene: Scene):
         server.close()
 
 
-async def test_datagram_client_moves_on_when_its_endpoint_goes(scene: Scene):
+@pytest.mark.parametrize("failures", [[], [apply.NftError("for the test"), OSError("no memory")]])
+async def test_datagram_client_moves_on_when_its_endpoint_goes(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, failures: list[Exception]
+):
+    """Also when the change could not be written at first."""
     await scene.one.serve_udp()
     await scene.two.serve_udp()
     port = [{"name": "udp", "port": 53, "protocol": "UDP"}]
@@ -248,17 +253,24 @@ async def test_datagram_client_moves_on_when_its_endpoint_goes(scene: Scene):
             return False
 
     await eventually(lambda: answered_by("one"))
+    transact, failures = apply.transact, list(failures)
+
+    async def refuse(script: str) -> None:
+        if failures:
+            raise failures.pop()
+        await transact(script)
+
+    monkeypatch.setattr(apply, "transact", refuse)
+    monkeypatch.setattr(sync, "_RETRY", 0.1)
     scene.cluster.endpoints("udp", scene.two.address, ports=slice_port)
     await eventually(lambda: answered_by("two"))
     client.close()
 
 
-async def test_table_that_somebody_removed_comes_back(scene: Scene):
-    run("nft delete table ip k8slite")
-    scene.cluster.service("other", "10.96.0.40")
-    scene.cluster.endpoints("other", scene.two.address)
+@pytest.mark.parametrize("command", ["nft delete table ip k8slite", "nft flush ruleset"])
+async def test_table_that_somebody_removed_comes_back_at_once(scene: Scene, command: str):
+    run(command)
     await eventually(lambda: _reaches(scene.client, VIP, 80))
-    assert await names(scene.client, "10.96.0.40", 80, 4) == {"two"}
 
 
 async def test_local_policy_uses_only_endpoints_of_this_machine(scene: Scene):
