@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from k8slite import selectors
-from k8slite.kinds.core import Node, Pod, Service
-from k8slite.kinds.resources import NODES, PODS, SERVICES
+from k8slite.kinds.core import Node, Service
+from k8slite.kinds.resources import NODES, SERVICES
 
 from .context import Context
+from .pods import PODS, Pod
 
 ZONE = "topology.kubernetes.io/zone"
 

@@ -9,11 +9,11 @@ from k8slite import ownership, selectors
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.kinds.apps import Deployment, DeploymentStatus, ReplicaSet
-from k8slite.kinds.core import Pod
-from k8slite.kinds.resources import DEPLOYMENTS, PODS, REPLICA_SETS
+from k8slite.kinds.resources import DEPLOYMENTS, REPLICA_SETS
 
 from ..children import Ledger
 from ..context import Context, Runnable, by_controller
+from ..pods import PODS, Pod
 from . import template
 from .plan import Change, Creation, Plan, plan
 

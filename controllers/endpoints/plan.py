@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from k8slite.kinds.core import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Pod, Service, ServicePort
+from k8slite.kinds.core import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Service, ServicePort
 
 from ..endpointslice.plan import target_port
+from ..pods import Pod
 
 MAX_ADDRESSES = 1000
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"

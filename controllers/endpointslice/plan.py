@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from k8slite.kinds.base import Model
-from k8slite.kinds.core import ObjectReference, Pod, Service, ServicePort
+from k8slite.kinds.core import ObjectReference, Service, ServicePort
 from k8slite.kinds.discovery import Endpoint, EndpointConditions, EndpointSlice, EndpointSlicePort
+
+from ..pods import Pod
 
 MAX_ENDPOINTS = 100
 """Endpoints in a slice at most."""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from k8slite.kinds.batch import Job, UncountedTerminatedPods
-from k8slite.kinds.core import Pod
 
+from ..pods import Pod
 from . import indexes
 
 FINALIZER = "batch.kubernetes.io/job-tracking"

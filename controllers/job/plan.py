@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from k8slite import conditions
-from k8slite import pods as pod_facts
 from k8slite.kinds.base import Condition
 from k8slite.kinds.batch import Job, JobStatus
-from k8slite.kinds.core import Pod
 
+from ..pods import Pod
 from . import counting, indexes
 from .counting import FINALIZER
 
@@ -76,7 +75,7 @@ class _Decision:
         self._now = now
         self._moment = now.replace(microsecond=0)
         self._deleted = deleted
-        self._active = [pod for pod in pods if pod_facts.active(pod) and pod.uid not in deleted]
+        self._active = [pod for pod in pods if pod.active and pod.uid not in deleted]
         self._waits: list[float] = []
 
     def plan(self) -> Plan:
@@ -232,6 +231,6 @@ def _ended(pod: Pod) -> datetime:
     moments = [
         status.state.terminated.finished_at
         for status in pod.status.container_statuses
-        if status.state.terminated is not None and status.state.terminated.finished_at is not None
+        if status.state and status.state.terminated and status.state.terminated.finished_at
     ]
     return max(moments, default=_created(pod))

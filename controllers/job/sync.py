@@ -11,11 +11,11 @@ from k8slite import ownership, selectors
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.kinds.batch import Job, JobStatus
-from k8slite.kinds.core import Pod
-from k8slite.kinds.resources import JOBS, PODS
+from k8slite.kinds.resources import JOBS
 
 from ..children import Ledger, all_of
 from ..context import Context, Runnable, by_controller
+from ..pods import PODS, Pod
 from . import indexes
 from .counting import FINALIZER
 from .plan import COMPLETE, Plan, plan

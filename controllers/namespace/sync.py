@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
-from k8slite.kinds.core import Namespace, Pod
-from k8slite.kinds.resources import NAMESPACES, PODS
+from k8slite.kinds.core import Namespace
+from k8slite.kinds.resources import NAMESPACES
 
 from ..context import Context, Runnable
 from ..discovery import Discovery, Served, discover
+from ..pods import PODS, Pod
 from .plan import FINALIZER, Findings, status_conditions
 
 FIRST_ROUND, LAST_ROUND = 0.5, 15.0

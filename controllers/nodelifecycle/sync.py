@@ -9,19 +9,21 @@ to show that it lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from k8slite import conditions
+from k8slite.client import Patch
+from k8slite.clock import timestamp
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.kinds.base import Condition
 from k8slite.kinds.coordination import Lease
-from k8slite.kinds.core import Node, Pod
-from k8slite.kinds.resources import LEASES, NODES, PODS
+from k8slite.kinds.core import Node
+from k8slite.kinds.resources import LEASES, NODES
 
 from ..children import all_of
 from ..context import Context, Runnable
+from ..pods import PODS, Pod, by_node
 from .plan import plan
 
 LEASE_NAMESPACE = "kube-node-lease"
@@ -30,11 +32,6 @@ LEASE_NAMESPACE = "kube-node-lease"
 def build(context: Context) -> Sequence[Runnable]:
     """The controller."""
     return [NodeLifecycleSync(context).controller]
-
-
-def by_node(pod: Pod) -> Iterable[str]:
-    """Index: the node that a pod is bound to."""
-    return (pod.spec.node_name,) if pod.spec.node_name else ()
 
 
 class NodeLifecycleSync:
@@ -113,14 +110,15 @@ class NodeLifecycleSync:
 
     async def _mark(self, pod: Pod) -> None:
         """A pod that nobody can vouch for is not ready, and takes no more traffic."""
-        ready = Condition(type="Ready", status="False")
-        listed = conditions.put(pod.status.conditions, ready, now=self._context.clock.now())
+        ready = {"type": "Ready", "status": "False", "lastTransitionTime": timestamp(self._context.clock.now())}
         body: dict[str, Any] = {
             "metadata": {"uid": pod.uid, "resourceVersion": pod.metadata.resource_version},
-            "status": {"conditions": [condition.to_wire() for condition in listed]},
+            "status": {"conditions": [ready]},
         }
         try:
-            await self._context.client.patch(PODS, pod.name, body, namespace=pod.namespace, subresource="status")
+            await self._context.client.patch(
+                PODS, pod.name, body, namespace=pod.namespace, subresource="status", patch=Patch.STRATEGIC
+            )
         except ApiError as error:
             if error.code != 404:
                 raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from k8slite.kinds.core import Pod
+from ..pods import Pod
 
 TERMINATED_LIMIT = 12500
 """Ended pods that are kept."""

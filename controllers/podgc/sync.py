@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
-from k8slite.kinds.core import Node, Pod
-from k8slite.kinds.resources import NODES, PODS
+from k8slite.kinds.core import Node
+from k8slite.kinds.resources import NODES
 
 from ..context import Context, Runnable
-from ..nodelifecycle.sync import by_node
+from ..pods import PODS, Pod, by_node
 from .plan import beyond_limit, never_bound
 
 QUARANTINE = 40.0

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from k8slite import pods as pod_facts
 from k8slite.kinds.apps import ReplicaSet, ReplicaSetStatus
-from k8slite.kinds.core import Pod
+
+from ..pods import Pod, available, available_at, deletion_cost, ready_since, restarts
 
 BURST = 500
 """Pods made or deleted in one sync at most."""
@@ -43,7 +43,7 @@ def plan(
     `deleted` are UIDs of pods whose deletion the API has accepted, whatever the cache says. `related` are the pods of
     all ReplicaSets of the same owner: of several candidates, one that has company on its node goes first.
     """
-    active = [pod for pod in pods if pod_facts.active(pod) and pod.uid not in deleted]
+    active = [pod for pod in pods if pod.active and pod.uid not in deleted]
     surplus = len(active) - replicaset.spec.replicas
     create = 0
     delete: tuple[Pod, ...] = ()
@@ -66,7 +66,7 @@ def _status(replicaset: ReplicaSet, active: Sequence[Pod], *, terminating: int, 
         replicas=len(active),
         fully_labeled_replicas=sum(1 for pod in active if wanted <= pod.metadata.labels.items()),
         ready_replicas=sum(1 for pod in active if pod.ready),
-        available_replicas=sum(1 for p in active if pod_facts.available(p, min_ready_seconds=minimum, now=now)),
+        available_replicas=sum(1 for p in active if available(p, min_ready_seconds=minimum, now=now)),
         terminating_replicas=terminating,
         observed_generation=replicaset.metadata.generation,
         conditions=replicaset.status.conditions,
@@ -77,7 +77,7 @@ def _next_available(replicaset: ReplicaSet, active: Sequence[Pod], *, now: datet
     minimum = replicaset.spec.min_ready_seconds
     if not minimum:
         return None
-    moments = [pod_facts.available_at(pod, min_ready_seconds=minimum) for pod in active]
+    moments = [available_at(pod, min_ready_seconds=minimum) for pod in active]
     waits = [(moment - now).total_seconds() for moment in moments if moment is not None and moment > now]
     return min(waits) + 0.05 if waits else None
 
@@ -85,19 +85,19 @@ def _next_available(replicaset: ReplicaSet, active: Sequence[Pod], *, now: datet
 def _first_to_go(active: Sequence[Pod], count: int, *, related: Sequence[Pod], now: datetime) -> tuple[Pod, ...]:
     if not count:
         return ()
-    company = Counter(pod.spec.node_name for pod in related if pod_facts.active(pod))
+    company = Counter(pod.spec.node_name for pod in related if pod.active)
 
     def rank(pod: Pod) -> tuple[Any, ...]:
         """Smaller goes first."""
-        ready_age = _age(pod_facts.ready_since(pod), now=now) if pod.ready else 0
+        ready_age = _age(ready_since(pod), now=now) if pod.ready else 0
         return (
             bool(pod.spec.node_name),
             {"Pending": 0, "": 0, "Unknown": 1}.get(pod.status.phase, 2),
             pod.ready,
-            pod_facts.deletion_cost(pod),
+            deletion_cost(pod),
             -company[pod.spec.node_name],
             ready_age,
-            -pod_facts.restarts(pod),
+            -restarts(pod),
             _age(pod.metadata.creation_timestamp, now=now),
             pod.uid,
         )

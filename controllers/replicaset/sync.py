@@ -11,11 +11,12 @@ from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.kinds.apps import ReplicaSet, ReplicaSetSpec, ReplicaSetStatus
 from k8slite.kinds.base import Condition, K, LabelSelectorModel, ResourceType
-from k8slite.kinds.core import Pod, ReplicationController
-from k8slite.kinds.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
+from k8slite.kinds.core import ReplicationController
+from k8slite.kinds.resources import REPLICA_SETS, REPLICATION_CONTROLLERS
 
 from ..children import Ledger, all_of
 from ..context import Context, Runnable, by_controller
+from ..pods import PODS, Pod
 from .plan import Plan, plan
 
 REST = 0.05

@@ -9,9 +9,10 @@ import math
 from collections.abc import Iterable
 from datetime import datetime
 
-from k8slite.kinds.core import Pod, Taint
+from k8slite.kinds.core import Taint
 
 from .. import taints
+from ..pods import Pod
 
 
 def seconds_left(*, pod: Pod, node_taints: Iterable[Taint], now: datetime) -> float:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
-from k8slite.kinds.core import Node, Pod
-from k8slite.kinds.resources import NODES, PODS
+from k8slite.kinds.core import Node
+from k8slite.kinds.resources import NODES
 
 from .. import taints
 from ..context import Context, Runnable
-from ..nodelifecycle.sync import by_node
+from ..pods import PODS, Pod, by_node
 from .plan import seconds_left
 
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from k8slite.controllers.pods import Pod
 from k8slite.kinds.apps import Deployment, ReplicaSet
-from k8slite.kinds.core import Pod, Service
+from k8slite.kinds.core import Service
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 _serial = count()

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from k8slite.controllers.job import indexes
 from k8slite.controllers.job.counting import FINALIZER
 from k8slite.controllers.job.plan import finished, plan
+from k8slite.controllers.pods import Pod
 from k8slite.kinds.batch import Job
-from k8slite.kinds.core import Pod
 
 from .builders import at
 

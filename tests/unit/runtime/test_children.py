@@ -11,10 +11,9 @@ from k8slite.clock import SystemClock
 from k8slite.config import ControllerManagerConfig
 from k8slite.controllers.children import Ledger
 from k8slite.controllers.context import Context, Informers
+from k8slite.controllers.pods import PODS, Pod
 from k8slite.informer import Informer
 from k8slite.kinds.base import ObjectMeta
-from k8slite.kinds.core import Pod
-from k8slite.kinds.resources import PODS
 from k8slite.ownership import controller_reference
 
 OWNER = Pod(api_version="v1", kind="Pod", metadata=ObjectMeta(name="web", namespace="default", uid="u1"))

@@ -13,8 +13,9 @@ from k8slite.clock import VirtualClock, micro_timestamp, timestamp
 from k8slite.config import ControllerManagerConfig
 from k8slite.controllers.context import Context, Informers
 from k8slite.controllers.nodelifecycle.sync import NodeLifecycleSync
+from k8slite.controllers.pods import PODS
 from k8slite.events import EventRecorder
-from k8slite.kinds.resources import LEASES, NODES, PODS
+from k8slite.kinds.resources import LEASES, NODES
 
 from .conftest import eventually
 
