@@ -1,7 +1,8 @@
 """The UDP and TCP servers: sockets in, resolver asked, sockets out.
 
 Datagrams are read with plain system calls, many per wake-up: what is cached is answered then and there, so that a known
-answer costs two system calls and a dictionary look-up.
+answer costs two system calls and a dictionary look-up. So is whatever the zone knows: only questions for others wait,
+and however many of them do, the cluster's own names are answered.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from k8slite import sockets
 
 from .. import metrics
 from . import wire
-from .resolver import Resolver
+from .resolver import Later, Resolver
 
 log = logging.getLogger(__name__)
 
@@ -69,22 +70,30 @@ class DnsServer:
                 log.debug("receive: %s", error)
                 continue
             self._udp.inc()
-            response = self._resolver.known(query, stream=False)
-            if response is not None:
+            response = self._at_once(query, stream=False)
+            if isinstance(response, bytes):
                 self._send(listener, response, client)
-            elif len(self._waiting) < _MAX_WAITING:
-                task = asyncio.ensure_future(self._answer_later(listener, query, client))
+            elif response is not None and len(self._waiting) < _MAX_WAITING:
+                task = asyncio.ensure_future(self._answer_later(listener, response, client))
                 self._waiting.add(task)
                 task.add_done_callback(self._waiting.discard)
 
-    async def _answer_later(self, listener: socket.socket, query: bytes, client: tuple[str, int]) -> None:
+    def _at_once(self, query: bytes, *, stream: bool) -> bytes | Later | None:
         try:
-            response = await self._resolver.resolve(query, stream=False)
+            return self._resolver.at_once(query, stream=stream)
         except Exception:
             log.exception("a query of %d bytes could not be answered", len(query))
-            return
-        if response is not None:
-            self._send(listener, response, client)
+            return wire.refusal(query, "SERVFAIL")
+
+    async def _answer_later(self, listener: socket.socket, later: Later, client: tuple[str, int]) -> None:
+        self._send(listener, await self._ask(later, stream=False), client)
+
+    async def _ask(self, later: Later, *, stream: bool) -> bytes:
+        try:
+            return await self._resolver.ask(later, stream=stream)
+        except Exception:
+            log.exception("a query of %d bytes could not be answered", len(later.query))
+            return wire.failure(later.message, "SERVFAIL")
 
     async def _serve_stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._streams += 1
@@ -93,14 +102,15 @@ class DnsServer:
                 async with asyncio.timeout(_IDLE):
                     query = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
                 self._tcp.inc()
-                response = self._resolver.known(query, stream=True)
-                if response is None:
-                    response = await self._resolver.resolve(query, stream=True)
+                response = self._at_once(query, stream=True)
                 if response is None:
                     break
+                if isinstance(response, Later):
+                    response = await self._ask(response, stream=True)
                 self._count(response)
                 writer.write(len(response).to_bytes(2) + response)
-                await writer.drain()
+                async with asyncio.timeout(_IDLE):  # a client that asks but does not read
+                    await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass
         except Exception:

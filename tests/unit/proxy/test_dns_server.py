@@ -174,6 +174,18 @@ async def test_junk_does_not_stop_the_server(server: Running, junk: bytes):
     assert addresses(await server.ask(WEB)) == ["10.96.0.20"]
 
 
+async def test_own_names_are_answered_while_an_upstream_keeps_thousands_of_questions_waiting():
+    async with upstream(lambda query: None) as (address, _), running(address) as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            for number in range(2500):
+                client.sendto(
+                    dns.message.make_query(f"n{number}.example.com.", "A").to_wire(), ("127.0.0.1", server.port)
+                )
+                if number % 50 == 0:
+                    await asyncio.sleep(0)
+        assert addresses(await server.ask(WEB)) == ["10.96.0.20"]
+
+
 async def test_other_names_are_asked_upstream_and_kept_for_their_time():
     async with upstream(lambda query: said(query, "192.0.2.7", ttl=10)) as (address, fake), running(address) as server:
         for _ in range(2):
