@@ -85,9 +85,11 @@ class FakeUpstream(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def upstream(reply: Callable[[dns.message.Message], bytes | None]) -> AsyncIterator[tuple[str, FakeUpstream]]:
+async def upstream(
+    reply: Callable[[dns.message.Message], bytes | None], *, port: int = 0
+) -> AsyncIterator[tuple[str, FakeUpstream]]:
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: FakeUpstream(reply), local_addr=("127.0.0.1", 0)
+        lambda: FakeUpstream(reply), local_addr=("127.0.0.1", port)
     )
     host, port = transport.get_extra_info("sockname")
     try:
@@ -234,9 +236,10 @@ async def test_what_upstream_cuts_off_is_asked_again_over_tcp():
         writer.write(len(response).to_bytes(2) + response)
         writer.close()
 
-    async with upstream(cut) as (address, _), running(address) as server:
-        port = int(address.partition(":")[2])
-        async with await asyncio.start_server(whole, "127.0.0.1", port):
+    # The port is chosen for TCP, where connections of others may hold a number; UDP has hardly any in use.
+    async with await asyncio.start_server(whole, "127.0.0.1", 0) as over_tcp:
+        port = over_tcp.sockets[0].getsockname()[1]
+        async with upstream(cut, port=port) as (address, _), running(address) as server:
             assert (await server.ask("example.com.")).flags & dns.flags.TC
             assert len(addresses(await server.ask_tcp("example.com."))) == 100
 
