@@ -68,8 +68,14 @@ CLAIMS = Path("/var/lib/k8slite/claims")
 
 
 def claim_ranges(owner: Path, taken: Iterable[Network], *, claims: Path = CLAIMS) -> tuple[int, Network, Network]:
-    """Choose ranges for the cluster whose directory is `owner`, and keep others off them while it exists."""
+    """Choose ranges for the cluster whose directory is `owner`, and keep others off them while it exists.
+
+    Raises OSError if a cluster of that name lives in another home: their containers could not be told apart.
+    """
     with _locked(claims):
+        for other in _owners(claims).values():
+            if other != owner and other.name == owner.name and other.exists():
+                raise OSError(f"this machine has a cluster {owner.name} already, in {other}; choose another --name")
         owner.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = ranges(taken, claimed=_claimed(claims, owner))
         (claims / str(found[0])).write_text(str(owner))
@@ -95,9 +101,14 @@ def _files(claims: Path) -> list[Path]:
     return [file for file in claims.iterdir() if file.name.isdigit()]
 
 
+def _owners(claims: Path) -> dict[int, Path]:
+    """The directories of the claimants, by index."""
+    return {int(file.name): Path(file.read_text()) for file in _files(claims)}
+
+
 def _claimed(claims: Path, owner: Path) -> set[int]:
     """The indexes whose claimant still exists, other than `owner` itself."""
-    return {int(file.name) for file in _files(claims) if (named := Path(file.read_text())) != owner and named.exists()}
+    return {index for index, named in _owners(claims).items() if named != owner and named.exists()}
 
 
 @contextlib.contextmanager

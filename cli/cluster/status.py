@@ -25,7 +25,7 @@ def gather(spec: ClusterSpec) -> dict[str, Any]:
         "kubeconfig": str(spec.kubeconfig),
         "directory": str(spec.directory),
         "supervisor": found,
-        "nodes": _nodes(spec) if found else [],
+        "nodes": _nodes(spec) if found else None,
     }
 
 
@@ -41,12 +41,13 @@ def _supervisor(spec: ClusterSpec) -> dict[str, Any] | None:
         raise Failure(f"the supervisor of cluster {spec.name} does not answer: {error}") from error
 
 
-def _nodes(spec: ClusterSpec) -> list[dict[str, str]]:
+def _nodes(spec: ClusterSpec) -> list[dict[str, str]] | None:
+    """Each node's name and state; None if the API server does not say."""
     try:
         with Api(spec.kubeconfig, timeout=5) as api:
             items = api.call("GET", "/api/v1/nodes")["items"]
     except (ApiError, Failure):
-        return []
+        return None
     return [{"name": node["metadata"]["name"], "status": _ready(node)} for node in items]
 
 
@@ -64,14 +65,19 @@ def describe(status: dict[str, Any]) -> str:
     if not status["running"]:
         return "\n".join(lines)
     nodes, services = status["nodes"], status["supervisor"]["services"]
-    ready = sum(node["status"] == "Ready" for node in nodes)
-    lines += [f"Server: {status['server']}   Store: {status['store']}   Nodes: {ready} of {len(nodes)} ready", ""]
+    lines += [f"Server: {status['server']}   Store: {status['store']}   Nodes: {_readiness(nodes)}", ""]
     lines.append(
         columns.render(["PROGRAM", "STATE", "PID", "RESTARTS", "UPTIME", "MEMORY"], [_row(s) for s in services])
     )
-    if len(nodes) <= 20:
+    if nodes and len(nodes) <= 20:
         lines += ["", columns.render(["NODE", "STATUS"], [[node["name"], node["status"]] for node in nodes])]
     return "\n".join(lines)
+
+
+def _readiness(nodes: list[dict[str, str]] | None) -> str:
+    if nodes is None:
+        return "unknown, as the API server does not answer"
+    return f"{sum(node['status'] == 'Ready' for node in nodes)} of {len(nodes)} ready"
 
 
 def _row(service: dict[str, Any]) -> list[str]:

@@ -1,4 +1,5 @@
-"""Whole objects as JSON or YAML, as kubectl prints them: without `managedFields`, text of several lines as such."""
+"""Whole objects as JSON or YAML, as kubectl prints them: keys by the alphabet, text of several lines as such, and
+without `managedFields`."""
 
 from __future__ import annotations
 
@@ -22,12 +23,12 @@ _Dumper.add_representer(str, _text)
 
 def as_json(document: Mapping[str, Any]) -> str:
     """Indented JSON."""
-    return json.dumps(shown(document), indent=4, ensure_ascii=False)
+    return json.dumps(shown(document), indent=4, sort_keys=True, ensure_ascii=False)
 
 
 def as_yaml(document: Mapping[str, Any]) -> str:
-    """YAML with the keys in the server's order."""
-    text: str = yaml.dump(shown(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)
+    """YAML, no line folded."""
+    text: str = yaml.dump(shown(document), Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=2**31 - 1)
     return text.rstrip("\n")
 
 

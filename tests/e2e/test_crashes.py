@@ -64,3 +64,14 @@ def test_a_killed_program_comes_back_and_nothing_is_lost(cluster: Cluster, progr
     cluster.kubectl("rollout", "status", "deployment/back", "--timeout=60s")
     cluster.kubectl("scale", "deployment/back", "--replicas=1")
     eventually(lambda: len(cluster.get("pods", "-l", "app=back")["items"]) == 1, what="back to one replica")
+
+
+def test_a_killed_supervisor_takes_its_programs_along_and_up_brings_them_back(cluster: Cluster) -> None:
+    before, pids = cluster.containers(), {name: cluster.pid(name) for name in PROGRAMS}
+    with constant_load() as load:
+        os.kill(cluster.status()["supervisor"]["pid"], signal.SIGKILL)
+        cluster.up()
+    assert not {cluster.pid(name) for name in PROGRAMS} & set(pids.values())
+    assert load.failures == []
+    assert cluster.containers() == before
+    assert {c["restartCount"] for pod in cluster.pods("app=front") for c in pod["status"]["containerStatuses"]} == {0}

@@ -224,3 +224,12 @@ def test_an_etcd_of_ones_own_wants_certificates_of_its_own_authority() -> None:
     files = [*named, server.store.ca_file, server.store.cert_file, server.store.key_file]
     assert all(file and Path(file).exists() for file in files)
     assert (spec.directory / "pki" / "etcd-ca.crt").read_bytes() != (spec.directory / "pki" / "ca.crt").read_bytes()
+
+
+def test_a_name_that_a_cluster_of_another_home_has_is_refused(tmp_path: Path) -> None:
+    claims, first, second = tmp_path / "claims", tmp_path / "home" / "a", tmp_path / "other" / "a"
+    free.claim_ranges(first, [], claims=claims)
+    with pytest.raises(OSError, match="has a cluster a already"):
+        free.claim_ranges(second, [], claims=claims)
+    first.rmdir()
+    free.claim_ranges(second, [], claims=claims)
