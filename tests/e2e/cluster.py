@@ -59,7 +59,7 @@ class Cluster:
     """One cluster of this machine."""
 
     def __init__(self, name: str, home: Path) -> None:
-        self.name = name
+        self.name = name = f"{name}-{os.getpid()}"  # two runs of the suite on one machine keep apart
         self.environment = os.environ | {"K8SLITE_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])}
         self.kubeconfig = home / name / "kubeconfig"
         self.environment["KUBECONFIG"] = str(self.kubeconfig)
