@@ -85,7 +85,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterSpec:
 
 
 @pytest.fixture
-def run(spec: ClusterSpec) -> Iterator[Callable[..., Running]]:
+def run(spec: ClusterSpec, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
     def start(*services: tuple[str, ...], **options: Any) -> Running:
@@ -96,6 +96,7 @@ def run(spec: ClusterSpec) -> Iterator[Callable[..., Running]]:
     for running in started:
         running.process.kill()
         running.process.wait()
+    monkeypatch.setattr(leftovers, "STOP_GRACE", 0.3)
     leftovers.end(spec)
 
 
