@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "examples" / "web.yaml"
-NODE_PORT = 31880
+NODE_PORT = 30100 + os.getpid() % 2000
+"""The tests' own, so that two runs on one machine keep apart."""
 
 
 def kubectl_path() -> str:

@@ -38,7 +38,7 @@ def test_a_pod_that_is_not_ready_gets_no_traffic(cluster: Cluster) -> None:
     cluster.kubectl("exec", name, "--", "rm", "/www/healthy")
     eventually(lambda: address not in ready_addresses(cluster), what="the pod withdrawn")
     assert len(ready_addresses(cluster)) == 2
-    with constant_load("http://127.0.0.1:31880/healthy") as load:
+    with constant_load() as load:
         eventually(lambda: load.served > 50, what="50 requests")
     assert load.failures == []
     cluster.kubectl("exec", name, "--", "touch", "/www/healthy")
