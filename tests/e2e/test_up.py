@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.etcd_server import etcd
+
 from .cluster import Cluster, output
 
 
@@ -69,6 +71,22 @@ def test_simulated_nodes_are_said_to_be_simulated(tmp_path: Path) -> None:
         cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     finally:
         cluster.down()
+
+
+def test_an_etcd_that_runs_already_serves_as_the_store(tmp_path: Path) -> None:
+    with etcd(tmp_path / "etcd") as [server]:
+        cluster = Cluster("e2e-endpoints", tmp_path / "home")
+        try:
+            cluster.up("--simulate", "1", "--etcd-endpoints", server.endpoint)
+            status = cluster.status()
+            assert status["store"] == "etcd"
+            assert "etcd" not in {service["name"] for service in status["supervisor"]["services"]}
+            cluster.kubectl("create", "configmap", "kept", "--from-literal=key=value")
+            cluster.k8slite("cluster", "stop", "--name", cluster.name)
+            cluster.up()
+            assert cluster.get("configmap", "kept")["data"] == {"key": "value"}
+        finally:
+            cluster.down()
 
 
 @pytest.mark.parametrize("reached", ["Certificates", "Programs"])
