@@ -18,6 +18,9 @@ async def test_rollout_commands(cluster):
     await cluster.client.create(DEPLOYMENTS, deployment(), namespace="default")
     assert "successfully rolled out" in await kubectl(cluster, "rollout", "status", "deployment/web")
     await kubectl(cluster, "set", "image", "deployment/web", "c=bad:1")
+    # Undo looks for the revision before the newest: the new one must be there, or there is nothing to go back from.
+    second = r"--for=jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}=2"
+    await kubectl(cluster, "wait", "deployment/web", second, "--timeout=15s")
     await kubectl(cluster, "rollout", "undo", "deployment/web")
     assert "successfully rolled out" in await kubectl(cluster, "rollout", "status", "deployment/web")
     await rolled_out(cluster, "web:1")
