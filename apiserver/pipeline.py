@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from k8slite.catalogue import Catalogue
 from k8slite.errors import ApiError, internal, no_such_path, request_entity_too_large, service_unavailable
 
 from .authn.base import Credentials, User
@@ -154,10 +155,11 @@ class Pipeline:
         finally:
             if info is not None:
                 long_running = info.verb in _LONG_RUNNING or info.subresource in _LONG_RUNNING
-                self._metrics.observe(_metric_key(info), code, -1.0 if long_running else time.perf_counter() - began)
+                seconds = -1.0 if long_running else time.perf_counter() - began
+                self._metrics.observe(_metric_key(info, self._catalogue), code, seconds)
 
     async def _stream(self, stream: Stream, call: Call, extra: Headers) -> None:
-        key = _metric_key(call.info)
+        key = _metric_key(call.info, self._catalogue)
         streams = self._metrics.streams
         streams[key] = streams.get(key, 0) + 1
         try:
@@ -242,8 +244,12 @@ def _attributes(info: request.RequestInfo, parsed: options.Options, user: User) 
     )
 
 
-def _metric_key(info: request.RequestInfo) -> tuple[str, str, str, str, str, str]:
-    scope = "resource" if info.name else "namespace" if info.namespace else "cluster" if info.plural else ""
+def _metric_key(info: request.RequestInfo, catalogue: Catalogue) -> tuple[str, str, str, str, str, str]:
+    """The labels of a request. Only words of the catalogue are labels: clients could make up others without end."""
+    resource = catalogue.by_path(info.group, info.version, info.plural) if info.plural else None
+    if resource is None or (info.subresource and resource.subresource(info.subresource) is None):
+        return (info.verb.upper(), "", "", "", "", "")
+    scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
     return (info.verb.upper(), info.group, info.version, info.plural, info.subresource, scope)
 
 
