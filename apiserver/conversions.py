@@ -1,7 +1,8 @@
 """Kinds that are served in more than one version but stored in one: how a document moves between the two.
 
-Each entry holds two pure functions that change a document in place: from the served version to the stored one, and
-back. A kind whose versions differ in nothing but their name needs no function.
+A built-in kind has two pure functions that change a document in place: from the served version to the stored one, and
+back. A kind whose versions differ in nothing but their name needs no function. A custom resource brings a `Converter`,
+because a webhook may have to be asked.
 
 Source: Kubernetes API reference (autoscaling/v1 and v2, events.k8s.io/v1 and core/v1 Event).
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -33,6 +34,30 @@ def _keep(document: Document) -> None:
 
 
 _SAME = Conversion(_keep, _keep)
+
+
+class Converter(Protocol):
+    """Brings documents of a custom resource from one of its versions to another."""
+
+    @property
+    def instant(self) -> bool:
+        """Whether `convert_now` may be used: no webhook has to be asked."""
+        ...
+
+    def is_current(self, revision: int) -> bool:
+        """Whether what was stored at that revision already is as today's schema of the stored version would have it.
+
+        If not, it may lack defaults or hold fields that are pruned now.
+        """
+        ...
+
+    def convert_now(self, document: Document, to: Resource) -> Document:
+        """The document in another version (or renewed in its own); it may be changed. Raises ApiError."""
+        ...
+
+    async def convert(self, documents: list[Document], to: Resource) -> list[Document]:
+        """The same for many, by whatever way there is. Raises ApiError 500 if the webhook fails."""
+        ...
 
 
 def of(resource: Resource) -> Conversion:

@@ -41,6 +41,11 @@ def decode(value: bytes) -> Document:
     return document
 
 
+def copy(document: Document) -> Document:
+    """A deep copy."""
+    return decode(orjson.dumps(document))
+
+
 def key(group: str, plural: str, namespace: str, name: str) -> str:
     """Where an object lies in the store."""
     base = f"/{group or 'core'}/{plural}/"

@@ -13,7 +13,7 @@ Source: Kubernetes' apiserver, storage/etcd3 (GuaranteedUpdate).
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,12 +37,19 @@ GroupPlural = tuple[str, str]
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A resource as it is served: `resource` is the version asked for, `stored` the one in the store."""
+    """A resource as it is served: `resource` is the version asked for, `stored` the one in the store.
+
+    `hub` is the version that admission and the strategy work on: the stored one of a built-in kind, the one asked for
+    of a custom resource, whose schema is its version's own.
+    """
 
     resource: Resource
+    hub: Resource
     stored: Resource
     strategy: Strategy
     cache: ResourceCache
+    converter: conversions.Converter | None = None
+    """Of custom resources: leads from the stored version to the hub and back."""
 
     def key(self, namespace: str, name: str) -> str:
         """Where an object lies in the store."""
@@ -50,28 +57,64 @@ class Served:
 
     @cached_property
     def converts(self) -> bool:
-        """Whether documents differ from the stored ones."""
+        """Whether documents of the version asked for differ from the stored ones."""
         return self.stored.key != self.resource.key
 
+    def is_plain(self, revision: int) -> bool:
+        """Whether what was stored at that revision can be served byte for byte."""
+        return not self.converts and (self.converter is None or self.converter.is_current(revision))
+
+    @property
+    def instant(self) -> bool:
+        """Whether `present_now` may be used."""
+        return self.converter is None or self.converter.instant
+
     def to_served(self, document: Document) -> Document:
-        """A stored document in the version asked for; changes and returns it."""
-        if self.converts:
+        """A document of the hub in the version asked for; changes and returns it."""
+        if self.hub.key != self.resource.key:
             conversions.of(self.resource).to_served(document)
             document["apiVersion"], document["kind"] = self.resource.api_version, self.resource.kind
         return document
 
-    def to_stored(self, document: Document) -> Document:
-        """A document of the version asked for in the stored one; changes and returns it."""
-        if self.converts:
+    def to_hub(self, document: Document) -> Document:
+        """A document of the version asked for in the hub's; changes and returns it."""
+        if self.hub.key != self.resource.key:
             conversions.of(self.resource).to_stored(document)
-            document["apiVersion"], document["kind"] = self.stored.api_version, self.stored.kind
+            document["apiVersion"], document["kind"] = self.hub.api_version, self.hub.kind
         return document
 
-    def served_bytes(self, value: bytes) -> bytes:
-        """The same for an encoded document whose revision is filled in."""
-        if not self.converts:
+    async def from_store(self, document: Document) -> Document:
+        """A stored document in the hub's version; may change it. Raises ApiError."""
+        if self.converter is None:
+            return document
+        return (await self.converter.convert([document], self.hub))[0]
+
+    async def into_store(self, document: Document) -> Document:
+        """A document of the hub's version as it is stored; the given one is not changed. Raises ApiError."""
+        if self.converter is None or self.stored.key == self.hub.key:
+            return document
+        return (await self.converter.convert([documents.copy(document)], self.stored))[0]
+
+    def present_now(self, document: Document) -> Document:
+        """A stored document in the version asked for, if no webhook has to be asked; may change it."""
+        if self.converter is not None:
+            document = self.converter.convert_now(document, self.hub)
+        return self.to_served(document)
+
+    async def present(self, stored: list[Document]) -> list[Document]:
+        """Stored documents in the version asked for; may change them. Raises ApiError."""
+        if self.converter is not None and stored:
+            stored = await self.converter.convert(stored, self.hub)
+        return [self.to_served(document) for document in stored]
+
+    async def served_bytes(self, value: bytes, revision: int) -> bytes:
+        """An encoded document, stored at that revision, as it is served. Raises ApiError."""
+        if self.is_plain(revision):
             return value
-        document = self.to_served(documents.decode(value))
+        return self.encode((await self.present([documents.decode(value)]))[0])
+
+    def encode(self, document: Document) -> bytes:
+        """A document of the version asked for, with the revision that it has (none if it was not stored)."""
         revision = document["metadata"].get("resourceVersion")
         encoded = documents.encode(document, self.resource)
         return stamp(encoded, int(revision)) if revision else documents.unstamped(encoded)
@@ -101,7 +144,7 @@ class Registry:
         cache: WatchCache,
         catalogue: Catalogue,
         schemas: Schemas,
-        strategies: Mapping[GroupPlural, Strategy],
+        strategies: dict[GroupPlural, Strategy],
         admission: Chain,
         clock: Clock,
         source: random.Random,
@@ -119,6 +162,7 @@ class Registry:
         self._plain = SimpleStrategy()
         for place, strategy in strategies.items():
             cache.resource(*place).index(strategy.selectable_fields)
+        self._converters: dict[GroupPlural, conversions.Converter] = {}
 
     def find(self, group: str, version: str, plural: str) -> Served:
         """The resource behind a path. Raises ApiError 404."""
@@ -133,9 +177,31 @@ class Registry:
             stored = self.catalogue.stored(resource)
             place = (stored.group, stored.plural)
             strategy = self.strategies.get(place, self._plain)
-            served = Served(resource, stored, strategy, self.cache.resource(*place))
+            converter = self._converters.get(place)
+            hub = stored if converter is None else resource
+            served = Served(resource, hub, stored, strategy, self.cache.resource(*place), converter)
             self._served[(group, version, plural)] = served
         return served
+
+    def install(self, resources: Sequence[Resource], strategy: Strategy, converter: conversions.Converter) -> None:
+        """Serve a custom resource in these versions; all have one group, plural and stored version.
+
+        Versions that were served before and are not among these are withdrawn. Their readers must be in the schemas.
+        """
+        group, _, plural = resources[0].storage
+        self.withdraw(group, plural)
+        self.strategies[group, plural] = strategy
+        self._converters[group, plural] = converter
+        self.cache.resource(group, plural).index(strategy.selectable_fields)
+        for resource in resources:
+            self.catalogue.add(resource)
+
+    def withdraw(self, group: str, plural: str) -> None:
+        """Serve a custom resource no longer. What is stored stays."""
+        for resource in [row for row in self.catalogue if (row.group, row.plural) == (group, plural)]:
+            self.catalogue.remove(resource)
+        self.strategies.pop((group, plural), None)
+        self._converters.pop((group, plural), None)
 
     def lookup(self, group: str, plural: str, namespace: str, name: str) -> Document | None:
         """Another object from the cache; it must not be changed."""
@@ -166,7 +232,7 @@ class Registry:
     ) -> tuple[bytes, bool]:
         """Carry out a decision on the latest state of an object; the new state and whether it was removed.
 
-        `decide` gets the stored document and its revision, returns the new stored document (or a Removal), and may be
+        `decide` gets the document in the hub's version and its revision, returns the new one (or a Removal), and may be
         called again for a newer state. Raises ApiError, 404 if there is no such object.
         """
         key = served.key(namespace, name)
@@ -178,16 +244,17 @@ class Registry:
                 raise served.not_found(name)
             old = documents.decode(record.value)
             try:
-                new = await decide(documents.decode(record.value), record.revision)
+                new = await decide(await served.from_store(documents.decode(record.value)), record.revision)
             except ApiError:
                 newer = None if fresh else await self.latest(served, key)
                 if fresh or (newer is not None and newer.revision == record.revision):
                     raise
                 record, fresh = newer, True
                 continue
-            final = new.final if isinstance(new, Removal) else new
+            removal = isinstance(new, Removal)
+            final = await served.into_store(new.final if isinstance(new, Removal) else new)
             final["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-            unchanged = final is new and new == old
+            unchanged = not removal and final == old
             if unchanged and not fresh:
                 newer = await self.latest(served, key)
                 fresh = True
@@ -198,9 +265,9 @@ class Registry:
                 return record.value, False
             value = documents.encode(final, served.stored)
             if dry_run:
-                return stamp(value, record.revision), final is not new
+                return stamp(value, record.revision), removal
             try:
-                if final is new:
+                if not removal:
                     return (await self.store.update(key, value, expected=record.revision)).value, False
                 return await self._remove(key, value, old != final, record.revision), True
             except RevisionMismatch as mismatch:

@@ -24,6 +24,12 @@ def stamp(value: bytes, revision: int) -> bytes:
     return value.replace(PLACEHOLDER, b'"resourceVersion":"%d"' % revision, 1)
 
 
+def revision_of(value: bytes) -> int:
+    """The revision of a stored document."""
+    start = value.index(b'"resourceVersion":"') + 19
+    return int(value[start : value.index(b'"', start)])
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A key's value, stamped, and the revision of the write that made it."""

@@ -120,7 +120,7 @@ async def delete(registry: Registry, call: Call) -> Answer:
     if not removed or served.strategy.returns_deleted:
         # A client that asked for dependents to go too learns that it is not done.
         code = 202 if not removed and options.propagation in ("Background", "Foreground") and _asked(options) else 200
-        return Answer(served.served_bytes(value), code)
+        return Answer(await served.served_bytes(value, 0), code)
     details: dict[str, Any] = {"name": call.info.name}
     if served.resource.group:
         details["group"] = served.resource.group
@@ -183,7 +183,7 @@ async def delete_collection(registry: Registry, call: Call) -> Answer:
             if error.reason != "NotFound":
                 raise
         else:
-            deleted.append(served.served_bytes(value))
+            deleted.append(await served.served_bytes(value, 0))
     return Answer(
         list_body(f"{served.resource.kind}List", served.resource.api_version, deleted, revision=revision),
         worth_gzip=True,

@@ -48,9 +48,9 @@ async def read_object(registry: Registry, call: Call) -> Answer:
     entry = served.cache.get(info.namespace if served.resource.namespaced else "", info.name)
     if entry is None:
         raise served.not_found(info.name)
-    if call.accept.form == "object" and not served.converts:
+    if call.accept.form == "object" and served.is_plain(entry.revision):
         return Answer(entry.value)
-    return representations.single(served, call, entry.value, registry.clock.now())
+    return await representations.single(served, call, entry.value, registry.clock.now())
 
 
 async def list_objects(registry: Registry, call: Call) -> Answer:
@@ -70,12 +70,12 @@ async def list_objects(registry: Registry, call: Call) -> Answer:
         extra = b',"continue":"%b"' % token.encode()
         if not options.label_selector and not options.field_selector:
             extra += b',"remainingItemCount":%d' % listing.remaining
-    if call.accept.form == "object" and not served.converts:
+    if call.accept.form == "object" and not served.converts and served.converter is None:
         items = [entry.value for entry in listing.entries]
         resource = served.resource
         body = list_body(f"{resource.kind}List", resource.api_version, items, revision=listing.revision, extra=extra)
         return Answer(body, worth_gzip=True)
-    return representations.collection(served, call, listing, registry.clock.now(), token=token, extra=extra)
+    return await representations.collection(served, call, listing, registry.clock.now(), token=token, extra=extra)
 
 
 async def _listing(registry: Registry, served: Served, call: Call) -> Listing:

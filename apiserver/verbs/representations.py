@@ -21,6 +21,7 @@ from .. import tables
 from ..calls import Answer, Call
 from ..documents import decode, list_body, partial_metadata
 from ..registry import Served
+from ..storage.base import revision_of
 from ..watching.resources import Listing
 
 _META = "meta.k8s.io/v1"
@@ -35,20 +36,22 @@ class Shown:
     transform: Callable[[bytes], bytes] | None
 
 
-def single(served: Served, call: Call, value: bytes, now: datetime) -> Answer:
+async def single(served: Served, call: Call, value: bytes, now: datetime) -> Answer:
     """One object in the form that the client accepts."""
     match call.accept.form:
         case "table":
-            document = served.to_served(decode(value))
+            document = (await served.present([decode(value)]))[0]
             metadata = {"resourceVersion": document["metadata"]["resourceVersion"]}
             return Answer(orjson.dumps(_table(served.resource, [document], now, call.options.include_object, metadata)))
         case "metadata":
             return Answer(orjson.dumps(partial_metadata(decode(value))))
         case _:
-            return Answer(served.served_bytes(value))
+            return Answer(served.encode((await served.present([decode(value)]))[0]))
 
 
-def collection(served: Served, call: Call, listing: Listing, now: datetime, *, token: str, extra: bytes) -> Answer:
+async def collection(
+    served: Served, call: Call, listing: Listing, now: datetime, *, token: str, extra: bytes
+) -> Answer:
     """A list in the form that the client accepts."""
     resource = served.resource
     match call.accept.form:
@@ -58,16 +61,26 @@ def collection(served: Served, call: Call, listing: Listing, now: datetime, *, t
                 metadata["continue"] = token
                 if not call.options.label_selector and not call.options.field_selector:
                     metadata["remainingItemCount"] = listing.remaining
-            documents = [served.to_served(entry.document) for entry in listing.entries]
+            documents = await served.present([entry.document for entry in listing.entries])
             body = orjson.dumps(_table(resource, documents, now, call.options.include_object, metadata))
         case "metadata":
             items = [orjson.dumps(partial_metadata(entry.document)) for entry in listing.entries]
             body = list_body("PartialObjectMetadataList", _META, items, revision=listing.revision, extra=extra)
         case _:
-            items = [served.served_bytes(entry.value) for entry in listing.entries]
+            items = await _items(served, listing)
             kind = f"{resource.kind}List"
             body = list_body(kind, resource.api_version, items, revision=listing.revision, extra=extra)
     return Answer(body, worth_gzip=True)
+
+
+async def _items(served: Served, listing: Listing) -> list[bytes]:
+    """Each object as it is served; what must be converted is converted together."""
+    items = [entry.value for entry in listing.entries]
+    stale = [index for index, entry in enumerate(listing.entries) if not served.is_plain(entry.revision)]
+    shown = await served.present([listing.entries[index].document for index in stale])
+    for index, document in zip(stale, shown, strict=True):
+        items[index] = served.encode(document)
+    return items
 
 
 def watched(served: Served, call: Call, clock: Clock) -> Shown:
@@ -79,7 +92,7 @@ def watched(served: Served, call: Call, clock: Clock) -> Shown:
         case "metadata":
             return Shown("PartialObjectMetadata", _META, _metadata_alone)
         case _:
-            transform = _Converted(served) if served.converts else None
+            transform = _Converted(served) if served.converts or served.converter is not None else None
             return Shown(resource.kind, resource.api_version, transform)
 
 
@@ -102,7 +115,7 @@ class _Row:
     clock: Clock = field(compare=False)
 
     def __call__(self, value: bytes) -> bytes:
-        document = self.served.to_served(decode(value))
+        document = self.served.present_now(decode(value))
         metadata = {"resourceVersion": document["metadata"]["resourceVersion"]}
         return orjson.dumps(_table(self.served.resource, [document], self.clock.now(), self.include_object, metadata))
 
@@ -114,7 +127,9 @@ class _Converted:
     served: Served
 
     def __call__(self, value: bytes) -> bytes:
-        return self.served.served_bytes(value)
+        if self.served.is_plain(revision_of(value)):
+            return value
+        return self.served.encode(self.served.present_now(decode(value)))
 
 
 def _metadata_alone(value: bytes) -> bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from k8slite.errors import expired
 from k8slite.selectors import EVERYTHING, FieldSelector, LabelSelector
 
-from ..storage.base import Change, Compacted, FutureRevision, Record, Store
+from ..storage.base import Change, Compacted, FutureRevision, Record, Store, revision_of
 from .objects import NO_FIELDS, Entry, Listing, Objects, Scope
 from .watch import Event, Watcher
 
@@ -200,7 +200,7 @@ class ResourceCache(Objects):
         """A change read from the store's history."""
         old = None
         if change.previous is not None:
-            old = Entry(change.key, change.previous, _revision_of(change.previous))
+            old = Entry(change.key, change.previous, revision_of(change.previous))
         return Event(change.type, Entry(change.key, change.value, change.revision), old)
 
     def detach(self, watcher: Watcher) -> None:
@@ -242,8 +242,3 @@ class ResourceCache(Objects):
             if old is not None:
                 scopes["field", field, old.fields(self.selectable).get(field, "")] = None
         return [watcher for scope in scopes if scope in self._watchers for watcher in self._watchers[scope]]
-
-
-def _revision_of(value: bytes) -> int:
-    start = value.index(b'"resourceVersion":"') + 19
-    return int(value[start : value.index(b'"', start)])

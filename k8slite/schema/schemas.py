@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import orjson
 from pydantic_core import SchemaValidator, ValidationError
 
 from ..errors import ApiError, Cause, bad_request, no_such_path
+from .atoms import Atom, atom_of
 from .decoder import keep_duplicates, walk
 from .facts import FactsTable, TypeFacts, builtin_facts
 from .validators import compile_type
@@ -38,15 +39,47 @@ class Decoded:
     causes: list[Cause] = field(default_factory=list)
 
 
+class Reader(Protocol):
+    """Reads documents of one kind in one version."""
+
+    @property
+    def atom(self) -> Atom:
+        """How its documents merge."""
+        ...
+
+    def decode(self, body: bytes, strictness: Strictness) -> Decoded:
+        """A JSON body. Raises ApiError 400."""
+        ...
+
+    def check(self, document: dict[str, Any], strictness: Strictness) -> Decoded:
+        """A decoded document, such as the outcome of a patch; it is not changed. Raises ApiError 400."""
+        ...
+
+
 class Schemas:
-    """Decodes documents of every kind in a table of facts; validators are compiled when a kind is first used."""
+    """Decodes documents of every kind: those in a table of facts, and those whose readers are added at run time.
+
+    Validators of built-in kinds are compiled when a kind is first used.
+    """
 
     def __init__(self, facts: FactsTable | None = None) -> None:
         self._facts = facts or builtin_facts()
-        self._kinds: dict[tuple[str, str, str], _Kind] = {}
+        self._readers: dict[tuple[str, str, str], Reader] = {}
+
+    def add(self, group: str, version: str, kind: str, reader: Reader) -> None:
+        """Read a kind by that reader from now on."""
+        self._readers[(group, version, kind)] = reader
+
+    def remove(self, group: str, version: str, kind: str) -> None:
+        """Read a kind no longer that was added."""
+        self._readers.pop((group, version, kind), None)
+
+    def atom_of(self, group: str, version: str, kind: str) -> Atom:
+        """How documents of a kind merge. Raises ApiError 404 for a kind that is unknown."""
+        return self._reader(group, version, kind).atom
 
     def type_of(self, group: str, version: str, kind: str) -> TypeFacts | None:
-        """The walkable facts of a kind; None if it is unknown."""
+        """The walkable facts of a built-in kind; None if it is none."""
         facts = self._facts.by_kind(group, version, kind)
         return self._facts.by_name(_DELETE_OPTIONS) if facts is None and kind == "DeleteOptions" else facts
 
@@ -56,36 +89,22 @@ class Schemas:
         Raises ApiError 400 in Kubernetes' words: for broken JSON, for another kind or version in the body, for a value
         of the wrong type, and with `Strict` for unknown and duplicate fields.
         """
-        known = self._kind(group, version, kind)
-        try:
-            document = known.validator.validate_json(body)
-        except ValidationError:
-            pass
-        else:
-            encoded = _encode(document, known)
-            if strictness == "Ignore" or not _may_repeat_keys(body, encoded):
-                return Decoded(_headed(document, known), [])
-        return _slowly(_parse(body, kind), known, strictness)
+        return self._reader(group, version, kind).decode(body, strictness)
 
     def check(
         self, document: dict[str, Any], *, group: str, version: str, kind: str, strictness: Strictness = "Warn"
     ) -> Decoded:
         """The same for a document that is decoded, such as the outcome of a patch; the argument is not changed."""
-        known = self._kind(group, version, kind)
-        try:
-            valid = known.validator.validate_python(document)
-        except ValidationError:
-            return _slowly(document, known, strictness)
-        return Decoded(_headed(valid, known), [])
+        return self._reader(group, version, kind).check(document, strictness)
 
-    def _kind(self, group: str, version: str, kind: str) -> _Kind:
-        known = self._kinds.get((group, version, kind))
+    def _reader(self, group: str, version: str, kind: str) -> Reader:
+        known = self._readers.get((group, version, kind))
         if known is None:
             facts = self.type_of(group, version, kind)
             if facts is None:
                 raise no_such_path()
             known = _Kind(f"{group}/{version}" if group else version, version, kind, facts, compile_type(facts))
-            self._kinds[(group, version, kind)] = known
+            self._readers[(group, version, kind)] = known
         return known
 
 
@@ -98,6 +117,28 @@ class _Kind:
     kind: str
     facts: TypeFacts
     validator: SchemaValidator
+
+    @property
+    def atom(self) -> Atom:
+        return atom_of(self.facts)
+
+    def decode(self, body: bytes, strictness: Strictness) -> Decoded:
+        try:
+            document = self.validator.validate_json(body)
+        except ValidationError:
+            pass
+        else:
+            encoded = _encode(document, self)
+            if strictness == "Ignore" or not _may_repeat_keys(body, encoded):
+                return Decoded(_headed(document, self), [])
+        return _slowly(parse_json(body, self.kind), self, strictness)
+
+    def check(self, document: dict[str, Any], strictness: Strictness) -> Decoded:
+        try:
+            valid = self.validator.validate_python(document)
+        except ValidationError:
+            return _slowly(document, self, strictness)
+        return Decoded(_headed(valid, self), [])
 
     def error(self, detail: str, *, given: str = "") -> ApiError:
         return bad_request(
@@ -166,7 +207,8 @@ def _refuse_other_kind(document: Any, expected: _Kind) -> None:
         raise expected.error(f"the kind in the data is not {expected.kind}", given=kind)
 
 
-def _parse(body: bytes, kind: str) -> Any:
+def parse_json(body: bytes, kind: str) -> Any:
+    """A body that should be of a kind, as JSON; objects with repeated keys are marked. Raises ApiError 400."""
     try:
         return json.loads(body, object_pairs_hook=keep_duplicates, parse_constant=_refuse_constant)
     except RecursionError:

@@ -1,0 +1,100 @@
+"""The schema as field ownership and merging by server-side apply see it: what is one thing, and what has parts.
+
+An `Atom` describes the values that may stand at one place. It is made from the facts of a built-in kind (`atom_of`), or
+by others from the structural schema of a custom resource. Types may contain themselves, so parts are made on demand.
+
+Source: Kubernetes documentation, "Server-Side Apply: merge strategy"; sigs.k8s.io/structured-merge-diff, schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from .facts import FieldFacts, TypeFacts
+
+Form = Literal["scalar", "map", "list", "any"]
+Merging = Literal["atomic", "granular", "set", "keyed"]
+
+
+class Atom:
+    """What may stand at a place.
+
+    `form` any means that the schema does not say: the value's own shape decides, lists are atomic. A map is `atomic` or
+    `granular`: its `fields` are known by name, all others are an `element`. A list is `atomic`, a `set` of scalars, or
+    `keyed`: its elements are told apart by the fields in `keys`, whose `defaults` stand in for absent ones.
+    """
+
+    __slots__ = ("_element", "_fields", "_load", "defaults", "form", "keys", "merging")
+
+    def __init__(
+        self,
+        form: Form,
+        *,
+        merging: Merging = "atomic",
+        fields: Callable[[], Mapping[str, Atom]] | None = None,
+        element: Callable[[], Atom] | None = None,
+        keys: tuple[str, ...] = (),
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.form = form
+        self.merging = merging
+        self.keys = keys
+        self.defaults: Mapping[str, Any] = defaults or {}
+        self._load = fields
+        self._fields: Mapping[str, Atom] | None = None
+        self._element: Atom | Callable[[], Atom] | None = element
+
+    @property
+    def fields(self) -> Mapping[str, Atom]:
+        """The parts of a map that have names."""
+        if self._fields is None:
+            self._fields = self._load() if self._load else {}
+        return self._fields
+
+    @property
+    def element(self) -> Atom | None:
+        """A list's elements, or a map's values under other names; None if such are unknown."""
+        if self._element is not None and not isinstance(self._element, Atom):
+            self._element = self._element()
+        return self._element
+
+    def at(self, name: str) -> Atom:
+        """The part of a map under a name."""
+        return self.fields.get(name) or self.element or ANY
+
+
+SCALAR = Atom("scalar")
+ANY = Atom("any", merging="granular")
+
+_known: dict[TypeFacts, Atom] = {}
+
+
+def atom_of(facts: TypeFacts) -> Atom:
+    """A built-in type."""
+    known = _known.get(facts)
+    if known is None:
+        known = _known[facts] = Atom(
+            "map",
+            merging="atomic" if facts.map_type == "atomic" else "granular",
+            fields=lambda: {field.name: _field(field, 0) for field in facts.fields.values()},
+        )
+    return known
+
+
+def _field(field: FieldFacts, depth: int) -> Atom:
+    if depth == len(field.shape):
+        if field.type is not None:
+            return atom_of(field.type) if field.map_type != "atomic" or depth else Atom("map", fields=dict)
+        return {"any": ANY, "object": ANY}.get(field.scalar, SCALAR)
+
+    def element() -> Atom:
+        return _field(field, depth + 1)
+
+    if field.shape[depth] == "map":
+        atomic = field.map_type == "atomic" and not depth
+        return Atom("map", merging="atomic" if atomic else "granular", element=element)
+    marked = not depth and field.list_type
+    if marked == "map":
+        return Atom("list", merging="keyed", element=element, keys=field.list_map_keys)
+    return Atom("list", merging="set" if marked == "set" else "atomic", element=element)
