@@ -65,6 +65,17 @@ def too_long(field: str, limit: int) -> Cause:
     return Cause("FieldValueTooLong", f"Too long: may not be more than {limit} bytes", field)
 
 
+def too_many(field: str, actual: int, limit: int) -> Cause:
+    """The cause for a list of more than `limit` items."""
+    items = "item" if limit == 1 else "items"
+    return Cause("FieldValueTooMany", f"Too many: {actual}: must have at most {limit} {items}", field)
+
+
+def invalid_field(field: str, detail: str) -> Cause:
+    """The cause for a value that breaks a rule and is better not repeated."""
+    return Cause("FieldValueInvalid", f"Invalid value: {detail}", field)
+
+
 def _quoted(value: object) -> str:
     match value:
         case str():

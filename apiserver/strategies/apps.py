@@ -25,14 +25,14 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("apps", "deployments"): DeploymentStrategy(
         default=defaults.deployment,
         validate=rules.deployment,
-        validate_update=rules.selector_immutable,
+        validate_update=rules.deployment_update,
         generation=True,
         initial_status=_EMPTY,
     ),
     ("apps", "replicasets"): SimpleStrategy(
         default=defaults.replicaset,
         validate=rules.replicaset,
-        validate_update=rules.selector_immutable,
+        validate_update=rules.replicaset_update,
         generation=True,
         initial_status={"replicas": 0},
         fields={"status.replicas": number("status.replicas")},
@@ -47,7 +47,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("apps", "daemonsets"): SimpleStrategy(
         default=defaults.daemonset,
         validate=rules.daemonset,
-        validate_update=rules.selector_immutable,
+        validate_update=rules.daemonset_update,
         generation=True,
         initial_status={
             "currentNumberScheduled": 0,
@@ -56,10 +56,11 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
             "numberReady": 0,
         },
     ),
-    ("apps", "controllerrevisions"): SimpleStrategy(validate_update=rules.revision_update),
+    ("apps", "controllerrevisions"): SimpleStrategy(validate=rules.revision, validate_update=rules.revision_update),
     ("", "replicationcontrollers"): SimpleStrategy(
         default=defaults.replicationcontroller,
         validate=rules.replicationcontroller,
+        validate_update=rules.replicationcontroller_update,
         generation=True,
         initial_status={"replicas": 0},
         fields={"status.replicas": number("status.replicas"), "metadata.uid": field("metadata.uid")},

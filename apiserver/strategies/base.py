@@ -71,8 +71,12 @@ class Strategy:
         """What the schema cannot say."""
         return []
 
+    def validate_create(self, obj: Document) -> list[Cause]:
+        """What is asked of new objects only. `validate` runs too."""
+        return []
+
     def validate_update(self, obj: Document, old: Document) -> list[Cause]:
-        """What must not change. `validate` runs too."""
+        """What must not change, and what a changed status must hold. `validate` runs too."""
         return []
 
     def graceful(self, obj: Document, requested: int | None) -> int:

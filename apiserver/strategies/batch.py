@@ -14,11 +14,6 @@ from ..validation import batch as rules
 from .base import Context, Document, Strategy
 from .simple import SimpleStrategy
 
-_UID = "batch.kubernetes.io/controller-uid"
-_NAME = "batch.kubernetes.io/job-name"
-_LEGACY_UID = "controller-uid"
-_LEGACY_NAME = "job-name"
-
 
 class JobStrategy(Strategy):
     """The strategy of Jobs."""
@@ -35,20 +30,25 @@ class JobStrategy(Strategy):
         spec, meta = obj["spec"], obj["metadata"]
         if spec.get("manualSelector") or spec.get("template") is None:
             return
+        uid, name = meta["uid"], meta.get("name") or ""
         labels = spec["template"]["metadata"].setdefault("labels", {})
         for key, value in (
-            (_LEGACY_UID, meta["uid"]),
-            (_UID, meta["uid"]),
-            (_LEGACY_NAME, meta.get("name") or ""),
-            (_NAME, meta.get("name") or ""),
+            (rules.LEGACY_UID_LABEL, uid),
+            (rules.UID_LABEL, uid),
+            (rules.LEGACY_NAME_LABEL, name),
+            (rules.NAME_LABEL, name),
         ):
             labels.setdefault(key, value)
-        selector = spec.setdefault("selector", {}).setdefault("matchLabels", {})
-        selector.setdefault(_UID, meta["uid"])
+        # Whatever selector the user gave stays beside the generated one, for validation to judge.
+        spec.setdefault("selector", {}).setdefault("matchLabels", {}).setdefault(rules.UID_LABEL, uid)
 
     def validate(self, obj: Document) -> list[Cause]:
         """A Job's rules."""
         return rules.job(obj)
+
+    def validate_create(self, obj: Document) -> list[Cause]:
+        """A new Job's rules."""
+        return rules.job_create(obj)
 
     def validate_update(self, obj: Document, old: Document) -> list[Cause]:
         """Most of a Job's spec is for ever."""
@@ -58,6 +58,11 @@ class JobStrategy(Strategy):
 STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("batch", "jobs"): JobStrategy(),
     ("batch", "cronjobs"): SimpleStrategy(
-        default=defaults.cronjob, validate=rules.cronjob, generation=True, initial_status={}
+        default=defaults.cronjob,
+        validate=rules.cronjob,
+        validate_create=rules.cronjob_create,
+        validate_update=rules.cronjob_update,
+        generation=True,
+        initial_status={},
     ),
 }

@@ -38,6 +38,7 @@ class SimpleStrategy(Strategy):
         *,
         default: Callable[[Document], None] = no_default,
         validate: Callable[[Document], list[Cause]] = no_rules,
+        validate_create: Callable[[Document], list[Cause]] = no_rules,
         validate_update: Callable[[Document, Document], list[Cause]] = no_update_rules,
         generation: bool = False,
         initial_status: Document | None = None,
@@ -50,6 +51,7 @@ class SimpleStrategy(Strategy):
     ) -> None:
         self._default = default
         self._validate = validate
+        self._validate_create = validate_create
         self._validate_update = validate_update
         self._initial_status = initial_status
         self.has_generation = generation
@@ -72,6 +74,10 @@ class SimpleStrategy(Strategy):
     def validate(self, obj: Document) -> list[Cause]:
         """The kind's rules."""
         return self._validate(obj)
+
+    def validate_create(self, obj: Document) -> list[Cause]:
+        """The kind's rules for new objects."""
+        return self._validate_create(obj)
 
     def validate_update(self, obj: Document, old: Document) -> list[Cause]:
         """The kind's rules for changes."""

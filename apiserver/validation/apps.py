@@ -1,36 +1,59 @@
 """Rules for workloads: selectors that match their templates, replicas, strategies.
 
-Source: Kubernetes' apps validation (ValidateDeployment, ValidateReplicaSet …).
+Source: Kubernetes' apps validation (ValidateDeployment, ValidateReplicaSet, ValidateStatefulSet, ValidateDaemonSet).
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from k8slite.errors import Cause, forbidden_field, invalid_value, not_supported, required
 from k8slite.selectors import from_object
 
+from . import names
 from .pods import template
 from .selectors import label_selector
+from .values import (
+    choice,
+    count_or_percentage,
+    needed,
+    non_negative,
+    not_above_all,
+    optional_choice,
+    unchanged,
+)
 
 Document = dict[str, Any]
 
-_is_percentage = re.compile(r"[0-9]+%").fullmatch
+_STRATEGIES = ("Recreate", "RollingUpdate")
+_UPDATES = ("OnDelete", "RollingUpdate")
+_RETENTIONS = ("Delete", "Retain")
+_FREE_IN_STATEFULSETS = (
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+)
+_STATEFULSET_FORBIDDEN = (
+    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+    "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+)
 
 
 def deployment(obj: Document) -> list[Cause]:
     """What is wrong with a Deployment."""
     spec = obj.get("spec") or {}
-    causes = _workload(spec)
+    causes = _workload(spec, "Deployment")
     strategy = spec.get("strategy") or {}
     kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
-    if kind not in ("Recreate", "RollingUpdate"):
-        causes.append(not_supported("spec.strategy.type", kind or "", ("Recreate", "RollingUpdate")))
-    elif kind == "Recreate" and rolling is not None:
+    causes += choice(kind, "spec.strategy.type", _STRATEGIES)
+    if kind == "Recreate" and rolling is not None:
         detail = "may not be specified when strategy `type` is 'Recreate'"
         causes.append(forbidden_field("spec.strategy.rollingUpdate", detail))
-    elif rolling is not None:
+    elif kind == "RollingUpdate" and rolling is not None:
         causes += _rolling_update(rolling, "spec.strategy.rollingUpdate")
     for name in ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
         causes += non_negative(spec.get(name), f"spec.{name}")
@@ -43,142 +66,231 @@ def deployment(obj: Document) -> list[Cause]:
 def replicaset(obj: Document) -> list[Cause]:
     """What is wrong with a ReplicaSet."""
     spec = obj.get("spec") or {}
-    return _workload(spec) + non_negative(spec.get("minReadySeconds"), "spec.minReadySeconds")
+    return _workload(spec, "ReplicaSet") + non_negative(spec.get("minReadySeconds"), "spec.minReadySeconds")
 
 
 def replicationcontroller(obj: Document) -> list[Cause]:
     """What is wrong with a ReplicationController."""
     spec = obj.get("spec") or {}
-    causes = non_negative(spec.get("replicas"), "spec.replicas")
-    if not spec.get("selector"):
-        causes.append(required("spec.selector"))
-    causes += template(spec.get("template"), "spec.template")
-    return causes + _restart_policy(spec, ("Always",))
+    causes = non_negative(spec.get("minReadySeconds"), "spec.minReadySeconds")
+    causes += needed(spec.get("selector"), "spec.selector") + non_negative(spec.get("replicas"), "spec.replicas")
+    pod_template = spec.get("template")
+    if pod_template is None:
+        return [*causes, required("spec.template")]
+    wanted, labels = spec.get("selector") or {}, _labels(pod_template)
+    if wanted and any(labels.get(key) != value for key, value in wanted.items()):
+        causes.append(_unmatched(pod_template))
+    return causes + template(pod_template, "spec.template") + _always(pod_template, "ReplicationController")
 
 
 def statefulset(obj: Document) -> list[Cause]:
     """What is wrong with a StatefulSet."""
     spec = obj.get("spec") or {}
-    causes = _workload(spec)
     policy = spec.get("podManagementPolicy")
-    if policy not in ("OrderedReady", "Parallel"):
-        causes.append(not_supported("spec.podManagementPolicy", policy or "", ("OrderedReady", "Parallel")))
-    kind = (spec.get("updateStrategy") or {}).get("type")
-    if kind not in ("RollingUpdate", "OnDelete"):
-        causes.append(not_supported("spec.updateStrategy.type", kind or "", ("RollingUpdate", "OnDelete")))
+    causes = needed(policy, "spec.podManagementPolicy") if not policy else []
+    if policy and policy not in ("OrderedReady", "Parallel"):
+        detail = "must be 'OrderedReady' or 'Parallel'"
+        causes.append(invalid_value("spec.podManagementPolicy", policy, detail))
+    causes += _statefulset_update_strategy(spec.get("updateStrategy") or {}, "spec.updateStrategy")
+    retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
+    for name in ("whenDeleted", "whenScaled"):
+        field = f"spec.persistentVolumeClaimRetentionPolicy.{name}"
+        causes += optional_choice(retention.get(name), field, _RETENTIONS)
+    for name in ("minReadySeconds", "revisionHistoryLimit"):
+        causes += non_negative(spec.get(name), f"spec.{name}")
+    causes += non_negative((spec.get("ordinals") or {}).get("start"), "spec.ordinals.start")
+    if (service := spec.get("serviceName")) and (problem := names.dns_subdomain(service)):
+        causes.append(invalid_value("spec.serviceName", service, problem))
+    return causes + _workload(spec, "StatefulSet")
+
+
+def _statefulset_update_strategy(strategy: Document, field: str) -> list[Cause]:
+    kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
+    if not kind:
+        return [required(field)]
+    if kind not in _UPDATES:
+        return [invalid_value(field, strategy, "must be 'RollingUpdate' or 'OnDelete'")]
+    if rolling is None:
+        return []
+    if kind == "OnDelete":
+        detail = "only allowed for updateStrategy 'RollingUpdate'"
+        return [invalid_value(f"{field}.rollingUpdate", rolling, detail)]
+    here = f"{field}.rollingUpdate"
+    causes = non_negative(rolling.get("partition"), f"{here}.partition")
+    if (most := rolling.get("maxUnavailable")) is not None:
+        causes += count_or_percentage(most, f"{here}.maxUnavailable")
+        if _zero(most):
+            causes.append(invalid_value(f"{here}.maxUnavailable", most, "cannot be 0"))
+        causes += not_above_all(most, f"{here}.maxUnavailable")
     return causes
 
 
 def statefulset_update(new: Document, old: Document) -> list[Cause]:
     """What changed in a StatefulSet that must not."""
-    free = (
-        "replicas",
-        "ordinals",
-        "template",
-        "updateStrategy",
-        "revisionHistoryLimit",
-        "persistentVolumeClaimRetentionPolicy",
-        "minReadySeconds",
-    )
-    before = {name: value for name, value in (old.get("spec") or {}).items() if name not in free}
-    after = {name: value for name, value in (new.get("spec") or {}).items() if name not in free}
-    if before == after:
-        return []
-    detail = (
-        "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
-        "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
-    )
-    return [forbidden_field("spec", detail)]
+    causes = _status(new, old, ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"))
+    before, after = old.get("spec") or {}, new.get("spec") or {}
+    if any(before.get(name) != after.get(name) for name in {*before, *after} - {*_FREE_IN_STATEFULSETS}):
+        causes.append(forbidden_field("spec", _STATEFULSET_FORBIDDEN))
+    return causes
 
 
 def daemonset(obj: Document) -> list[Cause]:
     """What is wrong with a DaemonSet."""
     spec = obj.get("spec") or {}
-    causes = _workload(spec)
-    kind = (spec.get("updateStrategy") or {}).get("type")
-    if kind not in ("RollingUpdate", "OnDelete"):
-        causes.append(not_supported("spec.updateStrategy.type", kind or "", ("RollingUpdate", "OnDelete")))
+    causes = _workload(spec, "DaemonSet")
+    for name in ("minReadySeconds", "revisionHistoryLimit"):
+        causes += non_negative(spec.get(name), f"spec.{name}")
+    strategy = spec.get("updateStrategy") or {}
+    kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
+    causes += choice(kind, "spec.updateStrategy.type", _UPDATES)
+    if kind == "RollingUpdate":
+        field = "spec.updateStrategy.rollingUpdate"
+        causes += [required(field)] if rolling is None else _daemonset_rolling_update(rolling, field)
     return causes
 
 
-def selector_immutable(new: Document, old: Document) -> list[Cause]:
-    """A workload's selector is for ever."""
-    before, after = (old.get("spec") or {}).get("selector"), (new.get("spec") or {}).get("selector")
-    return [] if before == after else [invalid_value("spec.selector", after, "field is immutable")]
+def _daemonset_rolling_update(rolling: Document, field: str) -> list[Cause]:
+    gone, more = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
+    causes = []
+    for name, value in (("maxUnavailable", gone), ("maxSurge", more)):
+        causes += count_or_percentage(value, f"{field}.{name}") + not_above_all(value, f"{field}.{name}")
+    if causes:
+        return causes
+    if not _zero(gone) and not _zero(more):
+        causes.append(invalid_value(f"{field}.maxSurge", more, "may not be set when maxUnavailable is non-zero"))
+    if _zero(gone) and _zero(more):
+        causes.append(required(f"{field}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
+    return causes
+
+
+def revision(obj: Document) -> list[Cause]:
+    """What is wrong with a ControllerRevision."""
+    causes = needed(obj.get("data"), "data", "data is mandatory") if obj.get("data") is None else []
+    return causes + non_negative(obj.get("revision"), "revision")
 
 
 def revision_update(new: Document, old: Document) -> list[Cause]:
     """A ControllerRevision's data is for ever."""
-    if new.get("data") == old.get("data"):
+    return unchanged(new, old, "data")
+
+
+def deployment_update(new: Document, old: Document) -> list[Cause]:
+    """What changed in a Deployment that must not."""
+    counts = ("observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    return _selector_and_status(
+        new, old, (*counts, "unavailableReplicas", "collisionCount"), ("updatedReplicas", "readyReplicas")
+    )
+
+
+def replicaset_update(new: Document, old: Document) -> list[Cause]:
+    """What changed in a ReplicaSet that must not."""
+    counts = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration")
+    return _selector_and_status(new, old, counts, ("fullyLabeledReplicas", "readyReplicas"))
+
+
+def replicationcontroller_update(new: Document, old: Document) -> list[Cause]:
+    """What changed in a ReplicationController's status that must not."""
+    counts = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration")
+    return _status(new, old, counts, ("fullyLabeledReplicas", "readyReplicas"))
+
+
+def daemonset_update(new: Document, old: Document) -> list[Cause]:
+    """What changed in a DaemonSet that must not."""
+    counts = (
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+        "collisionCount",
+    )
+    return _selector_and_status(new, old, counts)
+
+
+def _selector_and_status(
+    new: Document, old: Document, counts: tuple[str, ...], parts: tuple[str, ...] = ()
+) -> list[Cause]:
+    return unchanged(new, old, "spec.selector") + _status(new, old, counts, parts)
+
+
+def _status(new: Document, old: Document, counts: tuple[str, ...], parts: tuple[str, ...] = ()) -> list[Cause]:
+    """A changed status holds together: no count below zero, no part above the whole."""
+    status = new.get("status") or {}
+    if status == (old.get("status") or {}):
         return []
-    return [invalid_value("data", new.get("data"), "field is immutable")]
+    causes = [cause for name in counts for cause in non_negative(status.get(name), f"status.{name}")]
+    total, ready = status.get("replicas") or 0, status.get("readyReplicas") or 0
+    for name in parts:
+        if (status.get(name) or 0) > total:
+            causes.append(invalid_value(f"status.{name}", status[name], "cannot be greater than status.replicas"))
+    available = status.get("availableReplicas") or 0
+    if available > total:
+        detail = "cannot be greater than status.replicas"
+        causes.append(invalid_value("status.availableReplicas", available, detail))
+    if available > ready:
+        causes.append(
+            invalid_value("status.availableReplicas", available, "cannot be greater than status.readyReplicas")
+        )
+    if (old.get("status") or {}).get("collisionCount", 0) > status.get("collisionCount", 0):
+        causes.append(invalid_value("status.collisionCount", status.get("collisionCount", 0), "cannot be decremented"))
+    return causes
 
 
-def non_negative(value: int | None, field: str) -> list[Cause]:
-    """A count is not below zero."""
-    if value is None or value >= 0:
-        return []
-    return [invalid_value(field, value, "must be greater than or equal to 0")]
-
-
-def _workload(spec: Document) -> list[Cause]:
+def _workload(spec: Document, kind: str) -> list[Cause]:
     causes = non_negative(spec.get("replicas"), "spec.replicas")
-    selector = spec.get("selector")
+    selector, pod_template = spec.get("selector"), spec.get("template")
     if selector is None:
         causes.append(required("spec.selector"))
-        if spec.get("template") is not None:
-            causes += _unmatched(spec["template"])
+        if pod_template is not None:
+            causes.append(_unmatched(pod_template))
     else:
         causes += (broken := label_selector(selector, "spec.selector"))
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            causes.append(invalid_value("spec.selector", selector, "empty selector is invalid for deployment"))
-        elif spec.get("template") is not None and not broken:
+            # A ReplicaSet borrows the Deployment's words.
+            word = "deployment" if kind == "ReplicaSet" else kind.lower()
+            causes.append(invalid_value("spec.selector", selector, f"empty selector is invalid for {word}"))
+        elif pod_template is not None and not broken:
             parsed = from_object(selector)
-            if parsed is not None and not parsed.matches(_labels(spec["template"])):
-                causes += _unmatched(spec["template"])
-    causes += template(spec.get("template"), "spec.template")
-    return causes + _restart_policy(spec, ("Always",))
+            if parsed is not None and not parsed.matches(_labels(pod_template)):
+                causes.append(_unmatched(pod_template))
+    if pod_template is None:
+        return [*causes, required("spec.template")]
+    return causes + template(pod_template, "spec.template") + _always(pod_template, kind)
 
 
 def _labels(pod_template: Document) -> dict[str, str]:
     return (pod_template.get("metadata") or {}).get("labels") or {}
 
 
-def _unmatched(pod_template: Document) -> list[Cause]:
+def _unmatched(pod_template: Document) -> Cause:
     detail = "`selector` does not match template `labels`"
-    return [invalid_value("spec.template.metadata.labels", _labels(pod_template), detail)]
+    return invalid_value("spec.template.metadata.labels", _labels(pod_template), detail)
 
 
-def _restart_policy(spec: Document, allowed: tuple[str, ...]) -> list[Cause]:
-    pod = (spec.get("template") or {}).get("spec") or {}
-    policy = pod.get("restartPolicy")
-    if policy in allowed or policy not in ("Always", "OnFailure", "Never"):
-        return []
-    return [not_supported("spec.template.spec.restartPolicy", policy, allowed)]
-
-
-def _rolling_update(rolling: Document, field: str) -> list[Cause]:
-    causes: list[Cause] = []
-    for name in ("maxUnavailable", "maxSurge"):
-        causes += count_or_percentage(rolling.get(name), f"{field}.{name}")
-    if not causes and _zero(rolling.get("maxUnavailable")) and _zero(rolling.get("maxSurge")):
-        detail = "may not be 0 when `maxSurge` is 0"
-        causes.append(invalid_value(f"{field}.maxUnavailable", rolling.get("maxUnavailable"), detail))
+def _always(pod_template: Document, kind: str) -> list[Cause]:
+    """Pods of workloads that run for ever restart, and have no deadline."""
+    pod = pod_template.get("spec") or {}
+    causes = []
+    if (policy := pod.get("restartPolicy")) in ("OnFailure", "Never"):
+        causes.append(not_supported("spec.template.spec.restartPolicy", policy, ("Always",)))
+    if pod.get("activeDeadlineSeconds") is not None:
+        # A Deployment's template is checked as a ReplicaSet's.
+        owner = "ReplicaSet" if kind == "Deployment" else kind
+        detail = f"activeDeadlineSeconds in {owner} is not Supported"
+        causes.append(forbidden_field("spec.template.spec.activeDeadlineSeconds", detail))
     return causes
 
 
-def count_or_percentage(value: Any, field: str) -> list[Cause]:
-    """A number that is not negative, or a percentage."""
-    if isinstance(value, int):
-        return non_negative(value, field)
-    if isinstance(value, str) and not _is_percentage(value):
-        detail = (
-            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex "
-            "used for validation is '[0-9]+%')"
-        )
-        return [invalid_value(field, value, detail)]
-    return []
+def _rolling_update(rolling: Document, field: str) -> list[Cause]:
+    gone, more = rolling.get("maxUnavailable"), rolling.get("maxSurge")
+    causes = count_or_percentage(gone, f"{field}.maxUnavailable") + count_or_percentage(more, f"{field}.maxSurge")
+    if _zero(gone) and _zero(more):
+        causes.append(invalid_value(f"{field}.maxUnavailable", gone, "may not be 0 when `maxSurge` is 0"))
+    return causes + not_above_all(gone, f"{field}.maxUnavailable")
 
 
 def _zero(value: Any) -> bool:
-    return value in (None, 0, "0%")
+    return value in (None, 0) or (isinstance(value, str) and set(value) <= {"0", "%"})

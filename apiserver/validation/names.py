@@ -23,6 +23,8 @@ _VALUE = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
 _ENV = "[-._a-zA-Z][-._a-zA-Z0-9]*"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 
+HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
+
 _is_label = re.compile(_LABEL).fullmatch
 _is_subdomain = re.compile(_SUBDOMAIN).fullmatch
 _is_label_1035 = re.compile(_LABEL_1035).fullmatch
@@ -182,3 +184,7 @@ def port_name(value: str) -> str | None:
 def port(value: int) -> str | None:
     """A port number."""
     return None if 1 <= value <= 65535 else "must be between 1 and 65535, inclusive"
+
+
+is_http_path = re.compile(HTTP_PATH).fullmatch
+"""Whether a text may stand in a URL's path."""

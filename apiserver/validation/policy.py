@@ -9,8 +9,8 @@ from typing import Any
 
 from k8slite.errors import Cause, invalid_value
 
-from .apps import count_or_percentage
 from .selectors import label_selector
+from .values import count_or_percentage
 
 Document = dict[str, Any]
 

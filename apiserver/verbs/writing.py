@@ -270,11 +270,12 @@ def _validate(served: Served, obj: Document, causes: list[Any], *, old: Document
     found = metadata_rules.validate(checked, namespaced=served.resource.namespaced, name_rule=strategy.name_rule)
     if old is not None:
         found += metadata_rules.validate_update(meta, old["metadata"])
-    found += causes
     known = {cause.field for cause in found}
     found += [cause for cause in strategy.validate(obj) if cause.field not in known]
-    if old is not None:
-        found += strategy.validate_update(obj, old)
+    found += strategy.validate_create(obj) if old is None else strategy.validate_update(obj, old)
+    # The kind's own words say more than the schema's "Required value".
+    said = {cause.field for cause in found}
+    found += [cause for cause in causes if cause.field not in said]
     if found:
         name = meta.get("name") or meta.get("generateName") or ""
         raise invalid(served.resource.kind, name, found, group=served.resource.group)

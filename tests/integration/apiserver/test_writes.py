@@ -240,7 +240,7 @@ async def test_job_finds_its_pods_by_its_uid(http: httpx.AsyncClient) -> None:
     assert (made["spec"]["completions"], made["spec"]["backoffLimit"]) == (1, 6)
     spec["template"]["spec"].pop("restartPolicy")
     refused = (await http.post(url, json={"metadata": {"name": "never"}, "spec": spec})).json()
-    assert 'spec.template.spec.restartPolicy: Unsupported value: "Always"' in refused["message"]
+    assert 'spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"' in refused["message"]
 
 
 @pytest.mark.parametrize(
