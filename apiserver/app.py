@@ -35,6 +35,7 @@ from .authz.chain import Chain as Authorizer
 from .authz.chain import Masters
 from .authz.node import NodeAuthorizer
 from .authz.rbac import RBAC, CacheSource
+from .backends import Backends
 from .calls import Receive, Scope, Send
 from .discovery import Discovery
 from .dispatch import Dispatch
@@ -52,6 +53,7 @@ from .verbs.reviews import Reviews
 from .verbs.tokens import TokenIssuer, TokenKey
 from .watching.cache import WatchCache
 from .watching.settled import settled
+from .webhooks import Webhooks
 from .wire.metrics import RequestMetrics
 
 
@@ -108,6 +110,8 @@ class ApiServer(FastAPI):
             issuer=config.service_account_issuer,
             clock=self.clock,
         )
+        self.backends = Backends(objects=self.cache, source=source)
+        self.webhooks = Webhooks(self.backends)
         self.metrics = RequestMetrics()
         self.dispatch = Dispatch(self.registry, subresources.table(self.registry, reviews=reviews, issuer=self.issuer))
         self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))
@@ -145,6 +149,7 @@ class ApiServer(FastAPI):
         self.drain()
         await bootstrap.withdraw(self.store, config=self.config)
         await self.kubelets.close()
+        await self.backends.close()
         await self.cache.stop()
         await self.store.close()
 

@@ -22,6 +22,7 @@ from ..watching.cache import Entry, WatchCache
 from ..watching.resources import Listing
 from ..wire.options import Options, check_list, revision
 from . import paging, representations
+from .converted_watch import ConvertedWatch
 
 _CATCH_UP = 3.0
 """Seconds that a read waits for a revision that the server has not reached."""
@@ -164,11 +165,13 @@ async def watch_objects(registry: Registry, call: Call) -> Stream:
     )
     timeout = options.timeout_seconds or registry.source.randint(_SHORTEST_WATCH, 2 * _SHORTEST_WATCH)
     shown = representations.watched(served, call, registry.clock)
-    return Stream(
-        watch.stream(
-            watcher, timeout=timeout, kind=shown.kind, api_version=shown.api_version, transform=shown.transform
-        )
+    lines = watch.stream(
+        watcher, timeout=timeout, kind=shown.kind, api_version=shown.api_version, transform=shown.transform
     )
+    if shown.render is not None:
+        plain = call.accept.form == "object"
+        return Stream(ConvertedWatch(lines, served=served, render=shown.render, keeps_plain=plain))
+    return Stream(lines)
 
 
 async def _reach(cache: WatchCache, wanted: int) -> None:

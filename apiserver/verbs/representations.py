@@ -29,11 +29,15 @@ _META = "meta.k8s.io/v1"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How a watch shows objects: the kind that its bookmarks carry, and the transformation of each object."""
+    """How a watch shows objects: the kind that its bookmarks carry, and the transformation of each object.
+
+    If a webhook must convert them first, `render` is what is made of each converted one.
+    """
 
     kind: str
     api_version: str
     transform: Callable[[bytes], bytes] | None
+    render: Callable[[dict[str, Any]], bytes] | None = None
 
 
 async def single(served: Served, call: Call, value: bytes, now: datetime) -> Answer:
@@ -88,10 +92,15 @@ def watched(served: Served, call: Call, clock: Clock) -> Shown:
     resource = served.resource
     match call.accept.form:
         case "table":
-            return Shown(resource.kind, resource.api_version, _Row(served, call.options.include_object, clock))
+            row = _Row(served, call.options.include_object, clock)
+            if not served.instant:
+                return Shown(resource.kind, resource.api_version, None, row.show)
+            return Shown(resource.kind, resource.api_version, row)
         case "metadata":
             return Shown("PartialObjectMetadata", _META, _metadata_alone)
         case _:
+            if not served.instant:
+                return Shown(resource.kind, resource.api_version, None, served.encode)
             transform = _Converted(served) if served.converts or served.converter is not None else None
             return Shown(resource.kind, resource.api_version, transform)
 
@@ -115,7 +124,10 @@ class _Row:
     clock: Clock = field(compare=False)
 
     def __call__(self, value: bytes) -> bytes:
-        document = self.served.present_now(decode(value))
+        return self.show(self.served.present_now(decode(value)))
+
+    def show(self, document: dict[str, Any]) -> bytes:
+        """The row of a document that has the version asked for."""
         metadata = {"resourceVersion": document["metadata"]["resourceVersion"]}
         return orjson.dumps(_table(self.served.resource, [document], self.clock.now(), self.include_object, metadata))
 

@@ -46,6 +46,12 @@ def line(kind: str, document: bytes) -> bytes:
     return b'{"type":"%b","object":%b}\n' % (kind.encode(), document)
 
 
+def parts_of(text: bytes) -> tuple[bytes, bytes]:
+    """The kind and the document of such a line."""
+    kind, _, document = text.removeprefix(b'{"type":"').partition(b'","object":')
+    return kind, document[:-2]
+
+
 @lru_cache(maxsize=64)
 def bookmark_line(kind: str, api_version: str, revision: int, initial_end: bool) -> bytes:
     """A bookmark: everything up to `revision` was sent; `initial_end` marks the end of the initial objects."""
