@@ -111,7 +111,7 @@ class ApiServer(FastAPI):
             clock=self.clock,
         )
         self.backends = Backends(objects=self.cache, source=source)
-        self.webhooks = Webhooks(self.backends)
+        self.hooks = Webhooks(self.backends)
         self.metrics = RequestMetrics()
         self.dispatch = Dispatch(self.registry, subresources.table(self.registry, reviews=reviews, issuer=self.issuer))
         self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))
