@@ -66,8 +66,12 @@ class Atom:
 
 SCALAR = Atom("scalar")
 ANY = Atom("any", merging="granular")
+OPAQUE = Atom("any", merging="atomic")
 
 _known: dict[TypeFacts, Atom] = {}
+
+#: The only defaults of fields that tell the elements of lists apart.
+_KEY_DEFAULTS = {"ContainerPort": {"protocol": "TCP"}, "ServicePort": {"protocol": "TCP"}}
 
 
 def atom_of(facts: TypeFacts) -> Atom:
@@ -86,7 +90,7 @@ def _field(field: FieldFacts, depth: int) -> Atom:
     if depth == len(field.shape):
         if field.type is not None:
             return atom_of(field.type) if field.map_type != "atomic" or depth else Atom("map", fields=dict)
-        return {"any": ANY, "object": ANY}.get(field.scalar, SCALAR)
+        return {"any": ANY, "object": OPAQUE}.get(field.scalar, SCALAR)
 
     def element() -> Atom:
         return _field(field, depth + 1)
@@ -94,7 +98,15 @@ def _field(field: FieldFacts, depth: int) -> Atom:
     if field.shape[depth] == "map":
         atomic = field.map_type == "atomic" and not depth
         return Atom("map", merging="atomic" if atomic else "granular", element=element)
-    marked = not depth and field.list_type
+    marked, keys = ("atomic", ()) if depth else _list_type(field)
     if marked == "map":
-        return Atom("list", merging="keyed", element=element, keys=field.list_map_keys)
+        defaults = _KEY_DEFAULTS.get(field.type.struct) if field.type else None
+        return Atom("list", merging="keyed", element=element, keys=keys, defaults=defaults)
     return Atom("list", merging="set" if marked == "set" else "atomic", element=element)
+
+
+def _list_type(field: FieldFacts) -> tuple[str, tuple[str, ...]]:
+    """How a list merges, and by which keys; lists that only say how they are patched merge as they are patched."""
+    if field.list_type or "merge" not in field.patch_strategy:
+        return field.list_type, tuple(sorted(field.list_map_keys))
+    return ("map", (field.merge_key,)) if field.merge_key else ("set", ())
