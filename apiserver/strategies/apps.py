@@ -63,6 +63,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         validate_update=rules.replicationcontroller_update,
         generation=True,
         initial_status={"replicas": 0},
+        propagation="Orphan",
         fields={"status.replicas": number("status.replicas"), "metadata.uid": field("metadata.uid")},
     ),
 }

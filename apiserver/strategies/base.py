@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from k8slite.errors import Cause
 
@@ -50,6 +50,10 @@ class Strategy:
     create_on_update = False
     #: Whether DELETE answers the object that it removed, not a Status.
     returns_deleted = False
+    #: What becomes of dependents if DELETE does not say; empty for kinds that have none.
+    propagation: Literal["Background", "Orphan", ""] = "Background"
+    #: What a client hears whose DELETE does not say.
+    propagation_warning = ""
     #: Whether a write of the status subresource leaves the labels alone.
     status_keeps_labels = True
     #: What names look like.

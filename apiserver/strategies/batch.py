@@ -18,6 +18,11 @@ from .simple import SimpleStrategy
 class JobStrategy(Strategy):
     """The strategy of Jobs."""
 
+    propagation = "Orphan"
+    propagation_warning = (
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
+        "set propagationPolicy=Orphan to suppress this warning"
+    )
     selectable_fields = {"status.successful": lambda job: str((job.get("status") or {}).get("succeeded") or 0)}
 
     def default(self, obj: Document) -> None:

@@ -69,6 +69,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("", "events"): SimpleStrategy(
         validate=_validate_event,
         create_on_update=True,
+        propagation="",
         fields={
             **fields(*(f"involvedObject.{name}" for name in _OBJECT)),
             **fields("reason", "reportingComponent", "type"),

@@ -6,7 +6,7 @@ Source: Kubernetes' strategies, which mostly differ in no more than these.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from k8slite.errors import Cause
 
@@ -47,6 +47,7 @@ class SimpleStrategy(Strategy):
         create_on_update: bool = False,
         returns_deleted: bool = False,
         status_keeps_labels: bool = True,
+        propagation: Literal["Background", "Orphan", ""] = "Background",
         fields: Fields | None = None,
     ) -> None:
         self._default = default
@@ -60,6 +61,7 @@ class SimpleStrategy(Strategy):
         self.create_on_update = create_on_update
         self.returns_deleted = returns_deleted
         self.status_keeps_labels = status_keeps_labels
+        self.propagation = propagation
         self.selectable_fields = fields or {}
 
     def default(self, obj: Document) -> None:

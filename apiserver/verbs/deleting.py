@@ -24,7 +24,7 @@ from ..registry import Registry, Removal, Served, require_verb
 from ..strategies.base import Strategy
 from ..wire import options as query
 from ..wire.negotiation import json_body
-from ..wire.options import Options
+from ..wire.options import Options, Propagation
 from .reading import candidates
 
 _ORPHAN = "orphan"
@@ -42,12 +42,15 @@ class Deletion:
 def plan(obj: Document, *, options: Options, strategy: Strategy, now: datetime) -> Deletion:
     """Decide; `obj` may be changed."""
     metadata = obj["metadata"]
-    _set_propagation(metadata, options)
+    _set_propagation(metadata, options.propagation, strategy)
+    requested = options.grace_period
+    if requested is not None and requested < 0:
+        requested = 1  # there is no way to ask for more haste than now
     if metadata.get("deletionTimestamp"):
-        if options.grace_period is not None:
-            _shorten(metadata, max(0, options.grace_period))
+        if requested is not None:
+            _shorten(metadata, requested)
     else:
-        grace = max(0, strategy.graceful(obj, options.grace_period))
+        grace = max(0, strategy.graceful(obj, requested))
         if not grace and strategy.removable(obj):
             return Deletion(obj, True)
         metadata["deletionTimestamp"] = timestamp(now + timedelta(seconds=grace))
@@ -59,10 +62,18 @@ def plan(obj: Document, *, options: Options, strategy: Strategy, now: datetime) 
     return Deletion(obj, done)
 
 
-def _set_propagation(metadata: Document, options: Options) -> None:
-    """Foreground and orphan deletion are finalizers; a later DELETE may change its mind."""
-    finalizers = [name for name in metadata.get("finalizers") or () if name not in (_ORPHAN, _FOREGROUND)]
-    match options.propagation:
+def _set_propagation(metadata: Document, asked: Propagation, strategy: Strategy) -> None:
+    """Foreground and orphan deletion are finalizers; a later DELETE may change its mind.
+
+    Who says nothing leaves what was decided before, and else gets what is usual for the kind.
+    """
+    given = metadata.get("finalizers") or ()
+    finalizers = [name for name in given if name not in (_ORPHAN, _FOREGROUND)]
+    if strategy.propagation == "":
+        return
+    if not asked and len(finalizers) == len(given):
+        asked = strategy.propagation
+    match asked:
         case "Orphan":
             finalizers.append(_ORPHAN)
         case "Foreground":
@@ -116,10 +127,11 @@ async def delete(registry: Registry, call: Call) -> Answer:
     require_verb(call.resource, "delete")
     served = registry.find(*call.resource.key)
     options = read_options(registry, call)
+    _warn(served, call, options)
     value, removed, metadata = await remove(registry, served, call, call.info.name, options)
     if not removed or served.strategy.returns_deleted:
-        # A client that asked for dependents to go too learns that it is not done.
-        code = 202 if not removed and options.propagation in ("Background", "Foreground") and _asked(options) else 200
+        # A client that said so in the old way, orphanDependents=false, learns that its dependents are not gone yet.
+        code = 202 if not removed and options.orphan_dependents is False else 200
         return Answer(await served.served_bytes(value, 0), code)
     details: dict[str, Any] = {"name": call.info.name}
     if served.resource.group:
@@ -130,8 +142,9 @@ async def delete(registry: Registry, call: Call) -> Answer:
     return Answer(orjson.dumps(status))
 
 
-def _asked(options: Options) -> bool:
-    return "orphanDependents" in options.query
+def _warn(served: Served, call: Call, options: Options) -> None:
+    if not options.propagation and served.strategy.propagation_warning:
+        call.warnings.append(served.strategy.propagation_warning)
 
 
 async def remove(
@@ -172,6 +185,7 @@ async def delete_collection(registry: Registry, call: Call) -> Answer:
     require_verb(call.resource, "deletecollection")
     served = registry.find(*call.resource.key)
     options = read_options(registry, call)
+    _warn(served, call, options)
     await registry.cache.consistent()
     revision = registry.cache.revision
     deleted = []

@@ -48,6 +48,8 @@ class Options:
     include_object: Literal["None", "Metadata", "Object"] = "Metadata"
     grace_period: int | None = None
     propagation: Propagation = ""
+    orphan_dependents: bool | None = None
+    """The old way to say Orphan or Background."""
     precondition_uid: str = ""
     precondition_resource_version: str = ""
     query: Mapping[str, list[str]] = field(default_factory=dict)
@@ -99,6 +101,7 @@ def parse(query_string: bytes) -> Options:
         include_object=_include_object(first("includeObject")),
         grace_period=_integer("gracePeriodSeconds", first("gracePeriodSeconds")),
         propagation=_propagation(first("propagationPolicy"), _boolean(query, "orphanDependents")),
+        orphan_dependents=_boolean(query, "orphanDependents"),
         query=query,
     )
 
@@ -114,6 +117,7 @@ def with_delete_body(options: Options, body: Mapping[str, Any]) -> Options:
         grace_period=grace,
         propagation=_propagation(str(body.get("propagationPolicy") or ""), body.get("orphanDependents"))
         or options.propagation,
+        orphan_dependents=body.get("orphanDependents", options.orphan_dependents),
         dry_run=options.dry_run or _dry_run(body.get("dryRun") or []),
         precondition_uid=preconditions.get("uid") or "",
         precondition_resource_version=preconditions.get("resourceVersion") or "",

@@ -67,6 +67,32 @@ async def test_propagation_is_left_to_the_garbage_collector(
     assert (await http.get(url)).status_code == 404
 
 
+async def test_dependents_of_old_kinds_are_orphaned_unless_the_client_says_otherwise(http: httpx.AsyncClient) -> None:
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}
+    made = await http.post(jobs, json={"metadata": {"name": "parent"}, "spec": {"template": template}})
+    assert made.status_code == 201
+    marked = await http.delete(f"{jobs}/parent")
+    assert marked.json()["metadata"]["finalizers"] == ["orphan"]
+    assert "child pods are preserved by default when jobs are deleted" in marked.headers["warning"]
+    settled = await delete(http, f"{jobs}/parent", propagationPolicy="Background")
+    assert settled.status_code == 200 and "warning" not in settled.headers
+
+
+async def test_a_negative_grace_period_is_a_second(http: httpx.AsyncClient) -> None:
+    await pod(http, "hasty", node="n1")
+    marked = (await delete(http, f"{PODS}/hasty", gracePeriodSeconds=-5)).json()
+    assert marked["metadata"]["deletionGracePeriodSeconds"] == 1
+
+
+async def test_an_event_has_no_dependents_to_wait_for(http: httpx.AsyncClient) -> None:
+    events = "/api/v1/namespaces/default/events"
+    event = {"metadata": {"name": "e1"}, "involvedObject": {"namespace": "default"}}
+    assert (await http.post(events, json=event)).status_code == 201
+    assert (await delete(http, f"{events}/e1", propagationPolicy="Foreground")).status_code == 200
+    assert (await http.get(f"{events}/e1")).status_code == 404
+
+
 async def test_preconditions(http: httpx.AsyncClient) -> None:
     url = f"{CONFIGMAPS}/guarded"
     made = (await http.post(CONFIGMAPS, json={"metadata": {"name": "guarded"}})).json()
