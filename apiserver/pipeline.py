@@ -25,6 +25,7 @@ from .authz.chain import Chain as Authorizer
 from .calls import Answer, Call, Receive, Scope, Send, Stream
 from .discovery import DiscoveryAnswer
 from .dispatch import Dispatch
+from .proxying.joining import TOKEN_PROTOCOL
 from .storage.base import FutureRevision, StoreUnavailable
 from .watching.watch import WatchStream
 from .wire import negotiation, options, request
@@ -43,8 +44,9 @@ from .wire.respond import (
 )
 
 BODY_LIMIT = 3 << 20
+_STREAMED = frozenset({"exec", "attach", "portforward"})
+"""Subresources whose requests' bodies are passed on as they come, or have none."""
 _LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})
-_TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."
 _DOCUMENTS = ("/api", "/openapi")
 _log = logging.getLogger(__name__)
 
@@ -122,7 +124,7 @@ class Pipeline:
                 raise no_such_path()
             accept = negotiation.accept(headers.get(b"accept", b""))
             body = b""
-            if method in ("POST", "PUT", "PATCH", "DELETE"):
+            if method in ("POST", "PUT", "PATCH", "DELETE") and info.subresource not in _STREAMED:
                 body = await _read_body(receive, headers)
             content_type = negotiation.media_type(headers.get(b"content-type", b""))
             call = Call(info, parsed, user, resource, accept, content_type, body, scope, receive, send, warnings)
@@ -214,17 +216,17 @@ def _credentials(scope: Scope, headers: dict[bytes, bytes]) -> Credentials:
         scheme, _, value = header.partition(b" ")
         if scheme.lower() == b"bearer":
             token = value.strip().decode("latin-1")
-    elif scope["type"] == "websocket":
-        token = _subprotocol_token(scope.get("subprotocols") or ())
+    elif b"sec-websocket-protocol" in headers:
+        token = _subprotocol_token(headers[b"sec-websocket-protocol"].decode("latin-1"))
     state = scope.get("state")
     return Credentials(token, state.get(CERTIFICATE, b"") if state else b"")
 
 
-def _subprotocol_token(protocols: list[str] | tuple[str, ...]) -> str:
+def _subprotocol_token(protocols: str) -> str:
     """Browsers cannot set headers on a WebSocket: they bring their token as the name of a subprotocol."""
-    for name in protocols:
-        if name.startswith(_TOKEN_PROTOCOL):
-            text = name.removeprefix(_TOKEN_PROTOCOL)
+    for name in protocols.split(","):
+        if name.strip().startswith(TOKEN_PROTOCOL):
+            text = name.strip().removeprefix(TOKEN_PROTOCOL)
             try:
                 return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
             except (binascii.Error, UnicodeDecodeError):

@@ -126,7 +126,7 @@ async def run_node(
     workers = Workers(lambda pod, ended: PodWorker(pod, context=context, ended=ended))
     try:
         async with (
-            serving(config, application(workers=workers, runtime=runtime, clock=clock)),
+            serving(config, application(workers=workers, runtime=runtime, clock=clock, connect=network.connect)),
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(events.run())

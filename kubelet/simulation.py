@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from .context import Context
 from .handlers import Handlers
 from .launch import Launched
 from .lease import NodeLease
+from .network import NetworkError
 from .plan import Plan, spec_hash
 from .pod_worker import PodWorker
 from .runtime.base import ContainerRuntime, ContainerSpec, PodState, SandboxSpec, State
@@ -186,7 +188,7 @@ async def simulate(config: KubeletConfig, *, client: Client, clock: Clock) -> No
     pods.add_handler(handle)
     try:
         async with (
-            serving(config, application(workers=workers, runtime=runtime, clock=clock)),
+            serving(config, application(workers=workers, runtime=runtime, clock=clock, connect=_no_network)),
             asyncio.TaskGroup() as tasks,
         ):
             leases = await _register(descriptions, client=client, clock=clock, config=config)
@@ -236,6 +238,10 @@ async def _register(
             return lease
 
     return list(await asyncio.gather(*(register(description) for description in descriptions)))
+
+
+async def _no_network(*, pid: int, port: int) -> socket.socket:
+    raise NetworkError("nothing runs in a simulated pod: there is no network to forward ports to")
 
 
 async def _write(description: node.Description, client: Client, clock: Clock) -> None:

@@ -3,14 +3,12 @@
 The pipeline has authorized the request by its verb. A WebSocket begins with a GET; that someone may *get* a pod's exec
 must not be enough to run commands, so these need the verb `create` as a POST does.
 
-Port forwarding tunnels SPDY inside a WebSocket and is not supported; it says so.
-
 Source: Kubernetes' registry/core/pod/rest/subresources.go.
 """
 
 from __future__ import annotations
 
-from k8slite.errors import ApiError, not_found
+from k8slite.errors import not_found
 
 from ..authz.base import Attributes
 from ..authz.chain import Chain
@@ -40,15 +38,10 @@ def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subr
     def stream(action: str) -> Handler:
         async def handle(call: Call) -> Outcome:
             await _require_create(call, authorizer)
-            await streams.join(call, pod(call), kubelets=kubelets, action=action)
+            await streams.serve(call, pod(call), kubelets=kubelets, action=action)
             return None
 
         return handle
-
-    async def forward(call: Call) -> Outcome:
-        await _require_create(call, authorizer)
-        pod(call)
-        raise ApiError(501, "NotImplemented", "port forwarding is not supported by this server")
 
     async def pass_on(call: Call) -> Outcome:
         await proxy.serve(call)
@@ -58,7 +51,7 @@ def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subr
         ("", "pods", "log"): read_logs,
         ("", "pods", "exec"): stream("exec"),
         ("", "pods", "attach"): stream("attach"),
-        ("", "pods", "portforward"): forward,
+        ("", "pods", "portforward"): stream("portForward"),
         ("", "pods", "proxy"): pass_on,
         ("", "services", "proxy"): pass_on,
         ("", "nodes", "proxy"): pass_on,

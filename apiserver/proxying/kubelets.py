@@ -38,6 +38,11 @@ class Kubelets:
 
     def address(self, node: str) -> str:
         """`host:port` of a node's kubelet. Raises ApiError 404 or 500."""
+        host, port = self.place(node)
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def place(self, node: str) -> tuple[str, int]:
+        """Host and port of a node's kubelet. Raises ApiError 404 or 500."""
         document = self._lookup("", "nodes", "", node)
         if document is None:
             raise not_found("nodes", node)
@@ -47,7 +52,7 @@ class Kubelets:
         if not host:
             raise internal(f'no preferred addresses found for node "{node}"')
         port = ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port") or _PORT
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return host, port
 
     @staticmethod
     def path(*parts: str, query: list[tuple[str, str]] | None = None) -> str:

@@ -65,6 +65,13 @@ def exec_query(pod: Document, query: Query, *, command: bool) -> list[tuple[str,
     return [*words, *passed]
 
 
+def forward_query(pod: Document, query: Query) -> list[tuple[str, str]]:
+    """The parameters for the kubelet of port forwarding. Raises ApiError 400."""
+    if not node(pod):
+        raise bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
+    return [("port", text) for text in query.get("ports", ())]
+
+
 def log_query(pod: Document, query: Query) -> list[tuple[str, str]]:
     """The parameters for the kubelet of a request for logs. Raises ApiError 400 or 422, every fault a cause."""
     causes: list[Cause] = []

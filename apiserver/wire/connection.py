@@ -5,6 +5,10 @@ Each connection carries its peer's certificate in the ASGI scope. Nothing ticks:
 request comes. A whole answer, head and body, leaves in one write: a write is a TLS record and a system call, by far the
 dearest parts of a small answer (ASGI asks servers to hold the head back until the body begins). And a connection has
 an `Outlet`, through which what is the same for many clients goes past ASGI's messages.
+
+A request to change the protocol (`Upgrade`) below exec, attach, portforward or proxy is a plain request to the
+application: whoever serves it takes the connection over (`HANDOVER`) and joins it to one that speaks that protocol. Any
+other WebSocket is uvicorn's.
 """
 
 from __future__ import annotations
@@ -20,15 +24,23 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from k8slite.takeover import take_over
+
+from . import request
+from .options import DEFAULT
+
 CERTIFICATE = "client_certificate"
 """`scope["state"][CERTIFICATE]`: the peer's certificate (DER), empty if it showed none."""
 OUTLET = "outlet"
 """`scope["state"][OUTLET]`: the connection's `Outlet`; absent under another server."""
+HANDOVER = "handover"
+"""`scope["state"][HANDOVER]`: gives the connection away as a reader and a writer; nothing more is answered by ASGI."""
 
 _FAREWELL = 1.0
 _HEADER_LIMIT = 1 << 20
 _JOINED = 64 * 1024
 """A longer body is not copied to join it to its head: a record of its own costs less."""
+_JOINED_BELOW = frozenset({"exec", "attach", "portforward", "proxy"})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 
@@ -157,7 +169,16 @@ class ConnectionProtocol(HttpToolsProtocol):
         secure = transport.get_extra_info("ssl_object")
         certificate = secure.getpeercert(binary_form=True) if secure is not None else None
         self._outlet = Outlet(transport, self.flow)
-        self.app_state = {**self.app_state, CERTIFICATE: certificate or b"", OUTLET: self._outlet}
+        self.app_state = {
+            **self.app_state,
+            CERTIFICATE: certificate or b"",
+            OUTLET: self._outlet,
+            HANDOVER: self._hand_over,
+        }
+
+    def _hand_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        self.cycle.response_started = self.cycle.response_complete = True
+        return take_over(self.transport, former=self)
 
     def shutdown(self) -> None:
         """The server ends: an idle client that does not answer TLS's farewell is not waited for."""
@@ -219,7 +240,7 @@ class ConnectionProtocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            keep_alive=version != "1.0" and parser.should_keep_alive() and not parser.should_upgrade(),
             on_response=self.on_response_complete,
         )
         if under_way is None or under_way.response_complete:
@@ -228,5 +249,11 @@ class ConnectionProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))
 
+    def _should_upgrade(self) -> bool:
+        if not super()._should_upgrade():
+            return False
+        path = unquote(self.url.partition(b"?")[0].decode("latin-1"))
+        return request.parse("GET", path, DEFAULT).subresource not in _JOINED_BELOW
+
     def _unsupported_upgrade_warning(self) -> None:
-        """kubectl's fall-back asks for SPDY; the application answers such a request itself."""
+        """The application answers such a request itself."""

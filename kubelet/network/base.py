@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Protocol
 
 
@@ -22,4 +23,8 @@ class PodNetwork(Protocol):
 
     async def detach(self, *, pod_uid: str) -> None:
         """Take the pod's link away; nothing happens if there is none. Raises NetworkError."""
+        ...
+
+    async def connect(self, *, pid: int, port: int) -> socket.socket:
+        """A connection to localhost inside the network namespace of process `pid`. Raises NetworkError."""
         ...

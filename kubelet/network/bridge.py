@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from . import host, netlink
+from .base import NetworkError
+
+_CONNECT = 10.0
+"""Seconds to reach a port of a pod."""
 
 
 class BridgeNetwork:
@@ -44,6 +50,25 @@ class BridgeNetwork:
     async def detach(self, *, pod_uid: str) -> None:
         """Disconnect a pod. Raises NetworkError."""
         await self._run(partial(netlink.remove_link, netlink.host_link(pod_uid)))
+
+    async def connect(self, *, pid: int, port: int) -> socket.socket:
+        """A connection to a port of a pod, also to one that listens on loopback only. Raises NetworkError."""
+        loop, refused = asyncio.get_running_loop(), ""
+        for family, local in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            opened = await loop.run_in_executor(self._thread, netlink.socket_in, pid, family)
+            opened.setblocking(False)
+            try:
+                await asyncio.wait_for(loop.sock_connect(opened, (local, port)), _CONNECT)
+            except OSError as error:
+                opened.close()
+                reason = os.strerror(error.errno) if error.errno else "timed out"
+                refused = refused or f"connect to {local}:{port}: {reason}"
+            except BaseException:
+                opened.close()
+                raise
+            else:
+                return opened
+        raise NetworkError(refused)
 
     async def remove_bridge(self) -> None:
         """Take the bridge away with its addresses. Raises NetworkError."""

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import ipaddress
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -62,10 +63,7 @@ def remove_link(name: str) -> None:
 def attach(*, bridge: str, gateway: str, prefix: int, pod_uid: str, pid: int, address: str) -> None:
     """Connect the namespace of `pid` to the bridge."""
     name = host_link(pod_uid)
-    try:
-        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise NetworkError(f"network namespace of process {pid}: {error.strerror}") from error
+    namespace = _namespace(pid)
     try:
         with _routes() as routes, _step(f"pod {pod_uid}"):
             master = _index(routes, bridge)
@@ -77,6 +75,25 @@ def attach(*, bridge: str, gateway: str, prefix: int, pod_uid: str, pid: int, ad
             _configure(routes, address=address, prefix=prefix, gateway=gateway)
     finally:
         os.close(namespace)
+
+
+def socket_in(pid: int, family: socket.AddressFamily) -> socket.socket:
+    """A TCP socket in the network namespace of a process; it stays in it. Raises NetworkError."""
+    namespace = _namespace(pid)
+    try:
+        with _inside(namespace):
+            return socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise NetworkError(f"socket for process {pid}: {error.strerror}") from error
+    finally:
+        os.close(namespace)
+
+
+def _namespace(pid: int) -> int:
+    try:
+        return os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NetworkError(f"network namespace of process {pid}: {error.strerror}") from error
 
 
 def _connected(routes: IPRoute, name: str, master: int, namespace: int, address: str) -> bool:

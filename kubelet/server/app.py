@@ -18,7 +18,7 @@ from k8slite.config import KubeletConfig
 
 from ..runtime.base import ContainerRuntime, NoSuchContainer, RuntimeFault
 from ..workers import Workers
-from . import logs, sessions
+from . import logs, portforward, sessions
 from .lookup import Containers, LookupFault
 
 _MASTERS = "system:masters"
@@ -48,8 +48,10 @@ async def _explained(request: web.Request, handler: Handler) -> web.StreamRespon
         return web.Response(status=500, text=str(fault))
 
 
-def application(*, workers: Workers, runtime: ContainerRuntime, clock: Clock) -> web.Application:
-    """The routes."""
+def application(
+    *, workers: Workers, runtime: ContainerRuntime, clock: Clock, connect: portforward.Connect
+) -> web.Application:
+    """The routes. `connect` reaches a port inside a pod's network namespace."""
     containers = Containers(workers, runtime)
     app = web.Application(middlewares=[_authorized, _explained])
 
@@ -71,6 +73,8 @@ def application(*, workers: Workers, runtime: ContainerRuntime, clock: Clock) ->
     for verb, make in (("exec", sessions.exec_handler), ("attach", sessions.attach_handler)):
         for method in ("GET", "POST"):
             app.router.add_route(method, f"/{verb}/{{namespace}}/{{pod}}/{{container}}", make(containers, runtime))
+    for method in ("GET", "POST"):
+        app.router.add_route(method, "/portForward/{namespace}/{pod}", portforward.handler(containers, connect))
     return app
 
 

@@ -24,19 +24,30 @@ class Containers:
     def __init__(self, workers: Workers, runtime: ContainerRuntime) -> None:
         self._workers, self._runtime = workers, runtime
 
-    def _pod(self, request: web.Request) -> tuple[Pod, str]:
+    def pod(self, request: web.Request) -> Pod:
+        """The pod that the path names. Raises LookupFault."""
         match = request.match_info
         pod = self._workers.find(match["namespace"], match["pod"])
         if pod is None:
             raise LookupFault(404, f'pod "{match["pod"]}" not found')
-        name = match["container"]
+        return pod
+
+    async def process(self, pod: Pod) -> int:
+        """The process whose network namespace is the pod's. Raises LookupFault."""
+        state = (await self._runtime.list(pod_uid=pod.uid)).get(pod.uid)
+        if state is None or state.sandbox is None:
+            raise LookupFault(400, f'pod "{pod.name}" is not running')
+        return state.sandbox.pid
+
+    def _container(self, request: web.Request) -> tuple[Pod, str]:
+        pod, name = self.pod(request), request.match_info["container"]
         if name not in {c.name for c in pod.spec.every_container}:
             raise LookupFault(404, f'container "{name}" not found in pod "{pod.name}"')
         return pod, name
 
     async def find(self, request: web.Request, *, previous: bool = False) -> Container:
         """The container, running or not. Raises LookupFault."""
-        pod, name = self._pod(request)
+        pod, name = self._container(request)
         state = (await self._runtime.list(pod_uid=pod.uid)).get(pod.uid)
         known = pod.status
         statuses = (*known.init_container_statuses, *known.container_statuses, *known.ephemeral_container_statuses)

@@ -1,29 +1,24 @@
-"""exec and attach over WebSocket: Kubernetes' channel protocol, versions 4 and 5.
-
-Every message begins with a channel: 0 input, 1 output, 2 error output, 3 the final Status, 4 the terminal's size as
-JSON; version 5 adds 255, which closes the channel that its one byte names. Source: Kubernetes `remotecommand`
-subprotocols `v4.channel.k8s.io` and `v5.channel.k8s.io`.
-"""
+"""exec and attach: a process's streams, joined to a client's."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from ..runtime.base import ContainerRuntime, Session
 from .lookup import Containers, LookupFault
+from .upgrade import Finished, open_websocket, spdy, stream_protocol, subprotocol, wants_spdy
+from .wires import CHANNELS, STREAMS, SpdyWire, WebSocketWire, Wire, gather
 
 log = logging.getLogger(__name__)
 
-PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_NAMES = {"stdin": ("stdin", "input"), "stdout": ("stdout", "output"), "stderr": ("stderr", "error"), "tty": ("tty",)}
 
 
 def final_status(exit_code: int | None) -> dict[str, Any]:
@@ -39,8 +34,11 @@ def final_status(exit_code: int | None) -> dict[str, Any]:
     }
 
 
-def _flag(request: web.Request, *names: str) -> bool:
-    return any(request.query.get(name, "") in ("1", "true") for name in names)
+def _wanted(request: web.Request) -> dict[str, bool]:
+    """Which of stdin, stdout, stderr and tty the client asks for; a terminal has no error output of its own."""
+    found = {key: any(request.query.get(name, "") in ("1", "true") for name in names) for key, names in _NAMES.items()}
+    found["stderr"] = found["stderr"] and not found["tty"]
+    return found
 
 
 def exec_handler(containers: Containers, runtime: ContainerRuntime) -> Route:
@@ -51,18 +49,12 @@ def exec_handler(containers: Containers, runtime: ContainerRuntime) -> Route:
         command = request.query.getall("command", [])
         if not command:
             raise LookupFault(400, "you must specify at least 1 command for the container")
+        wanted = _wanted(request)
 
         async def open_session() -> Session:
-            return await runtime.exec(
-                container.id,
-                command,
-                stdin=_flag(request, "stdin", "input"),
-                stdout=_flag(request, "stdout", "output"),
-                stderr=_flag(request, "stderr", "error"),
-                tty=_flag(request, "tty"),
-            )
+            return await runtime.exec(container.id, command, **wanted)
 
-        return await _converse(request, open_session)
+        return await _converse(request, open_session, wanted)
 
     return serve
 
@@ -72,66 +64,68 @@ def attach_handler(containers: Containers, runtime: ContainerRuntime) -> Route:
 
     async def serve(request: web.Request) -> web.StreamResponse:
         container = await containers.running(request)
+        wanted = _wanted(request)
+        streams = {key: value for key, value in wanted.items() if key != "tty"}
 
         async def open_session() -> Session:
-            return await runtime.attach(
-                container.id,
-                stdin=_flag(request, "stdin", "input"),
-                stdout=_flag(request, "stdout", "output"),
-                stderr=_flag(request, "stderr", "error"),
-            )
+            return await runtime.attach(container.id, **streams)
 
-        return await _converse(request, open_session)
+        return await _converse(request, open_session, wanted)
 
     return serve
 
 
-async def _converse(request: web.Request, open_session: Callable[[], Awaitable[Session]]) -> web.StreamResponse:
-    socket = web.WebSocketResponse(protocols=PROTOCOLS, max_msg_size=0, compress=False)
-    if not socket.can_prepare(request):
-        raise LookupFault(400, "only WebSocket upgrades are served here")
+async def _converse(
+    request: web.Request, open_session: Callable[[], Awaitable[Session]], wanted: dict[str, bool]
+) -> web.StreamResponse:
+    """The process is begun before the upgrade, so that a refusal is still an answer of HTTP."""
+    names = [name for name in ("stdin", "stdout", "stderr") if wanted[name]]
+    if wants_spdy(request):
+        protocol = stream_protocol(request, STREAMS)
+        if wanted["tty"] and protocol.startswith(("v3.", "v4.")):
+            names.append("resize")
+        session = await open_session()
+        try:
+            async with spdy(request, protocol) as connection:
+                streams = await gather(connection, {"error", *names})
+                await _join(SpdyWire(connection, streams, protocol), session, request)
+        except LookupFault as fault:
+            log.warning("%s: %s", request.path, fault)
+        finally:
+            await session.close()
+        return Finished()
+    protocol = subprotocol(request, CHANNELS)
     session = await open_session()
     try:
-        await socket.prepare(request)
-        talking = asyncio.ensure_future(_output(socket, session))
-        listening = asyncio.ensure_future(_input(socket, session))
+        socket = await open_websocket(request, protocol)
+        wire = WebSocketWire(socket, protocol)
         try:
-            # A client that hangs up ends the session; the end of its input alone does not.
-            await asyncio.wait({talking, listening}, return_when=asyncio.FIRST_COMPLETED)
+            await wire.greet(names)
+            await _join(wire, session, request)
         finally:
-            for task in (talking, listening):
-                task.cancel()
-            for outcome in await asyncio.gather(talking, listening, return_exceptions=True):
-                if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
-                    log.warning("%s: %s", request.path, outcome)
+            with contextlib.suppress(ConnectionError):
+                await socket.close()
     finally:
         await session.close()
-        with contextlib.suppress(ConnectionError):
-            await socket.close()
     return socket
 
 
-async def _output(socket: web.WebSocketResponse, session: Session) -> None:
+async def _join(wire: Wire, session: Session, request: web.Request) -> None:
+    talking = asyncio.ensure_future(_output(wire, session))
+    listening = asyncio.ensure_future(wire.carry_input(session))
+    try:
+        # A client that hangs up ends the session; the end of its input alone does not.
+        await asyncio.wait({talking, listening}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (talking, listening):
+            task.cancel()
+        for outcome in await asyncio.gather(talking, listening, return_exceptions=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
+                log.warning("%s: %s", request.path, outcome)
+
+
+async def _output(wire: Wire, session: Session) -> None:
     """Carry output to its end, and say how the process ended."""
     async for item in session.output():
-        channel = STDERR if item.stream == "stderr" else STDOUT
-        await socket.send_bytes(bytes([channel]) + item.data)
-    status = json.dumps(final_status(await session.exit_code())).encode()
-    await socket.send_bytes(bytes([ERROR]) + status)
-
-
-async def _input(socket: web.WebSocketResponse, session: Session) -> None:
-    """Carry input until the client hangs up."""
-    async for message in socket:
-        data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
-        if not data or not isinstance(data, bytes):
-            continue
-        match data[0]:
-            case 0 if len(data) > 1:
-                await session.write(data[1:])
-            case 4:
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    size = json.loads(data[1:])
-                    await session.resize(width=int(size["Width"]), height=int(size["Height"]))
-            case 255 if data[1:2] == bytes([STDIN]):
-                await session.close_input()
+        await wire.send(item.stream, item.data)
+    await wire.finish(final_status(await session.exit_code()))
