@@ -110,7 +110,12 @@ class ApiServer(FastAPI):
             issuer=config.service_account_issuer,
             clock=self.clock,
         )
-        self.backends = Backends(objects=self.cache, source=source)
+        self.backends = Backends(
+            objects=self.cache,
+            source=source,
+            cert_file=config.proxy_client_cert_file,
+            key_file=config.proxy_client_key_file,
+        )
         self.hooks = Webhooks(self.backends)
         self.metrics = RequestMetrics()
         self.dispatch = Dispatch(self.registry, subresources.table(self.registry, reviews=reviews, issuer=self.issuer))

@@ -50,7 +50,7 @@ async def bootstrap(store: Store, *, config: ApiServerConfig, clock: Clock, port
         _ensure(store, clock, group, plural, document, mend=mend)
         for group, plural, document, mend in _own_service(config, port or config.port)
     ]
-    authentication = _authentication(config.client_ca_file.read_text())
+    authentication = _authentication(config)
     writes.append(_ensure(store, clock, "", "configmaps", authentication, mend=_replace("data")))
     await asyncio.gather(*writes)
 
@@ -234,10 +234,22 @@ def _set_addresses(document: Document, addresses: list[str]) -> None:
         document["endpoints"] = [{"addresses": [address], "conditions": {"ready": True}} for address in addresses]
 
 
-def _authentication(client_ca: str) -> Document:
+def _authentication(config: ApiServerConfig) -> Document:
+    """What aggregated API servers read to know our users: by certificate, and as named by us in headers."""
+    data = {"client-ca-file": config.client_ca_file.read_text()}
+    if config.requestheader_client_ca_file is not None:
+        data["requestheader-client-ca-file"] = config.requestheader_client_ca_file.read_text()
+        for name, values in (
+            ("allowed-names", config.requestheader_allowed_names),
+            ("extra-headers-prefix", config.requestheader_extra_headers_prefix),
+            ("group-headers", config.requestheader_group_headers),
+            ("uid-headers", config.requestheader_uid_headers),
+            ("username-headers", config.requestheader_username_headers),
+        ):
+            data[f"requestheader-{name}"] = orjson.dumps(values).decode()
     return {
         "kind": "ConfigMap",
         "apiVersion": "v1",
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-        "data": {"client-ca-file": client_ca},
+        "data": data,
     }

@@ -219,7 +219,7 @@ def _credentials(scope: Scope, headers: dict[bytes, bytes]) -> Credentials:
     elif b"sec-websocket-protocol" in headers:
         token = _subprotocol_token(headers[b"sec-websocket-protocol"].decode("latin-1"))
     state = scope.get("state")
-    return Credentials(token, state.get(CERTIFICATE, b"") if state else b"")
+    return Credentials(token, state.get(CERTIFICATE, b"") if state else b"", scope["headers"])
 
 
 def _subprotocol_token(protocols: str) -> str:

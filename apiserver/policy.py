@@ -264,6 +264,13 @@ BINDINGS: tuple[BootstrapBinding, ...] = (
     BootstrapBinding("system:node-proxier", ("User:system:kube-proxy",)),
     BootstrapBinding("k8slite:cluster-dns", ("User:system:kube-proxy",)),
     BootstrapBinding("k8slite:cluster-dns", ("User:system:kube-proxy",), namespace="kube-system", role_kind="Role"),
+    BootstrapBinding(
+        "system::extension-apiserver-authentication-reader",
+        ("User:system:kube-controller-manager", "User:system:kube-scheduler"),
+        namespace="kube-system",
+        role="extension-apiserver-authentication-reader",
+        role_kind="Role",
+    ),
     BootstrapBinding("k8slite:simulator", ("Group:k8slite:simulators",)),
 )
 

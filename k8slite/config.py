@@ -60,6 +60,17 @@ class ApiServerConfig(Config):
     kubelet_ca_file: Path | None = None
     kubelet_client_cert_file: Path | None = None
     kubelet_client_key_file: Path | None = None
+    requestheader_client_ca_file: Path | None = None
+    """Proxies with a certificate of this CA name their users in headers; without it nobody does."""
+    requestheader_allowed_names: list[str] = []
+    """Common names of the proxies that are believed; empty means every one that the CA signed."""
+    requestheader_username_headers: list[str] = ["X-Remote-User"]
+    requestheader_uid_headers: list[str] = ["X-Remote-Uid"]
+    requestheader_group_headers: list[str] = ["X-Remote-Group"]
+    requestheader_extra_headers_prefix: list[str] = ["X-Remote-Extra-"]
+    proxy_client_cert_file: Path | None = None
+    """What the API server shows to the aggregated API servers that it passes requests on to."""
+    proxy_client_key_file: Path | None = None
     service_cidr: str = "10.96.0.0/16"
     node_port_range: tuple[int, int] = (30000, 32767)
 

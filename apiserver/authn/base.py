@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,10 +25,11 @@ ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request brings: the bearer token and the peer's certificate (DER), each empty if absent."""
+    """What a request brings: the bearer token, the peer's certificate (DER), each empty if absent; and all headers."""
 
     token: str = field(default="", repr=False)
     certificate: bytes = b""
+    headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
 
 
 class Authenticator(Protocol):

@@ -16,9 +16,10 @@ from k8slite.errors import unauthorized
 from ..lookup import Objects
 from ..verbs.tokens import TokenKey
 from .base import ANONYMOUS, Authenticator, Credentials, User
+from .request_header import HeaderNames, RequestHeaderAuthenticator
 from .serviceaccount import ServiceAccountAuthenticator
 from .static import StaticTokenAuthenticator
-from .x509 import CertificateAuthenticator
+from .x509 import CertificateAuthenticator, Issuers
 
 AUTHENTICATED = "system:authenticated"
 _CACHED = 8192
@@ -60,11 +61,20 @@ class Chain:
 
 
 def build(config: ApiServerConfig, *, key: TokenKey, objects: Objects, clock: Clock) -> Chain:
-    """The chain that a configuration asks for. Raises ConfigError for a bad token file."""
+    """The chain that a configuration asks for. Raises ConfigError for a bad token file or CA file."""
     tokens: list[Authenticator] = []
     if config.token_file is not None:
         tokens.append(StaticTokenAuthenticator.load(config.token_file))
     tokens.append(
         ServiceAccountAuthenticator(key=key, issuer=config.service_account_issuer, objects=objects, clock=clock)
     )
-    return Chain(certificates=[CertificateAuthenticator(clock=clock)], tokens=tokens)
+    if config.requestheader_client_ca_file is None:
+        return Chain(certificates=[CertificateAuthenticator(clock=clock)], tokens=tokens)
+    proxies = RequestHeaderAuthenticator(
+        Issuers.load(config.requestheader_client_ca_file),
+        allowed=config.requestheader_allowed_names,
+        headers=HeaderNames.of(config),
+        clock=clock,
+    )
+    clients = CertificateAuthenticator(clock=clock, issuers=Issuers.load(config.client_ca_file))
+    return Chain(certificates=[proxies, clients], tokens=tokens)

@@ -1,18 +1,23 @@
 """Client certificates: the common name is the user, the organizations are the groups.
 
-TLS has verified the certificate against the client CA before any request is read (`server.tls_context`); what is left
-is to read it, once, and to see at each request that it has not ended since, as connections live long.
+TLS has verified the certificate before any request is read (`server.tls_context`); what is left is to read it, once,
+and to see at each request that it has not ended since, as connections live long. Where TLS also lets proxies in, whose
+CA is another one, the client CA must have signed the certificate itself.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
 from k8slite.clock import Clock
+from k8slite.config import ConfigError
 from k8slite.errors import unauthorized
 
 from .base import CREDENTIAL_ID, Credentials, User
@@ -20,11 +25,39 @@ from .base import CREDENTIAL_ID, Credentials, User
 _CACHED = 4096
 
 
-class CertificateAuthenticator:
-    """Reads verified certificates; what it read is kept by the certificate's bytes."""
+class Issuers:
+    """The certificates of a file, each of which may have signed a client's."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, certificates: Sequence[x509.Certificate]) -> None:
+        self._certificates = tuple(certificates)
+
+    @classmethod
+    def load(cls, path: Path) -> Issuers:
+        """Read a file (PEM). Raises ConfigError."""
+        try:
+            return cls(x509.load_pem_x509_certificates(path.read_bytes()))
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(f"{path}: not a certificate") from error
+
+    def issued(self, certificate: x509.Certificate) -> bool:
+        """Whether one of them signed that certificate."""
+        for issuer in self._certificates:
+            try:
+                certificate.verify_directly_issued_by(issuer)
+            except (ValueError, TypeError, InvalidSignature):
+                continue
+            return True
+        return False
+
+
+class CertificateAuthenticator:
+    """Reads verified certificates, perhaps of certain issuers only; what it read is kept by a certificate's bytes."""
+
+    def __init__(self, *, clock: Clock, issuers: Issuers | None = None) -> None:
         self._clock = clock
+        self._issuers = issuers
         self._read: dict[bytes, tuple[User | None, datetime, datetime]] = {}
 
     async def authenticate(self, credentials: Credentials) -> User | None:
@@ -33,7 +66,7 @@ class CertificateAuthenticator:
             return None
         entry = self._read.get(credentials.certificate)
         if entry is None:
-            entry = _read(credentials.certificate)
+            entry = self._parsed(credentials.certificate)
             if len(self._read) >= _CACHED:
                 self._read.clear()
             self._read[credentials.certificate] = entry
@@ -42,13 +75,23 @@ class CertificateAuthenticator:
             raise unauthorized()
         return user
 
+    def _parsed(self, der: bytes) -> tuple[User | None, datetime, datetime]:
+        certificate = x509.load_der_x509_certificate(der)
+        user = None
+        if self._issuers is None or self._issuers.issued(certificate):
+            user = _user(certificate, der)
+        return user, certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
-def _read(der: bytes) -> tuple[User | None, datetime, datetime]:
-    certificate = x509.load_der_x509_certificate(der)
-    names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+
+def common_names(certificate: x509.Certificate) -> list[str]:
+    """The common names of a certificate's subject."""
+    return [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+
+
+def _user(certificate: x509.Certificate, der: bytes) -> User | None:
+    names = common_names(certificate)
     groups = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
-    user = None
-    if names and names[-1]:
-        credential = f"X509SHA256={hashlib.sha256(der).hexdigest()}"
-        user = User(names[-1], groups=tuple(groups), extra={CREDENTIAL_ID: (credential,)})
-    return user, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not names or not names[-1]:
+        return None
+    credential = f"X509SHA256={hashlib.sha256(der).hexdigest()}"
+    return User(names[-1], groups=tuple(groups), extra={CREDENTIAL_ID: (credential,)})

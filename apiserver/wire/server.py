@@ -5,7 +5,7 @@ defaults. Nothing ticks: uvicorn's loop wakes ten times a second to look at flag
 cancellation. And the end has an order: `drain` is told first (readyz fails, watches end), then no connection is
 accepted, then requests under way may finish.
 
-A client certificate is optional; one that the client CA did not sign ends the handshake.
+A client certificate is optional; one that no CA of ours signed ends the handshake.
 """
 
 from __future__ import annotations
@@ -52,11 +52,13 @@ def bind(addresses: Sequence[str], port: int) -> list[socket.socket]:
 
 
 def tls_context(config: ApiServerConfig) -> ssl.SSLContext:
-    """TLS 1.2 or newer, client certificates verified against the client CA where one is shown."""
+    """TLS 1.2 or newer; a client certificate, if one is shown, must come from the CA of clients or that of proxies."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(config.cert_file, config.key_file)
     context.load_verify_locations(cafile=config.client_ca_file)
+    if config.requestheader_client_ca_file is not None:
+        context.load_verify_locations(cafile=config.requestheader_client_ca_file)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.set_alpn_protocols(["http/1.1"])
     # Every connection proves its certificate anew: no session is resumed past a certificate's end.

@@ -36,6 +36,7 @@ def ensure(spec: ClusterSpec, *, now: datetime | None = None) -> list[str]:
     authority.issue_client(
         "apiserver-kubelet-client", user="kube-apiserver-kubelet-client", groups=("system:masters",), now=now
     )
+    _ensure_front_proxy(directory, now=now)
     if spec.runs_etcd:
         _ensure_etcd(directory, now=now)
     identities = dict(IDENTITIES)
@@ -49,6 +50,12 @@ def ensure(spec: ClusterSpec, *, now: datetime | None = None) -> list[str]:
     access = kubeconfig.Access(spec.server, authority.cert_file, pair, cluster=spec.name, user="kubernetes-admin")
     kubeconfig.write(spec.kubeconfig, access, inline=True)
     return sorted(name for name, at in _written(directory).items() if before.get(name) != at)
+
+
+def _ensure_front_proxy(directory: Path, *, now: datetime | None) -> None:
+    """Whoever has a certificate of this authority may speak for any user, so it signs for the API server only."""
+    authority = Authority.ensure(directory, name="front-proxy-ca", common_name="k8slite-front-proxy-ca", now=now)
+    authority.issue_client("front-proxy-client", user="front-proxy-client", now=now)
 
 
 def _ensure_etcd(directory: Path, *, now: datetime | None) -> None:

@@ -120,6 +120,10 @@ def apiserver(spec: ClusterSpec) -> ApiServerConfig:
         kubelet_ca_file=pki / "ca.crt",
         kubelet_client_cert_file=pki / "apiserver-kubelet-client.crt",
         kubelet_client_key_file=pki / "apiserver-kubelet-client.key",
+        requestheader_client_ca_file=pki / "front-proxy-ca.crt",
+        requestheader_allowed_names=["front-proxy-client"],
+        proxy_client_cert_file=pki / "front-proxy-client.crt",
+        proxy_client_key_file=pki / "front-proxy-client.key",
         service_cidr=spec.service_cidr,
     )
 
