@@ -1,14 +1,18 @@
 """Label and field selectors: parsed once, matched often.
 
-Source: Kubernetes documentation, "Labels and Selectors" and "Field Selectors".
+Source: Kubernetes documentation, "Labels and Selectors" and "Field Selectors"; apimachinery, labels and fields, for
+what is refused and in which words.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
+
+from . import labels as rules
 
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
 
@@ -64,47 +68,134 @@ class LabelSelector:
 
 EVERYTHING = LabelSelector()
 
-_EQUALITY = re.compile(r"^\s*([^\s=!<>(),]+)\s*(==|=|!=)\s*([^\s=!<>(),]*)\s*$")
-_SET = re.compile(r"^\s*([^\s=!<>(),]+)\s+(in|notin)\s*\(([^()]*)\)\s*$")
-_COMPARISON = re.compile(r"^\s*([^\s=!<>(),]+)\s*([<>])\s*(-?\d+)\s*$")
-_EXISTS = re.compile(r"^\s*(!?)\s*([^\s=!<>(),]+)\s*$")
+_TOKEN = re.compile(r"[ \t\r\n]*(?:(?P<sign>==|!=|[=!(),<>])|(?P<word>[^ \t\r\n=!(),<>]+)|$)")
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_OPERATORS: dict[str, Operator] = {
+    "in": "In",
+    "notin": "NotIn",
+    "=": "In",
+    "==": "In",
+    "!=": "NotIn",
+    ">": "Gt",
+    "<": "Lt",
+}
+_BINARY = "in, notin, =, ==, !=, gt, lt"
+_SIGNS = frozenset("= == ! != ( ) , < >".split())
 
 
+@lru_cache(maxsize=1024)
 def parse_label_selector(text: str) -> LabelSelector:
-    """Read `app=web,tier in (a, b),!legacy`. Raises SelectorError."""
-    if not text.strip():
-        return EVERYTHING
-    return LabelSelector(tuple(_requirement(part) for part in _split(text)))
+    """Read `app=web,tier in (a, b),!legacy`. Raises SelectorError, worded as Kubernetes words it."""
+    return LabelSelector(tuple(_Parser(text).requirements())) if text.strip() else EVERYTHING
 
 
-def _split(text: str) -> list[str]:
-    parts, depth, start = [], 0, 0
-    for index, character in enumerate(text):
-        if character == "(":
-            depth += 1
-        elif character == ")":
-            depth -= 1
-        elif character == "," and depth == 0:
-            parts.append(text[start:index])
-            start = index + 1
-    return [*parts, text[start:]]
+class _Parser:
+    """Reads a label selector from left to right, one token ahead. The end is an empty token."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = [found["sign"] or found["word"] for found in _TOKEN.finditer(text) if found.lastgroup]
+        self._position = 0
+
+    def requirements(self) -> Iterator[Requirement]:
+        """Every requirement. Raises SelectorError."""
+        while True:
+            token = self._peek()
+            if not token:
+                return
+            if token in _SIGNS and token != "!":
+                raise SelectorError(f"found '{token}', expected: !, identifier, or 'end of string'")
+            try:
+                yield self._requirement()
+            except SelectorError as error:
+                raise SelectorError(f"unable to parse requirement: {error}") from None
+            token = self._next()
+            if not token:
+                return
+            if token != ",":
+                raise SelectorError(f"found '{token}', expected: ',' or 'end of string'")
+            after = self._peek()
+            if not after or (after in _SIGNS and after != "!"):
+                raise SelectorError(f"found '{after}', expected: identifier after ','")
+
+    def _peek(self) -> str:
+        return self._tokens[self._position] if self._position < len(self._tokens) else ""
+
+    def _next(self) -> str:
+        token = self._peek()
+        self._position += 1
+        return token
+
+    def _requirement(self) -> Requirement:
+        key = self._next()
+        absent = key == "!"
+        if absent:
+            key = self._next()
+        if not key or key in _SIGNS:
+            raise SelectorError(f"found '{key}', expected: identifier")
+        if problems := rules.key_problems(key):
+            raise SelectorError(f"<nil>: {_invalid(key, problems)}")
+        if absent:
+            return Requirement(key, "DoesNotExist")
+        if self._peek() in ("", ","):
+            return Requirement(key, "Exists")
+        word = self._next()
+        operator = _OPERATORS.get(word)
+        if operator is None:
+            raise SelectorError(f"found '{word}', expected: {_BINARY}")
+        values = self._set() if word in ("in", "notin") else [self._value()]
+        _check_values(key, operator, values)
+        return Requirement(key, operator, frozenset(values))
+
+    def _value(self) -> str:
+        if self._peek() in ("", ","):
+            return ""
+        token = self._next()
+        if token in _SIGNS:
+            raise SelectorError(f"found '{token}', expected: identifier")
+        return token
+
+    def _set(self) -> list[str]:
+        token = self._next()
+        if token != "(":
+            raise SelectorError(f"found '{token}' expected: '('")
+        token = self._peek()
+        if not token or (token in _SIGNS and token not in ",)"):
+            raise SelectorError(f"found '{token}', expected: ',', ')' or identifier")
+        values, wanted = [], True  # whether a comma or the end would leave a value empty
+        while True:
+            token = self._next()
+            if token == ")" or token == ",":
+                if wanted:
+                    values.append("")
+                if token == ")":
+                    return sorted(set(values))
+                wanted = True
+            elif not token or token in _SIGNS:
+                expected = "',', or identifier" if wanted else "',' or ')'"
+                raise SelectorError(f"found '{token}', expected: {expected}")
+            elif not wanted:
+                raise SelectorError(f"found '{token}', expected: ',' or ')'")
+            else:
+                values.append(token)
+                wanted = False
 
 
-def _requirement(text: str) -> Requirement:
-    if found := _EQUALITY.match(text):
-        key, operator, value = found.groups()
-        return Requirement(key, "NotIn" if operator == "!=" else "In", frozenset({value}))
-    if found := _SET.match(text):
-        key, word, values = found.groups()
-        members = frozenset(value.strip() for value in values.split(","))
-        return Requirement(key, "In" if word == "in" else "NotIn", members)
-    if found := _COMPARISON.match(text):
-        key, sign, bound = found.groups()
-        return Requirement(key, "Gt" if sign == ">" else "Lt", frozenset({bound}))
-    if found := _EXISTS.match(text):
-        negated, key = found.groups()
-        return Requirement(key, "DoesNotExist" if negated else "Exists")
-    raise SelectorError(f"unable to parse requirement: found {text.strip()!r}")
+def _check_values(key: str, operator: Operator, values: list[str]) -> None:
+    problems = []
+    for index, value in enumerate(values):
+        if operator in ("Gt", "Lt") and not _INTEGER.fullmatch(value):
+            problem = "for 'Gt', 'Lt' operators, the value must be an integer"
+            problems.append(f"values[{index}]: {_invalid(value, (problem,))}")
+    for index, value in enumerate(values):
+        if found := rules.value_problems(value):
+            problems.append(f"values[{index}][{key}]: {_invalid(value, found)}")
+    if problems:
+        raise SelectorError(problems[0] if len(problems) == 1 else "[" + ", ".join(problems) + "]")
+
+
+def _invalid(value: str, problems: Sequence[str]) -> str:
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'Invalid value: "{quoted}": ' + "; ".join(problems)
 
 
 def from_object(selector: Mapping[str, Any] | None) -> LabelSelector | None:
@@ -157,15 +248,34 @@ class FieldSelector:
         return bool(self.requirements)
 
 
+_TERM = re.compile(r"(?:[^\\,]|\\.?)*", re.DOTALL)
+"""What stands between two commas that are not escaped."""
+_ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
+
+
+@lru_cache(maxsize=1024)
 def parse_field_selector(text: str) -> FieldSelector:
-    """Read `spec.nodeName=a,status.phase!=Failed`. Raises SelectorError."""
+    r"""Read `spec.nodeName=a,status.phase!=Failed`; in values `\`, `\,` and `\=` stand for themselves.
+
+    Raises SelectorError, worded as Kubernetes words it.
+    """
     requirements = []
-    for part in filter(str.strip, text.split(",")):
-        for sign in ("!=", "==", "="):
-            field, found, value = part.partition(sign)
-            if found:
-                requirements.append(FieldRequirement(field.strip(), value.strip(), sign != "!="))
-                break
-        else:
-            raise SelectorError(f"invalid selector: '{part}'; can't understand '{part}'")
+    for part in filter(None, _TERM.findall(text)):
+        found = re.match("(.*?)(!=|==|=)(.*)", part, re.DOTALL)
+        if found is None:
+            raise SelectorError(f"invalid selector: '{text}'; can't understand '{part}'")
+        field, sign, value = found.groups()
+        requirements.append(FieldRequirement(field.strip(), _unescaped(value).strip(), sign != "!="))
     return FieldSelector(tuple(requirements))
+
+
+def _unescaped(value: str) -> str:
+    if "\\" not in value and "=" not in value:
+        return value
+    plain = _ESCAPED.sub("", value)
+    if "=" in plain:
+        raise SelectorError(f"invalid field selector: unescaped character in value: {ord('=')}")
+    for character in _ESCAPED.findall(value):
+        if character not in ("\\", ",", "="):
+            raise SelectorError(f"invalid field selector: invalid escape sequence: \\{character}")
+    return _ESCAPED.sub(r"\1", value)
