@@ -78,10 +78,10 @@ def list_body(kind: str, api_version: str, items: list[bytes], *, revision: int,
     return b",".join(pieces)
 
 
-def partial_metadata(document: Document) -> Document:
-    """An object's metadata alone."""
+def partial_metadata(document: Document, *, version: str = "v1") -> Document:
+    """An object's metadata alone, in a version of meta.k8s.io."""
     return {
         "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
+        "apiVersion": f"meta.k8s.io/{version}",
         "metadata": document["metadata"],
     }

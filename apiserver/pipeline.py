@@ -13,9 +13,10 @@ import binascii
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from k8slite.catalogue import Catalogue
+from k8slite.catalogue import Catalogue, Resource
 from k8slite.errors import ApiError, internal, no_such_path, request_entity_too_large, service_unavailable
 
 from .authn.base import Credentials, User
@@ -42,11 +43,14 @@ from .wire.respond import (
     send_watch,
     warning_headers,
 )
+from .wire.websockets import send_events
 
 BODY_LIMIT = 3 << 20
 _STREAMED = frozenset({"exec", "attach", "portforward"})
 """Subresources whose requests' bodies are passed on as they come, or have none."""
 _LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})
+_HUMANS = (b"curl", b"Wget", b"Mozilla/5.0")
+"""What the names of programs begin with that show answers to people as they come."""
 _DOCUMENTS = ("/api", "/openapi")
 _log = logging.getLogger(__name__)
 
@@ -122,7 +126,7 @@ class Pipeline:
             resource = self._catalogue.by_path(info.group, info.version, info.plural)
             if resource is None:
                 raise no_such_path()
-            accept = negotiation.accept(headers.get(b"accept", b""))
+            accept = _accept(headers, parsed, info, resource)
             body = b""
             if method in ("POST", "PUT", "PATCH", "DELETE") and info.subresource not in _STREAMED:
                 body = await _read_body(receive, headers)
@@ -166,7 +170,11 @@ class Pipeline:
         streams[key] = streams.get(key, 0) + 1
         try:
             watch, outlet = stream.chunks, call.scope.get("state", {}).get(OUTLET)
-            if outlet is not None and isinstance(watch, WatchStream) and call.info.method == "GET":
+            if call.scope["type"] == "websocket":
+                offered = call.scope.get("subprotocols") or ()
+                subprotocols = [name for name in offered if not name.startswith(TOKEN_PROTOCOL)]
+                await send_events(call.receive, call.send, stream, subprotocols=subprotocols)
+            elif outlet is not None and isinstance(watch, WatchStream) and call.info.method == "GET":
                 await send_watch(
                     call.receive, call.send, stream, watch=watch, outlet=outlet, fanout=self._fanout, extra=extra
                 )
@@ -207,6 +215,26 @@ class Pipeline:
     async def _refuse(self, send: Send, error: ApiError, accept: negotiation.Representation, extra: Headers) -> None:
         answer = error_answer(error)
         await send_answer(send, answer, accept=accept, accepts_gzip=False, extra=extra + error_headers(error))
+
+
+def _accept(
+    headers: dict[bytes, bytes], parsed: options.Options, info: request.RequestInfo, resource: Resource
+) -> negotiation.Representation:
+    header = headers.get(b"accept", b"")
+    tables = b"as=" not in header or _has_tables(resource, info.subresource)
+    accept = negotiation.accept(header, tables=tables, watch=info.verb == "watch")
+    pretty = parsed.pretty
+    if pretty is None:
+        pretty = headers.get(b"user-agent", b"").startswith(_HUMANS)
+    return replace(accept, pretty=True) if pretty else accept
+
+
+def _has_tables(resource: Resource, subresource: str) -> bool:
+    """Whether there are objects to show: not for what is only created, as reviews and bindings are."""
+    if not subresource:
+        return "get" in resource.verbs
+    row = resource.subresource(subresource)
+    return row is not None and row.kind in (resource.kind, "Scale")
 
 
 def _credentials(scope: Scope, headers: dict[bytes, bytes]) -> Credentials:

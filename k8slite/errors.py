@@ -233,9 +233,14 @@ def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     return ApiError(415, "UnsupportedMediaType", message)
 
 
-def expired(message: str = "The resourceVersion for the provided watch or list is too old.") -> ApiError:
+def expired(message: str = "The resourceVersion for the provided list is too old.") -> ApiError:
     """410: the wanted revision is compacted."""
     return ApiError(410, "Expired", message)
+
+
+def too_old(requested: int, oldest: int) -> ApiError:
+    """410: a watch wants changes after `requested`, which are compacted; those after `oldest` are there."""
+    return expired(f"too old resource version: {requested} ({oldest})")
 
 
 def too_large_resource_version(requested: int, current: int) -> ApiError:
@@ -243,7 +248,7 @@ def too_large_resource_version(requested: int, current: int) -> ApiError:
     return ApiError(
         504,
         "Timeout",
-        f"Too large resource version: {requested}, current: {current}",
+        f"Timeout: Too large resource version: {requested}, current: {current}",
         details={
             "retryAfterSeconds": 1,
             "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],

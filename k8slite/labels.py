@@ -18,8 +18,10 @@ _is_subdomain = re.compile(_SUBDOMAIN).fullmatch
 
 _LONGEST = 63
 _LONGEST_PREFIX = 253
-_RULE = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-_NAME_RULE = f"{_RULE} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_NAME}')"
+_NAME_RULE = (
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+    f"(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_NAME}')"
+)
 
 
 def _too_long(limit: int) -> str:
@@ -31,7 +33,9 @@ def key_problems(key: str) -> tuple[str, ...]:
     """What is wrong with a key (`name` or `prefix/name`), nothing if it is good."""
     parts = key.split("/")
     if len(parts) > 2:
-        return (f"a valid label key {_NAME_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",)
+        return (
+            f"a valid label key {_NAME_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+        )
     problems = []
     name = parts[-1]
     if len(parts) == 2:

@@ -80,7 +80,7 @@ _OPERATORS: dict[str, Operator] = {
     "<": "Lt",
 }
 _BINARY = "in, notin, =, ==, !=, gt, lt"
-_SIGNS = frozenset("= == ! != ( ) , < >".split())
+_SIGNS = frozenset(["=", "==", "!", "!=", "(", ")", ",", "<", ">"])
 
 
 @lru_cache(maxsize=1024)

@@ -26,6 +26,7 @@ from ..wire import options as query
 from ..wire.negotiation import json_body
 from ..wire.options import Options, Propagation
 from .reading import candidates
+from .representations import single
 
 _ORPHAN = "orphan"
 _FOREGROUND = "foregroundDeletion"
@@ -132,7 +133,9 @@ async def delete(registry: Registry, call: Call) -> Answer:
     if not removed or served.strategy.returns_deleted:
         # A client that said so in the old way, orphanDependents=false, learns that its dependents are not gone yet.
         code = 202 if not removed and options.orphan_dependents is False else 200
-        return Answer(await served.served_bytes(value, 0), code)
+        if call.accept.form == "object":
+            return Answer(await served.served_bytes(value, 0), code)
+        return replace(await single(served, call, value, registry.clock.now()), code=code)
     details: dict[str, Any] = {"name": call.info.name}
     if served.resource.group:
         details["group"] = served.resource.group

@@ -9,14 +9,15 @@ Source: Kubernetes documentation, "API concepts: retrieving large results sets i
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 import orjson
 
 from k8slite.errors import ApiError, bad_request
 
-_VERSION = "k8slite/v1"
+_VERSION = "meta.k8s.io/v1"
+_LATEST = -1
+"""The revision of a token that goes on at the present. Zero would be taken for one that is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +30,32 @@ class Position:
 
 def encode(position: Position) -> str:
     """The token of a position."""
-    text = orjson.dumps({"v": _VERSION, "rv": position.revision, "start": position.key})
+    # The key where the next page starts is the smallest one after the last that was given.
+    revision = position.revision or _LATEST
+    text = orjson.dumps({"v": _VERSION, "rv": revision, "start": position.key + "\0"})
     return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
 def decode(token: str) -> Position:
     """The position of a token. Raises ApiError 400."""
     try:
-        data = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        if data["v"] != _VERSION or not data["start"]:
-            raise ValueError
-        return Position(int(data["rv"]), str(data["start"]))
-    except (binascii.Error, KeyError, TypeError, ValueError) as error:
-        raise bad_request("continue key is not valid: the token was not given by this server") from error
+        data = orjson.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
+        version, revision, start = data["v"], data["rv"], data["start"]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise _invalid("") from None
+    if version != _VERSION:
+        raise _invalid(f": server does not recognize this encoded version {version}")
+    if not isinstance(revision, int) or not isinstance(start, str) or not -(1 << 63) <= revision < 1 << 63:
+        raise _invalid("")
+    if not revision:
+        raise _invalid(f": incorrect encoded start resourceVersion (version {_VERSION})")
+    if not start:
+        raise _invalid(f": encoded start key empty (version {_VERSION})")
+    return Position(max(revision, 0), start.removesuffix("\0"))
+
+
+def _invalid(detail: str) -> ApiError:
+    return bad_request(f"invalid continue token: continue key is not valid{detail}")
 
 
 def expired(position: Position) -> ApiError:

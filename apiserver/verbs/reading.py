@@ -8,10 +8,7 @@ Source: Kubernetes documentation, "API concepts" (resource versions, large resul
 
 from __future__ import annotations
 
-import re
-
-from k8slite.errors import bad_request, expired, too_large_resource_version
-from k8slite.selectors import FieldSelector
+from k8slite.errors import bad_request, expired, invalid_value, too_large_resource_version
 
 from ..calls import Answer, Call, Stream
 from ..documents import list_body, prefix
@@ -23,12 +20,12 @@ from ..watching.resources import Listing
 from ..wire.options import Options, check_list, revision
 from . import paging, representations
 from .converted_watch import ConvertedWatch
+from .selecting import of_one, selectable
 
 _CATCH_UP = 3.0
 """Seconds that a read waits for a revision that the server has not reached."""
 _SHORTEST_WATCH = 1800
 """Seconds after which a watch without a timeout may end; each gets up to twice as long, so that not all end at once."""
-_NAMES = ("metadata.name", "metadata.namespace")
 
 
 async def get(registry: Registry, call: Call) -> Answer:
@@ -40,7 +37,7 @@ async def get(registry: Registry, call: Call) -> Answer:
 async def read_object(registry: Registry, call: Call) -> Answer:
     """GET one object, or its status subresource, which is the same object."""
     served = registry.find(*call.resource.key)
-    wanted = revision(call.options.resource_version)
+    wanted = _revision(call.options)
     if wanted:
         await _reach(registry.cache, wanted)
     elif call.options.resource_version != "0":
@@ -50,7 +47,7 @@ async def read_object(registry: Registry, call: Call) -> Answer:
     if entry is None:
         raise served.not_found(info.name)
     if call.accept.form == "object" and served.is_plain(entry.revision):
-        return Answer(entry.value)
+        return Answer(entry.value, worth_gzip=True)
     return await representations.single(served, call, entry.value, registry.clock.now())
 
 
@@ -59,8 +56,7 @@ async def list_objects(registry: Registry, call: Call) -> Answer:
     require_verb(call.resource, "list")
     served = registry.find(*call.resource.key)
     options = call.options
-    check_list(options)
-    check_fields(served, options.field_selector)
+    check_list(options, watch=False)
     listing = await _listing(registry, served, call)
     namespace = call.info.namespace if served.resource.namespaced else ""
     token = ""
@@ -81,17 +77,18 @@ async def list_objects(registry: Registry, call: Call) -> Answer:
 
 async def _listing(registry: Registry, served: Served, call: Call) -> Listing:
     options, namespace = call.options, call.info.namespace if served.resource.namespaced else ""
-    wanted, exact, after = revision(options.resource_version), False, ""
+    fields = selectable(served, options.field_selector)
+    wanted, exact, after = 0, False, ""
     position = None
     if options.continue_token:
-        if wanted:
-            raise bad_request("specifying resource version is not allowed when using continue")
         position = paging.decode(options.continue_token)
+        if options.resource_version not in ("", "0"):
+            raise bad_request("specifying resource version is not allowed when using continue")
         after = prefix(served.stored.group, served.stored.plural, namespace) + position.key
         wanted, exact = position.revision, bool(position.revision)
         if not wanted:
             await registry.cache.consistent()
-    elif wanted:
+    elif wanted := _revision(options, "invalid resource version: "):
         # A limit makes an old-style request exact, as its next pages are.
         exact = options.resource_version_match == "Exact" or (
             bool(options.limit) and not options.resource_version_match
@@ -103,7 +100,7 @@ async def _listing(registry: Registry, served: Served, call: Call) -> Listing:
         return await served.cache.page(
             namespace=namespace,
             labels=options.label_selector,
-            fields=options.field_selector,
+            fields=fields,
             after=after,
             limit=options.limit,
             revision=wanted if exact else 0,
@@ -116,23 +113,11 @@ async def _listing(registry: Registry, served: Served, call: Call) -> Listing:
 
 def candidates(served: Served, options: Options, namespace: str) -> list[Entry]:
     """What a selector matches now. Raises ApiError for a field that cannot be selected."""
-    check_fields(served, options.field_selector)
     return served.cache.select(
         namespace=namespace if served.resource.namespaced else "",
         labels=options.label_selector,
-        fields=options.field_selector,
+        fields=selectable(served, options.field_selector),
     )
-
-
-def check_fields(served: Served, selector: FieldSelector) -> None:
-    """Refuse a field that the kind does not offer for selection. Raises ApiError 400."""
-    for requirement in selector.requirements:
-        if requirement.field in _NAMES or requirement.field in served.strategy.selectable_fields:
-            continue
-        detail = f"field label not supported: {requirement.field}"
-        if re.match(r"^(metadata|spec|status)\.", requirement.field) is None and served.resource.group == "":
-            detail = f'field label "{requirement.field}" not supported for {served.resource.kind}'
-        raise bad_request(detail)
 
 
 async def watch_objects(registry: Registry, call: Call) -> Stream:
@@ -140,38 +125,42 @@ async def watch_objects(registry: Registry, call: Call) -> Stream:
     require_verb(call.resource, "watch")
     served = registry.find(*call.resource.key)
     options = call.options
-    check_list(options)
-    check_fields(served, options.field_selector)
-    wanted = revision(options.resource_version)
-    after: int | None = wanted or None
-    if options.send_initial_events:
-        after = None
-        if wanted:
-            await _reach(registry.cache, wanted)
-    if after is None and options.resource_version != "0":
-        await registry.cache.consistent()
-    elif wanted:
+    check_list(options, watch=True)
+    fields = selectable(served, options.field_selector)
+    of_one(fields, call.info.name)
+    wanted = _revision(options)
+    if wanted:
         await _reach(registry.cache, wanted)
-    if options.send_initial_events is False and after is None:
-        after = registry.cache.revision
+    elif options.resource_version != "0":
+        await registry.cache.consistent()
+    # A watch from no revision in particular begins with what is there, whether it says so or not.
+    initial = not wanted if options.send_initial_events is None else options.send_initial_events
     watcher = served.cache.watch(
         namespace=call.info.namespace if served.resource.namespaced else "",
         labels=options.label_selector,
-        fields=options.field_selector,
-        after=after,
+        fields=fields,
+        after=None if initial else wanted or registry.cache.revision,
         bookmarks=options.bookmarks,
         name=call.info.name,
-        initial_bookmark=bool(options.send_initial_events),
+        initial_bookmark=initial and options.bookmarks,
     )
     timeout = options.timeout_seconds or registry.source.randint(_SHORTEST_WATCH, 2 * _SHORTEST_WATCH)
-    shown = representations.watched(served, call, registry.clock)
-    lines = watch.stream(
-        watcher, timeout=timeout, kind=shown.kind, api_version=shown.api_version, transform=shown.transform
-    )
-    if shown.render is not None:
+    shown, render = representations.watched(served, call, registry.clock)
+    lines = watch.stream(watcher, shown, timeout=timeout)
+    if render is not None:
         plain = call.accept.form == "object"
-        return Stream(ConvertedWatch(lines, served=served, render=shown.render, keeps_plain=plain))
+        return Stream(ConvertedWatch(lines, served=served, render=render, keeps_plain=plain))
     return Stream(lines)
+
+
+def _revision(options: Options, prefix: str = "") -> int:
+    """The resource version asked for, 0 for any. Raises ApiError 400."""
+    text = options.resource_version
+    try:
+        return revision(text)
+    except ValueError as error:
+        cause = invalid_value("resourceVersion", text, str(error))
+        raise bad_request(f"{prefix}{cause}") from None
 
 
 async def _reach(cache: WatchCache, wanted: int) -> None:

@@ -7,7 +7,6 @@ Source: Kubernetes documentation, "API concepts: receiving resources as Tables";
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,6 +15,7 @@ import orjson
 
 from k8slite.catalogue import Resource
 from k8slite.clock import Clock
+from k8slite.errors import ApiError
 
 from .. import tables
 from ..calls import Answer, Call
@@ -23,42 +23,33 @@ from ..documents import decode, list_body, partial_metadata
 from ..registry import Served
 from ..storage.base import revision_of
 from ..watching.resources import Listing
-
-_META = "meta.k8s.io/v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """How a watch shows objects: the kind that its bookmarks carry, and the transformation of each object.
-
-    If a webhook must convert them first, `render` is what is made of each converted one.
-    """
-
-    kind: str
-    api_version: str
-    transform: Callable[[bytes], bytes] | None
-    render: Callable[[dict[str, Any]], bytes] | None = None
+from ..watching.watch import INITIAL_END, Shown
+from ..wire.negotiation import Version
+from .converted_watch import Render
 
 
 async def single(served: Served, call: Call, value: bytes, now: datetime) -> Answer:
-    """One object in the form that the client accepts."""
-    match call.accept.form:
+    """One object in the form that the client accepts. Raises ApiError 406."""
+    accept = call.accept
+    match accept.form:
         case "table":
             document = (await served.present([decode(value)]))[0]
-            metadata = {"resourceVersion": document["metadata"]["resourceVersion"]}
-            return Answer(orjson.dumps(_table(served.resource, [document], now, call.options.include_object, metadata)))
+            metadata = {"resourceVersion": document["metadata"].get("resourceVersion", "")}
+            return Answer(orjson.dumps(_table(served.resource, [document], now, call, metadata)))
         case "metadata":
-            return Answer(orjson.dumps(partial_metadata(decode(value))))
+            if accept.listed:
+                raise _wrong_form("PartialObjectMetadataList", f"not a list ({_go_type(served)})")
+            return Answer(orjson.dumps(partial_metadata(decode(value), version=accept.version)), worth_gzip=True)
         case _:
-            return Answer(served.encode((await served.present([decode(value)]))[0]))
+            return Answer(served.encode((await served.present([decode(value)]))[0]), worth_gzip=True)
 
 
 async def collection(
     served: Served, call: Call, listing: Listing, now: datetime, *, token: str, extra: bytes
 ) -> Answer:
-    """A list in the form that the client accepts."""
-    resource = served.resource
-    match call.accept.form:
+    """A list in the form that the client accepts. Raises ApiError 406."""
+    resource, accept = served.resource, call.accept
+    match accept.form:
         case "table":
             metadata: dict[str, Any] = {"resourceVersion": str(listing.revision)}
             if token:
@@ -66,15 +57,28 @@ async def collection(
                 if not call.options.label_selector and not call.options.field_selector:
                     metadata["remainingItemCount"] = listing.remaining
             documents = await served.present([entry.document for entry in listing.entries])
-            body = orjson.dumps(_table(resource, documents, now, call.options.include_object, metadata))
+            body = orjson.dumps(_table(resource, documents, now, call, metadata))
         case "metadata":
-            items = [orjson.dumps(partial_metadata(entry.document)) for entry in listing.entries]
-            body = list_body("PartialObjectMetadataList", _META, items, revision=listing.revision, extra=extra)
+            if not accept.listed:
+                raise _wrong_form("PartialObjectMetadata", f"a list ({_go_type(served)}List)")
+            version = accept.version
+            items = [orjson.dumps(partial_metadata(entry.document, version=version)) for entry in listing.entries]
+            kind, api_version = "PartialObjectMetadataList", f"meta.k8s.io/{version}"
+            body = list_body(kind, api_version, items, revision=listing.revision, extra=extra)
         case _:
             items = await _items(served, listing)
             kind = f"{resource.kind}List"
             body = list_body(kind, resource.api_version, items, revision=listing.revision, extra=extra)
     return Answer(body, worth_gzip=True)
+
+
+def _wrong_form(form: str, found: str) -> ApiError:
+    return ApiError(406, "NotAcceptable", f"you requested {form}, but the requested object is {found}")
+
+
+def _go_type(served: Served) -> str:
+    """What Kubernetes calls the type, which its message names."""
+    return f"*{served.resource.group.partition('.')[0] or 'core'}.{served.resource.kind}"
 
 
 async def _items(served: Served, listing: Listing) -> list[bytes]:
@@ -87,32 +91,35 @@ async def _items(served: Served, listing: Listing) -> list[bytes]:
     return items
 
 
-def watched(served: Served, call: Call, clock: Clock) -> Shown:
-    """The form in which a watch shows its objects."""
-    resource = served.resource
+def watched(served: Served, call: Call, clock: Clock) -> tuple[Shown, Render | None]:
+    """The form in which a watch shows its objects; if a webhook must convert them first, what is made of each."""
+    resource, version = served.resource, call.accept.version
     match call.accept.form:
         case "table":
-            row = _Row(served, call.options.include_object, clock)
-            if not served.instant:
-                return Shown(resource.kind, resource.api_version, None, row.show)
-            return Shown(resource.kind, resource.api_version, row)
+            row = _Row(served, call.options.include_object, version, clock)
+            transform, render = (row, None) if served.instant else (None, row.show)
+            return Shown(resource.kind, resource.api_version, transform, mark=row.mark), render
         case "metadata":
-            return Shown("PartialObjectMetadata", _META, _metadata_alone)
+            alone = _Metadata(version)
+            return Shown(resource.kind, resource.api_version, alone, mark=alone), None
         case _:
             if not served.instant:
-                return Shown(resource.kind, resource.api_version, None, served.encode)
-            transform = _Converted(served) if served.converts or served.converter is not None else None
-            return Shown(resource.kind, resource.api_version, transform)
+                return Shown(resource.kind, resource.api_version), served.encode
+            plain = not served.converts and served.converter is None
+            return Shown(resource.kind, resource.api_version, None if plain else _Converted(served)), None
 
 
 def _table(
-    resource: Resource,
-    documents: list[dict[str, Any]],
-    now: datetime,
-    include_object: tables.IncludeObject,
-    metadata: dict[str, Any],
+    resource: Resource, documents: list[dict[str, Any]], now: datetime, call: Call, metadata: dict[str, Any]
 ) -> dict[str, Any]:
-    return tables.table(resource, documents, now=now, include_object=include_object, list_metadata=metadata)
+    return tables.table(
+        resource,
+        documents,
+        now=now,
+        include_object=call.options.include_object,
+        list_metadata=metadata,
+        version=call.accept.version,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +128,40 @@ class _Row:
 
     served: Served
     include_object: tables.IncludeObject
+    version: Version
     clock: Clock = field(compare=False)
 
     def __call__(self, value: bytes) -> bytes:
         return self.show(self.served.present_now(decode(value)))
 
+    def mark(self, value: bytes) -> bytes:
+        """A bookmark, which needs no conversion."""
+        return self.show(decode(value))
+
     def show(self, document: dict[str, Any]) -> bytes:
         """The row of a document that has the version asked for."""
-        metadata = {"resourceVersion": document["metadata"]["resourceVersion"]}
-        return orjson.dumps(_table(self.served.resource, [document], self.clock.now(), self.include_object, metadata))
+        metadata, include = document["metadata"], self.include_object
+        if include == "None" and INITIAL_END in (metadata.get("annotations") or {}):
+            include = "Metadata"  # a bookmark, which would say nothing without its annotation
+        made = tables.table(
+            self.served.resource,
+            [document],
+            now=self.clock.now(),
+            include_object=include,
+            list_metadata={"resourceVersion": metadata["resourceVersion"]},
+            version=self.version,
+        )
+        return orjson.dumps(made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    """An object's metadata alone."""
+
+    version: Version
+
+    def __call__(self, value: bytes) -> bytes:
+        return orjson.dumps(partial_metadata(decode(value), version=self.version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +174,3 @@ class _Converted:
         if self.served.is_plain(revision_of(value)):
             return value
         return self.served.encode(self.served.present_now(decode(value)))
-
-
-def _metadata_alone(value: bytes) -> bytes:
-    return orjson.dumps(partial_metadata(decode(value)))

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from k8slite.errors import expired
+from k8slite.errors import too_old
 from k8slite.selectors import EVERYTHING, FieldSelector, LabelSelector
 
 from ..storage.base import Change, Compacted, FutureRevision, Record, Store, revision_of
@@ -180,8 +180,8 @@ class ResourceCache(Objects):
         elif not self.attach(watcher, after=after):
             try:
                 watcher.catch_up(self.store.watch(self.prefix, after=after), after=after)
-            except Compacted:
-                watcher.fail(expired())
+            except Compacted as error:
+                watcher.fail(too_old(after, error.oldest))
         return watcher
 
     def attach(self, watcher: Watcher, *, after: int) -> bool:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import orjson
 
-from k8slite.errors import ApiError, expired
+from k8slite.errors import ApiError, too_old
 from k8slite.selectors import FieldSelector, LabelSelector
 
 from ..storage.base import Change, Compacted, StoreUnavailable
@@ -37,6 +38,8 @@ same transformation: what it makes of a change is shared by all watchers that pa
 Verdict: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED", "LEFT"]
 """What an event is for a watcher; LEFT goes out as DELETED, with the object as it was when it still matched."""
 
+INITIAL_END = "k8s.io/initial-events-end"
+"""The annotation of the bookmark that ends the initial objects."""
 INITIAL = 500
 """Initial objects sent in one piece."""
 
@@ -53,12 +56,32 @@ def parts_of(text: bytes) -> tuple[bytes, bytes]:
 
 
 @lru_cache(maxsize=64)
-def bookmark_line(kind: str, api_version: str, revision: int, initial_end: bool) -> bytes:
+def bookmark_line(
+    kind: str, api_version: str, revision: int, initial_end: bool, transform: Transform | None = None
+) -> bytes:
     """A bookmark: everything up to `revision` was sent; `initial_end` marks the end of the initial objects."""
     metadata: dict[str, Any] = {"resourceVersion": str(revision)}
     if initial_end:
-        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
-    return line("BOOKMARK", orjson.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata}))
+        metadata["annotations"] = {INITIAL_END: "true"}
+    document = orjson.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata})
+    return line("BOOKMARK", transform(document) if transform else document)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a watch shows objects: the kind that was asked for, and the transformation of each object.
+
+    Bookmarks are of that kind, and go through `mark` (a table's bookmark is a table too).
+    """
+
+    kind: str
+    api_version: str
+    transform: Transform | None = None
+    mark: Transform | None = None
+
+    def bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
+        """The line of a bookmark."""
+        return bookmark_line(self.kind, self.api_version, revision, initial_end, self.mark)
 
 
 class Event:
@@ -180,11 +203,11 @@ class Watcher:
             self.offer(event)
 
     def bookmark(self, revision: int) -> None:
-        """Tell the client, if it wants to know, that everything up to `revision` was sent."""
+        """Tell the client, if it wants to know, that everything up to `revision` was sent, even if it knows already."""
         if not self._bookmarks or self._ended:
             return
         revision = revision if self._catching_up is None else self._position
-        if revision > self._told:
+        if revision >= self._told:
             self._bookmark_due = self._told = revision
             self._wake()
 
@@ -208,8 +231,8 @@ class Watcher:
                 if self._queue:
                     await self._room.wait()  # a slow client holds up its own history only
             self.end()
-        except Compacted:
-            self.fail(expired())
+        except Compacted as error:
+            self.fail(too_old(self._position, error.oldest))
         except StoreUnavailable:
             self.end()
         finally:
@@ -245,14 +268,15 @@ class Watcher:
 
     # Reading
 
-    def take(self, transform: Transform | None, *, kind: str, api_version: str) -> bytes:
+    def take(self, shown: Shown) -> bytes:
         """Everything that is to be sent now, empty if nothing (of many initial objects, some)."""
+        transform = shown.transform
         if self._initial:
             entries, self._initial = self._initial[:INITIAL], self._initial[INITIAL:]
             return b"".join([line("ADDED", transform(e.value) if transform else e.value) for e in entries])
         lines = []
         if self._initial_end:
-            lines.append(bookmark_line(kind, api_version, self._initial_end, True))
+            lines.append(shown.bookmark(self._initial_end, initial_end=True))
             self._initial_end = 0
         if self._queue:
             lines += [event.line(verdict, transform) for event, verdict in self._queue]
@@ -260,7 +284,7 @@ class Watcher:
             self._limit = self.LIMIT
             self._room.set()
         if self._bookmark_due:
-            lines.append(bookmark_line(kind, api_version, self._bookmark_due, False))
+            lines.append(shown.bookmark(self._bookmark_due))
             self._bookmark_due = 0
         if self._error is not None:
             lines.append(line("ERROR", orjson.dumps(self._error.status())))
@@ -288,13 +312,9 @@ class WatchStream(AsyncIterator[bytes]):
     A class and not a generator, so that closing it works before it was first read.
     """
 
-    def __init__(
-        self, watcher: Watcher, *, timeout: float, kind: str, api_version: str, transform: Transform | None
-    ) -> None:
+    def __init__(self, watcher: Watcher, shown: Shown, *, timeout: float) -> None:
         self._watcher = watcher
-        self._kind = kind
-        self._api_version = api_version
-        self._transform = transform
+        self._shown = shown
         self._expiry = asyncio.get_running_loop().call_later(timeout, watcher.expire)
 
     @property
@@ -308,7 +328,7 @@ class WatchStream(AsyncIterator[bytes]):
 
     def take(self) -> bytes:
         """What is to be sent now, empty if nothing."""
-        return self._watcher.take(self._transform, kind=self._kind, api_version=self._api_version)
+        return self._watcher.take(self._shown)
 
     @property
     def pending(self) -> bool:
@@ -338,11 +358,9 @@ class WatchStream(AsyncIterator[bytes]):
         self._watcher.close()
 
 
-def stream(
-    watcher: Watcher, *, timeout: float, kind: str, api_version: str, transform: Transform | None = None
-) -> WatchStream:
+def stream(watcher: Watcher, shown: Shown, *, timeout: float) -> WatchStream:
     """The lines of a watch as they come, joined where several are ready; ends after `timeout` seconds.
 
-    `kind` and `api_version` are those that the client asked for: bookmarks carry them. Close it with `aclose`.
+    Close it with `aclose`.
     """
-    return WatchStream(watcher, timeout=timeout, kind=kind, api_version=api_version, transform=transform)
+    return WatchStream(watcher, shown, timeout=timeout)

@@ -20,8 +20,11 @@ JSON = b"application/json"
 YAML = b"application/yaml"
 _OFFERED = ("application/json", "application/yaml")
 _ACCEPTED = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
-_YAML_NAMES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
-_ANYTHING = frozenset({"application/json", "application/*", "*/*"})
+_STREAMED = ("application/json;stream=watch",)
+_YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+_ANYTHING = frozenset({"application/*", "*/*"})
+_JSON_NAMES = _ANYTHING | {"application/json"}
+_YAML_NAMES = _ANYTHING | _YAML_TYPES
 _META = "meta.k8s.io"
 
 try:
@@ -31,44 +34,89 @@ except AttributeError:
     _Loader, _Dumper = yaml.SafeLoader, yaml.SafeDumper
 
 
+Version = Literal["v1", "v1beta1"]
+_VERSIONS: dict[str, Version] = {"v1": "v1", "v1beta1": "v1beta1"}
+
+
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """What to answer: the object, a Table, or metadata alone, as JSON or YAML."""
+    """What to answer: the object, a Table, or metadata alone, as JSON or YAML.
+
+    `version` is that of the Table or the metadata; `listed` says that a list of metadata was asked for, not one object.
+    """
 
     form: Literal["object", "table", "metadata"] = "object"
     yaml: bool = False
+    version: Version = "v1"
+    listed: bool = False
+    pretty: bool = False
 
 
 OBJECT = Representation()
 
 
 @lru_cache(maxsize=256)
-def accept(header: bytes) -> Representation:
-    """The first form in an Accept header that can be given. Raises ApiError 406.
+def accept(header: bytes, *, tables: bool = True, watch: bool = False) -> Representation:
+    """What a client likes best of what can be given. Raises ApiError 406.
 
-    Kubernetes clients list what they like best first; quality values are not weighed.
+    `tables` says whether the resource has tables; `watch` that the answer is a stream, which YAML cannot be.
     """
     if not header:
         return OBJECT
-    for clause in header.decode("latin-1").split(","):
-        media, *parameters = (part.strip() for part in clause.split(";"))
-        options = dict(p.split("=", 1) for p in parameters if "=" in p)
-        if media in _YAML_NAMES:
-            as_yaml = True
-        elif media in _ANYTHING:
-            as_yaml = False
-        else:
-            continue
-        form = options.get("as", "")
-        if not form:
-            return Representation("object", as_yaml)
-        if options.get("g") != _META or options.get("v") != "v1":
-            continue
-        if form == "Table":
-            return Representation("table", as_yaml)
-        if form in ("PartialObjectMetadata", "PartialObjectMetadataList"):
-            return Representation("metadata", as_yaml)
-    raise not_acceptable(_OFFERED)
+    clauses = [_clause(text) for text in header.decode("latin-1").split(",")]
+    # Stable: of equal quality, what is named first is liked best.
+    clauses.sort(key=lambda clause: (-clause.quality, clause.media.startswith("*/"), clause.media.endswith("/*")))
+    for clause in clauses:
+        for as_yaml in (False, True):
+            names = _YAML_NAMES if as_yaml else _JSON_NAMES
+            if clause.media in names and (found := _representation(clause.options, as_yaml, tables)) is not None:
+                if watch and found.yaml:
+                    raise not_acceptable(_STREAMED)
+                return found
+    raise not_acceptable(_STREAMED if watch else _OFFERED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    media: str
+    options: dict[str, str]
+    quality: float
+
+
+def _clause(text: str) -> _Clause:
+    media, *parameters = (part.strip() for part in text.split(";"))
+    options = {key.strip(): value.strip().strip('"') for key, _, value in (p.partition("=") for p in parameters)}
+    try:
+        quality = float(options.pop("q", "1"))
+    except ValueError:
+        quality = 1.0
+    return _Clause(media.lower(), options, quality)
+
+
+def _representation(options: dict[str, str], as_yaml: bool, tables: bool) -> Representation | None:
+    """What the parameters of a clause ask for, None if it cannot be given."""
+    stream = options.get("stream")
+    if options.get("sv", "v1") not in ("", "v1") or (stream and (as_yaml or stream != "watch")):
+        return None
+    pretty = options.get("pretty") == "1"
+    if not options.keys() & {"as", "g", "v"}:
+        return Representation("object", as_yaml, pretty=pretty)
+    version = _VERSIONS.get(options.get("v", ""))
+    if options.get("g") != _META or version is None:
+        return None
+    match options.get("as"):
+        case "Table" if tables:
+            return Representation("table", as_yaml, version, pretty=pretty)
+        case "PartialObjectMetadata":
+            return Representation("metadata", as_yaml, version, pretty=pretty)
+        case "PartialObjectMetadataList":
+            return Representation("metadata", as_yaml, version, listed=True, pretty=pretty)
+    return None
+
+
+def prettified(body: bytes) -> bytes:
+    """A JSON document for the eyes."""
+    return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2)
 
 
 @lru_cache(maxsize=256)
@@ -83,7 +131,7 @@ def json_body(body: bytes, content_type: str) -> bytes:
         return body
     if content_type == protobuf.MEDIA_TYPE:
         return orjson.dumps(protobuf.decode(body)) if body else body
-    if content_type not in _YAML_NAMES:
+    if content_type not in _YAML_TYPES:
         raise unsupported_media_type(_ACCEPTED)
     return orjson.dumps(load_yaml(body), option=orjson.OPT_NON_STR_KEYS)
 

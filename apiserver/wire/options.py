@@ -6,12 +6,13 @@ DeleteOptions).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-from k8slite.errors import ApiError, Cause, bad_request, invalid, invalid_value, not_supported
+from k8slite.errors import ApiError, Cause, bad_request, forbidden_field, invalid, invalid_value, not_supported
 from k8slite.selectors import (
     EVERYTHING,
     FieldSelector,
@@ -24,6 +25,10 @@ from k8slite.selectors import (
 Propagation = Literal["", "Background", "Foreground", "Orphan"]
 _PROPAGATIONS = ("Background", "Foreground", "Orphan")
 _VALIDATIONS = ("Ignore", "Strict", "Warn")
+_MATCHES = ("Exact", "NotOlderThan")
+_INTEGER = re.compile("[-+]?[0-9]{1,40}")
+_DIGITS = 40
+"""Digits of a number that are looked at: a longer one is out of range, whatever zeros it begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Options:
     field_validation: str = "Warn"
     field_manager: str = ""
     force: bool = False
-    pretty: bool = False
+    pretty: bool | None = None
     include_object: Literal["None", "Metadata", "Object"] = "Metadata"
     grace_period: int | None = None
     propagation: Propagation = ""
@@ -85,21 +90,21 @@ def parse(query_string: bytes) -> Options:
     return Options(
         label_selector=labels,
         field_selector=fields,
-        limit=_integer("limit", first("limit")) or 0,
+        limit=max(_integer(first("limit")) or 0, 0),
         continue_token=first("continue"),
         resource_version=first("resourceVersion"),
         resource_version_match=first("resourceVersionMatch"),
         watch=_boolean(query, "watch") or False,
         bookmarks=_boolean(query, "allowWatchBookmarks") or False,
         send_initial_events=_boolean(query, "sendInitialEvents"),
-        timeout_seconds=_integer("timeoutSeconds", first("timeoutSeconds")),
+        timeout_seconds=_integer(first("timeoutSeconds")),
         dry_run=_dry_run(query.get("dryRun", [])),
         field_validation=validation or "Warn",
         field_manager=first("fieldManager"),
         force=_boolean(query, "force") or False,
-        pretty=_boolean(query, "pretty") or False,
+        pretty=_boolean(query, "pretty") if first("pretty") else None,
         include_object=_include_object(first("includeObject")),
-        grace_period=_integer("gracePeriodSeconds", first("gracePeriodSeconds")),
+        grace_period=_integer(first("gracePeriodSeconds")),
         propagation=_propagation(first("propagationPolicy"), _boolean(query, "orphanDependents")),
         orphan_dependents=_boolean(query, "orphanDependents"),
         query=query,
@@ -124,42 +129,58 @@ def with_delete_body(options: Options, body: Mapping[str, Any]) -> Options:
     )
 
 
-def check_list(options: Options) -> None:
-    """Refuse combinations that make no sense for LIST and WATCH. Raises ApiError 422."""
-    causes: list[Cause] = []
-    match = options.resource_version_match
-    if match and not options.watch:
-        if not options.resource_version:
-            detail = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-            causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "resourceVersionMatch"))
-        if options.continue_token:
-            detail = "resourceVersionMatch is forbidden when continue is provided"
-            causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "resourceVersionMatch"))
-        if match not in ("Exact", "NotOlderThan"):
-            causes.append(not_supported("resourceVersionMatch", match, ["Exact", "NotOlderThan"]))
-        if match == "Exact" and options.resource_version == "0":
-            detail = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
-            causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "resourceVersionMatch"))
-    if options.send_initial_events is not None:
-        if not options.watch:
-            detail = "sendInitialEvents is forbidden for list"
-            causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "sendInitialEvents"))
-        elif match != "NotOlderThan":
-            detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-            causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "resourceVersionMatch"))
-    elif match and options.watch:
-        detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}", "resourceVersionMatch"))
+def check_list(options: Options, *, watch: bool) -> None:
+    """Refuse combinations that make no sense for LIST or WATCH. Raises ApiError 422."""
+    causes = _watch_causes(options) if watch else _list_causes(options)
     if causes:
         raise invalid("ListOptions", "", causes, group="meta.k8s.io")
 
 
+def _list_causes(options: Options) -> list[Cause]:
+    causes: list[Cause] = []
+    match = options.resource_version_match
+    if match:
+        if not options.resource_version:
+            causes.append(_match("resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        if options.continue_token:
+            causes.append(_match("resourceVersionMatch is forbidden when continue is provided"))
+        if match not in _MATCHES:
+            causes.append(not_supported("resourceVersionMatch", match, [*_MATCHES, ""]))
+        if match == "Exact" and options.resource_version == "0":
+            causes.append(_match('resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if options.send_initial_events is not None:
+        causes.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    return causes
+
+
+def _watch_causes(options: Options) -> list[Cause]:
+    causes: list[Cause] = []
+    match, initial = options.resource_version_match, options.send_initial_events is not None
+    if initial and match != "NotOlderThan":
+        causes.append(_match("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+    if match:
+        if not initial:
+            causes.append(_match("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+        if match != "NotOlderThan":
+            causes.append(not_supported("resourceVersionMatch", match, ["NotOlderThan"]))
+        if options.continue_token:
+            causes.append(_match("resourceVersionMatch is forbidden when continue is provided"))
+    return causes
+
+
+def _match(detail: str) -> Cause:
+    return forbidden_field("resourceVersionMatch", detail)
+
+
 def revision(text: str) -> int:
-    """A resource version as a number, 0 for none. Raises ApiError 400."""
+    """A resource version as a number, 0 for none. Raises ValueError with what is wrong."""
     if not text:
         return 0
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     if not text.isascii() or not text.isdigit():
-        raise bad_request(f'resourceVersion: Invalid value: "{text}": unable to parse: must be a decimal number')
+        raise ValueError(f'strconv.ParseUint: parsing "{quoted}": invalid syntax')
+    if len(text) > _DIGITS or int(text) >= 1 << 64:
+        raise ValueError(f'strconv.ParseUint: parsing "{quoted}": value out of range')
     return int(text)
 
 
@@ -177,13 +198,14 @@ def _include_object(text: str) -> Literal["None", "Metadata", "Object"]:
             raise bad_request(f"unrecognized includeObject value: {text!r}")
 
 
-def _integer(name: str, text: str) -> int | None:
+def _integer(text: str) -> int | None:
     if not text:
         return None
-    try:
-        return int(text)
-    except ValueError:
-        raise bad_request(f'{name}: cannot read "{text}" as an integer') from None
+    found = _INTEGER.fullmatch(text)
+    if found is None or not -(1 << 63) <= int(text) < 1 << 63:
+        problem = "value out of range" if found else "invalid syntax"
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": {problem}')
+    return int(text)
 
 
 def _boolean(query: Mapping[str, list[str]], name: str) -> bool | None:

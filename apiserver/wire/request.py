@@ -74,7 +74,5 @@ def _parse(method: str, path: str, watch: bool) -> RequestInfo:
     name = rest[1] if len(rest) > 1 else ""
     subresource = rest[2] if len(rest) > 2 else ""
     if not name:
-        verb = _COLLECTION_VERBS.get(verb, verb)
-    if verb in ("list", "get") and watch:
-        verb = "watch" if verb == "list" or not subresource else verb
+        verb = "watch" if watch and verb == "get" else _COLLECTION_VERBS.get(verb, verb)
     return RequestInfo(method, path, verb, group, version, namespace, plural, name, subresource, "/".join(rest[3:]))

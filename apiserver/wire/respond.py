@@ -20,7 +20,7 @@ from ..calls import Answer, Receive, Send, Stream
 from ..watching.watch import WatchStream
 from .connection import Outlet
 from .fanout import Delivery, Fanout
-from .negotiation import JSON, YAML, Representation, dump_yaml
+from .negotiation import JSON, YAML, Representation, dump_yaml, prettified
 
 _GZIP_FROM = 128 * 1024
 _CACHE_CONTROL = (b"cache-control", b"no-cache, private")
@@ -62,8 +62,11 @@ async def send_answer(
 ) -> None:
     """Send a whole answer."""
     body, content_type = answer.body, answer.content_type
-    if accept.yaml and content_type == JSON:
-        body, content_type = dump_yaml(body), YAML
+    if content_type == JSON:
+        if accept.yaml:
+            body, content_type = dump_yaml(body), YAML
+        elif accept.pretty:
+            body = prettified(body)
     headers: Headers = [(b"content-type", content_type), _CACHE_CONTROL, *extra]
     if answer.worth_gzip and accepts_gzip and len(body) >= _GZIP_FROM:
         # Level 1: lists shrink tenfold at it, and more would cost more than the loopback or a LAN saves.

@@ -11,7 +11,7 @@ from k8slite.apiserver.storage.base import PLACEHOLDER, FutureRevision, Record
 from k8slite.apiserver.storage.feed import Batch
 from k8slite.apiserver.storage.memory import MemoryStore
 from k8slite.apiserver.watching.cache import ResourceCache, WatchCache
-from k8slite.apiserver.watching.watch import Watcher, stream
+from k8slite.apiserver.watching.watch import Shown, Watcher, stream
 from k8slite.selectors import parse_field_selector, parse_label_selector
 
 
@@ -55,7 +55,7 @@ class Client:
 
     def __init__(self, watcher: Watcher, timeout: float = 60) -> None:
         self.watcher = watcher
-        self._pieces = stream(watcher, timeout=timeout, kind="Pod", api_version="v1")
+        self._pieces = stream(watcher, Shown("Pod", "v1"), timeout=timeout)
         self._lines: list[dict[str, Any]] = []
 
     async def next(self) -> tuple[str, str, int]:
@@ -290,8 +290,7 @@ async def test_a_transformation_runs_once_for_all_watchers(world: World) -> None
         return b'{"kind":"Table"}'
 
     streams = [
-        stream(world.pods.watch(after=world.cache.revision), timeout=5, kind="Pod", api_version="v1", transform=table)
-        for _ in range(10)
+        stream(world.pods.watch(after=world.cache.revision), Shown("Pod", "v1", table), timeout=5) for _ in range(10)
     ]
     waiting = [asyncio.ensure_future(anext(pieces)) for pieces in streams]
     await asyncio.sleep(0)

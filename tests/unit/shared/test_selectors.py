@@ -5,7 +5,6 @@ import pytest
 from k8slite.selectors import SelectorError, parse_field_selector, parse_label_selector
 
 
-
 @pytest.mark.parametrize(
     ("text", "matching", "others"),
     [
@@ -59,7 +58,7 @@ def test_what_label_selectors_match(text, matching, others):
             "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must be "
             "an integer",
         ),
-        ("a/b/c", "unable to parse requirement: <nil>: Invalid value: \"a/b/c\": a valid label key must consist of"),
+        ("a/b/c", 'unable to parse requirement: <nil>: Invalid value: "a/b/c": a valid label key must consist of'),
         ("/b", 'unable to parse requirement: <nil>: Invalid value: "/b": prefix part must be non-empty'),
         ("-a=b", 'unable to parse requirement: <nil>: Invalid value: "-a": name part must consist of alphanumeric'),
         ("a=b$", 'unable to parse requirement: values[0][a]: Invalid value: "b$": a valid label must be an empty'),
@@ -96,6 +95,6 @@ def test_field_selectors_escape_what_separates():
     ],
 )
 def test_how_field_selectors_are_refused(text, message):
-    with pytest.raises(SelectorError, match="^invalid") as refused:
+    with pytest.raises(SelectorError) as refused:
         parse_field_selector(text)
     assert str(refused.value) == message
