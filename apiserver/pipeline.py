@@ -46,7 +46,7 @@ from .wire.respond import (
 from .wire.websockets import send_events
 
 BODY_LIMIT = 3 << 20
-_STREAMED = frozenset({"exec", "attach", "portforward"})
+_STREAMED = frozenset({"exec", "attach", "portforward", "proxy"})
 """Subresources whose requests' bodies are passed on as they come, or have none."""
 _LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})
 _HUMANS = (b"curl", b"Wget", b"Mozilla/5.0")

@@ -1,58 +1,46 @@
-"""`proxy` below nodes, pods and services: plain HTTP requests passed on, and their answers passed back.
+"""`proxy` below nodes, pods and services: requests passed on as they come, and their answers passed back.
 
-A name may carry a scheme and a port: `https:web:8443`. Pods and services are reached by address, and only by addresses
-that can be a pod's: a pod that claims the machine's own loopback or link-local addresses is no way into the machine.
-The client's credentials stay here.
+The client's credentials stay here. Links of the answer are rewritten so that they lead through the proxy
+(`rewriting.py`). A request to change the protocol joins the two connections (`joining.py`).
 
-Source: Kubernetes' registry/core/{node,pod,service} (ResourceLocation); apimachinery, util/proxy.
+Source: apimachinery, util/proxy (UpgradeAwareHandler, Transport).
 """
 
 from __future__ import annotations
 
-import ipaddress
-import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import asyncio
+import ssl
+import zlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from k8slite.errors import bad_request, not_found, service_unavailable
+from k8slite.errors import service_unavailable
 
 from ..calls import Call
-from ..lookup import Objects, lookup_in
-from ..strategies.base import Document
+from ..lookup import Objects
+from ..wire.connection import HANDOVER
+from . import joining
 from .kubelets import Kubelets
+from .locations import Location, Locations
+from .rewriting import HtmlRewriter, joined, rewrite_url
 
 if TYPE_CHECKING:
     import aiohttp
 
 _HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding"}
-    | {"upgrade", "host", "content-length"}
+    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"}
+    | {"transfer-encoding", "upgrade"}
 )
-_PRIVATE = frozenset({"authorization", "cookie"})
-_SERVICE_LABEL = "kubernetes.io/service-name"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A parsed name: `scheme` is empty unless given."""
-
-    scheme: str
-    name: str
-    port: str
-
-
-def parse(text: str) -> Place:
-    """Read `name`, `name:port` or `scheme:name:port`. Raises ApiError 400."""
-    parts = text.split(":")
-    match parts:
-        case [name]:
-            return Place("", name, "")
-        case [name, port]:
-            return Place("", name, port)
-        case ["http" | "https" | "" as scheme, name, port]:
-            return Place(scheme, name, port)
-    raise bad_request(f'invalid proxy request "{text}"')
+_OWN = frozenset({"authorization", "expect", "x-forwarded-for", "x-forwarded-uri"})
+_NOT_BACK = frozenset(
+    {"date", "access-control-allow-credentials", "access-control-allow-headers"}
+    | {"access-control-allow-methods", "access-control-allow-origin"}
+)
+"""Of answers: the date is ours, and who may use this server from elsewhere is not for a pod to say."""
+_WINDOWS = {"gzip": 31, "deflate": -15}
+_UNPACKED = 1 << 20
+_AUTO = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
 class HttpProxy:
@@ -60,115 +48,184 @@ class HttpProxy:
 
     def __init__(self, kubelets: Kubelets, *, objects: Objects) -> None:
         self._kubelets = kubelets
-        self._objects = objects
-        self._lookup = lookup_in(objects)
+        self._locations = Locations(kubelets, objects=objects)
 
     async def serve(self, call: Call) -> None:
         """Answer on the connection itself. Raises ApiError before the answer begins."""
+        location = self._locations.of(call)
+        if joining.wanted(call):
+            await self._join(call, location)
+            return
+        if not call.info.rest and not call.info.path.endswith("/") and call.info.method in ("GET", "HEAD"):
+            await _redirect(call)
+            return
+        body = _Body(call)
+        serving = asyncio.ensure_future(self._pass(call, location, body))
+        leaving = asyncio.ensure_future(body.client_leaves())
+        try:
+            await asyncio.wait((serving, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not serving.done():
+                serving.cancel()
+            await asyncio.gather(serving, leaving, return_exceptions=True)
+        if not serving.cancelled():
+            serving.result()
+
+    async def _join(self, call: Call, location: Location) -> None:
+        place = joining.Place(location.host, location.port, _target(call).encode(), self._tls(location))
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in _request_headers(call)]
+        try:
+            refused = await joining.join(call, place, headers)
+        except joining.Unreachable as error:
+            raise service_unavailable(f"error trying to reach service: {error}") from error
+        if refused is not None:
+            kept = [(name, value) for name, value in refused.headers if _passes_back(name.decode("latin-1"))]
+            kept = [pair for pair in kept if pair[0] != b"content-length"]
+            kept.append((b"content-length", b"%d" % len(refused.body)))
+            await call.send({"type": "http.response.start", "status": refused.status, "headers": kept})
+            await call.send({"type": "http.response.body", "body": refused.body})
+
+    def _tls(self, location: Location) -> ssl.SSLContext | None:
+        if location.kubelet:
+            return self._kubelets.tls
+        return self._kubelets.unverified if location.scheme == "https" else None
+
+    async def _pass(self, call: Call, location: Location, body: _Body) -> None:
         import aiohttp
         import yarl
 
-        if call.scope["type"] == "websocket" or any(name == b"upgrade" for name, _ in call.scope["headers"]):
-            raise bad_request("proxying an upgraded connection is not supported")
-        base = self._base(call)
-        path = quote(call.info.rest, safe="/:@!$&'()*+,;=~-._")
-        if call.info.path.endswith("/") and not path.endswith("/"):
-            path += "/"
-        query = call.scope["query_string"].decode("latin-1")
-        headers = [
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in call.scope["headers"]
-            if _passes(name.decode("latin-1"))
-        ]
-        url = yarl.URL(f"{base}/{path.lstrip('/')}" + (f"?{query}" if query else ""), encoded=True)
+        session = self._kubelets.session if location.kubelet else self._kubelets.workloads
+        url = yarl.URL(location.base + _target(call), encoded=True)
         try:
-            response = await self._kubelets.session.request(
-                call.info.method, url, headers=headers, data=call.body or None, allow_redirects=False
+            response = await session.request(
+                call.info.method,
+                url,
+                headers=_request_headers(call),
+                data=body.pieces() if body.expected else None,
+                allow_redirects=False,
+                skip_auto_headers=_AUTO,
             )
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise service_unavailable(f"error trying to reach service: {error or type(error).__name__}") from error
         async with response:
-            await _pass_back(call, response)
-
-    def _base(self, call: Call) -> str:
-        place = parse(call.info.name)
-        if call.info.plural == "nodes":
-            return f"https://{self._kubelets.address(place.name)}"
-        find = self._pod if call.info.plural == "pods" else self._service
-        host, port = find(call.info.namespace, place)
-        address = ipaddress.ip_address(host)
-        if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
-            raise bad_request(f"address not allowed: {host}")
-        shown = f"[{host}]" if address.version == 6 else host
-        return f"{place.scheme or 'http'}://{shown}:{port}"
-
-    def _pod(self, namespace: str, place: Place) -> tuple[str, int]:
-        pod = self._lookup("", "pods", namespace, place.name)
-        if pod is None:
-            raise not_found("pods", place.name)
-        host = (pod.get("status") or {}).get("podIP") or ""
-        if not host:
-            raise service_unavailable(f'pod "{place.name}" has no address yet')
-        ports = [port for item in pod["spec"].get("containers") or () for port in item.get("ports") or ()]
-        return host, _port(place, ports, field="containerPort", default=80)
-
-    def _service(self, namespace: str, place: Place) -> tuple[str, int]:
-        service = self._lookup("", "services", namespace, place.name)
-        if service is None:
-            raise not_found("services", place.name)
-        ports = service["spec"].get("ports") or []
-        if not place.port and len(ports) == 1:
-            chosen = ports[0]
-        else:
-            chosen = next((p for p in ports if place.port in (p.get("name"), str(p["port"]))), None)
-        if chosen is None:
-            raise service_unavailable(f'no service port "{place.port}" found for service "{place.name}"')
-        found = [
-            (address, port["port"])
-            for document in self._slices(namespace, place.name)
-            for port in document.get("ports") or ()
-            if (port.get("name") or "") == (chosen.get("name") or "")
-            for endpoint in document.get("endpoints") or ()
-            if (endpoint.get("conditions") or {}).get("ready", True)
-            for address in endpoint["addresses"]
-        ]
-        if not found:
-            raise service_unavailable(f'no endpoints available for service "{place.name}"')
-        return random.choice(found)
-
-    def _slices(self, namespace: str, service: str) -> list[Document]:
-        rows = self._objects.resource("discovery.k8s.io", "endpointslices")
-        documents = [entry.document for entry in rows.select(namespace=namespace)]
-        return [item for item in documents if (item["metadata"].get("labels") or {}).get(_SERVICE_LABEL) == service]
+            await _pass_back(call, response, location)
 
 
-def _port(place: Place, ports: list[dict[str, Any]], *, field: str, default: int) -> int:
-    if not place.port:
-        return int(ports[0][field]) if ports else default
-    if place.port.isdecimal():
-        return int(place.port)
-    named = next((port for port in ports if port.get("name") == place.port), None)
-    if named is None:
-        raise bad_request(f'no port "{place.port}" in pod "{place.name}"')
-    return int(named[field])
+class _Body:
+    """The request's body, as it comes."""
+
+    def __init__(self, call: Call) -> None:
+        self._receive = call.receive
+        headers = dict(call.scope["headers"])
+        self.expected = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+        self._read = asyncio.Event()
+        if not self.expected:
+            self._read.set()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError("the client has left")
+            more = message.get("more_body", False)
+            if data := message.get("body", b""):
+                yield data
+        self._read.set()
+
+    async def client_leaves(self) -> None:
+        """Return when the client is gone; only what follows the body can tell."""
+        await self._read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _prefix(call: Call) -> str:
+    """The part of the path that is the proxy's: up to the word `proxy`."""
+    path, rest = call.info.path.rstrip("/"), call.info.rest
+    return path.removesuffix(rest).rstrip("/") if rest else path
+
+
+def _path(call: Call) -> str:
+    return joined(call.info.rest + ("/" if call.info.path.endswith("/") else ""))
+
+
+def _target(call: Call) -> str:
+    query = call.scope["query_string"].decode("latin-1")
+    return quote(_path(call), safe="/:@!$&'()*+,;=~-._") + (f"?{query}" if query else "")
+
+
+def _request_headers(call: Call) -> list[tuple[str, str]]:
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in call.scope["headers"]]
+    kept = [(name, value) for name, value in headers if _passes(name)]
+    seen = [value for name, value in headers if name == "x-forwarded-for"]
+    if client := call.scope.get("client"):
+        kept.append(("x-forwarded-for", ", ".join([*seen, client[0]])))
+    kept.append(("x-forwarded-uri", quote(_prefix(call) + _path(call), safe="/:@!$&'()*+,;=~-._")))
+    return kept
 
 
 def _passes(name: str) -> bool:
-    return name not in _HOP_BY_HOP and name not in _PRIVATE and not name.startswith("impersonate-")
+    return name not in _HOP_BY_HOP and name not in _OWN and not name.startswith("impersonate-")
 
 
-async def _pass_back(call: Call, response: aiohttp.ClientResponse) -> None:
+def _passes_back(name: str) -> bool:
+    return name not in _HOP_BY_HOP and name not in _NOT_BACK
+
+
+async def _redirect(call: Call) -> None:
+    """Pages below need a slash to be relative to."""
+    query: bytes = call.scope["query_string"]
+    target: bytes = call.scope["raw_path"] + b"/" + (b"?" + query if query else b"")
+    headers = [(b"location", target), (b"content-length", b"0")]
+    await call.send({"type": "http.response.start", "status": 301, "headers": headers})
+    await call.send({"type": "http.response.body", "body": b""})
+
+
+async def _pass_back(call: Call, response: aiohttp.ClientResponse, location: Location) -> None:
     import aiohttp
 
-    headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in response.headers.items()
-        if name.lower() not in _HOP_BY_HOP - {"content-length"}
-    ]
+    asked = dict(call.scope["headers"]).get(b"host", b"").decode("latin-1")
+    server = location.base.partition("://")[2]
+
+    def rewrite(text: str) -> str:
+        return rewrite_url(text, prefix=_prefix(call), server=server, asked=asked)
+
+    encoding = response.headers.get("content-encoding", "")
+    page = response.content_type == "text/html" and "location" not in response.headers
+    rewriter = HtmlRewriter(rewrite) if page and encoding in ("", *_WINDOWS) and call.info.method != "HEAD" else None
+    dropped = {"content-length", "content-encoding"} if rewriter is not None else set()
+    headers = []
+    for raw_name, value in response.raw_headers:
+        name = raw_name.decode("latin-1").lower()
+        if not _passes_back(name) or name in dropped:
+            continue
+        if name == "location":
+            value = rewrite(value.decode("latin-1")).encode("latin-1")
+        headers.append((raw_name.lower(), value))
     await call.send({"type": "http.response.start", "status": response.status, "headers": headers})
     try:
-        async for piece in response.content.iter_any():
+        async for piece in _rewritten(response, rewriter, encoding):
             await call.send({"type": "http.response.body", "body": piece, "more_body": True})
-    except aiohttp.ClientError:
-        pass  # cut off there, cut off here: the length tells the client
+    except (aiohttp.ClientError, zlib.error):
+        # Cut off there, cut off here: an end in good order would make the part look whole.
+        call.scope["state"][HANDOVER]()[1].transport.abort()
+        return
     await call.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _rewritten(
+    response: aiohttp.ClientResponse, rewriter: HtmlRewriter | None, encoding: str
+) -> AsyncIterator[bytes]:
+    if rewriter is None:
+        async for piece in response.content.iter_any():
+            yield piece
+        return
+    unpacking = zlib.decompressobj(_WINDOWS[encoding]) if encoding else None
+    async for packed in response.content.iter_any():
+        while packed:
+            piece = packed if unpacking is None else unpacking.decompress(packed, _UNPACKED)
+            packed = b"" if unpacking is None else unpacking.unconsumed_tail
+            yield rewriter.feed(piece)
+    yield rewriter.feed(b"", last=True)

@@ -109,7 +109,9 @@ async def join(call: Call, place: Place, headers: Headers) -> Refusal | None:
     except (OSError, TimeoutError) as error:
         raise Unreachable(str(error) or type(error).__name__) from error
     try:
-        lines = [call.info.method.encode() + b" " + place.target + b" HTTP/1.1", b"host: " + place.authority]
+        lines = [call.info.method.encode() + b" " + place.target + b" HTTP/1.1"]
+        if not any(name == b"host" for name, _ in headers):
+            lines.append(b"host: " + place.authority)
         lines += [b"connection: Upgrade", b"upgrade: " + wanted(call)]
         lines += [name + b": " + value for name, value in without_token(headers)]
         writer.write(b"\r\n".join(lines) + b"\r\n\r\n")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PORT = 10250
 _CONNECT = 5.0
 """Seconds to reach a kubelet."""
+_HEADER_LIMIT = 64 * 1024
 _ADDRESSES = ("InternalIP", "ExternalIP", "Hostname")
 
 
@@ -28,13 +29,15 @@ class Kubelets:
         self._config = config
         self._lookup = lookup
         self._session: aiohttp.ClientSession | None = None
+        self._workloads: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | None = None
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._workloads):
+            if session is not None:
+                await session.close()
+        self._session = self._workloads = None
 
     def address(self, node: str) -> str:
         """`host:port` of a node's kubelet. Raises ApiError 404 or 500."""
@@ -77,17 +80,39 @@ class Kubelets:
         return self._tls
 
     @property
-    def session(self) -> aiohttp.ClientSession:
-        """The pool for plain requests, without a limit on how long an answer takes."""
-        if self._session is None:
-            import aiohttp
+    def unverified(self) -> ssl.SSLContext:
+        """TLS for pods and services: nobody vouches for their certificates, and ours is not shown to them."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
 
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=None)
-            connector = aiohttp.TCPConnector(limit=0, ssl=self.tls)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-            )
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The pool for plain requests to kubelets, without a limit on how long an answer takes."""
+        if self._session is None:
+            self._session = _pool(self.tls)
         return self._session
+
+    @property
+    def workloads(self) -> aiohttp.ClientSession:
+        """The same for pods and services."""
+        if self._workloads is None:
+            self._workloads = _pool(self.unverified)
+        return self._workloads
+
+
+def _pool(context: ssl.SSLContext) -> aiohttp.ClientSession:
+    import aiohttp
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=None),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        max_line_size=_HEADER_LIMIT,
+        max_field_size=_HEADER_LIMIT,
+    )
 
 
 def unreachable(node: str, error: BaseException) -> ApiError:

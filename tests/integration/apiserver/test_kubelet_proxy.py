@@ -195,18 +195,19 @@ async def test_exec_without_upgrade(cluster: Cluster) -> None:
 
 async def test_node_proxy_passes_request_and_answer_but_no_credentials(cluster: Cluster) -> None:
     url = f"{cluster.server.url}/api/v1/nodes/n1/proxy/echo/a%20b/?x=1"
-    headers = {"Cookie": "s3cret", "X-Mine": "1"}
+    headers = {"Authorization": "Bearer ", "X-Mine": "1"}
+    headers |= {"Impersonate-User": "somebody", "Impersonate-Group": "system:masters"}
     async with cluster.session.post(url, data=b"body", headers=headers) as answer:
         assert answer.status == 418
         assert await answer.read() == b"body"
         assert answer.headers["X-Path"] == "/echo/a%20b/?x=1"
         seen = answer.headers["X-Seen"].split(",")
     assert "x-mine" in seen
-    assert "cookie" not in seen
+    assert not {"authorization", "impersonate-user", "impersonate-group"} & set(seen)
 
 
 async def test_pods_are_no_way_to_the_machines_loopback(cluster: Cluster) -> None:
-    assert await get(cluster, "proxy/metrics") == (400, "address not allowed: 127.0.0.1")
+    assert await get(cluster, "proxy/metrics") == (400, "address not allowed")
 
 
 async def test_kubelet_that_does_not_answer(cluster: Cluster) -> None:
