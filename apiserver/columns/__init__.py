@@ -11,6 +11,7 @@ from .pods import POD
 DEFAULT = (NAME, AGE)
 
 _COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
+    ("", "ComponentStatus"): cluster.COMPONENT_STATUS,
     ("", "ConfigMap"): cluster.CONFIG_MAP,
     ("", "Endpoints"): network.ENDPOINTS,
     ("", "Event"): cluster.EVENT,
@@ -43,6 +44,7 @@ _COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
     ("batch", "Job"): workloads.JOB,
     ("certificates.k8s.io", "CertificateSigningRequest"): cluster.CERTIFICATE_SIGNING_REQUEST,
     ("certificates.k8s.io", "ClusterTrustBundle"): cluster.CLUSTER_TRUST_BUNDLE,
+    ("certificates.k8s.io", "PodCertificateRequest"): cluster.POD_CERTIFICATE_REQUEST,
     ("coordination.k8s.io", "Lease"): cluster.LEASE,
     ("discovery.k8s.io", "EndpointSlice"): network.ENDPOINT_SLICE,
     ("events.k8s.io", "Event"): cluster.EVENT,
@@ -68,6 +70,7 @@ _COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
     ("storage.k8s.io", "StorageClass"): storage.STORAGE_CLASS,
     ("storage.k8s.io", "VolumeAttachment"): storage.VOLUME_ATTACHMENT,
     ("storage.k8s.io", "VolumeAttributesClass"): storage.VOLUME_ATTRIBUTES_CLASS,
+    ("storagemigration.k8s.io", "StorageVersionMigration"): cluster.STORAGE_VERSION_MIGRATION,
 }
 _AUTOSCALERS = {version: workloads.autoscaler_columns(version) for version in ("v1", "v2")}
 

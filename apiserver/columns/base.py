@@ -58,9 +58,9 @@ def text(name: str, path: str, *, default: str = "", wide: bool = False) -> Colu
     return Column(name, lambda document, _: at(document, path, "") or default, priority=int(wide))
 
 
-def integer(name: str, path: str, *, default: int = 0) -> Column:
-    """A column that shows a number."""
-    return Column(name, lambda document, _: at(document, path, default), type="integer")
+def integer(name: str, path: str, *, default: int = 0, type: str = "integer") -> Column:
+    """A column that shows a number. Some are declared as strings."""
+    return Column(name, lambda document, _: at(document, path, default), type=type)
 
 
 def count(name: str, *paths: str, type: str = "string") -> Column:
@@ -80,7 +80,7 @@ def computed(name: str, read: Callable[[Document], Cell], *, wide: bool = False,
 
 NAME = Column("Name", lambda document, _: at(document, "metadata.name", ""), format="name")
 AGE = age("Age", "metadata.creationTimestamp")
-CREATED_AT = Column("Created At", lambda document, _: at(document, "metadata.creationTimestamp", ""), format="date")
+CREATED_AT = Column("Created At", lambda document, _: at(document, "metadata.creationTimestamp", ""), type="date")
 
 
 def labels(values: Mapping[str, str] | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from k8slite.durations import human_duration, since
@@ -131,12 +132,7 @@ def _param_ref(binding: Document) -> str:
 
 def _queuing(name: str, member: str) -> Column:
     path = f"spec.limited.limitResponse.queuing.{member}"
-    return computed(name, lambda document: str(at(document, path, NONE)))
-
-
-def _shares(level: Document) -> str:
-    kind = "limited" if at(level, "spec.type") == "Limited" else "exempt"
-    return str(at(level, f"spec.{kind}.nominalConcurrencyShares", NONE))
+    return computed(name, lambda document: at(document, path, NONE))
 
 
 def _dangling(schema: Document) -> str:
@@ -144,10 +140,31 @@ def _dangling(schema: Document) -> str:
     return str(found.get("status")) if found else "?"
 
 
+def _component(path: str) -> Callable[[Document], str]:
+    def read(status: Document) -> str:
+        found = next((each for each in at(status, "conditions", ()) if each.get("type") == "Healthy"), None)
+        if found is None:
+            return "Unhealthy" if path == "status" else ""
+        if path == "status":
+            return "Healthy" if found.get("status") == "True" else "Unhealthy"
+        return str(found.get(path) or "")
+
+    return read
+
+
+def _migrated(migration: Document) -> str:
+    parts = (at(migration, f"spec.resource.{name}", "") for name in ("resource", "version", "group"))
+    return ".".join(part for part in parts if part)
+
+
+def _certificate_state(request: Document) -> str:
+    return next((name for name in ("Issued", "Denied", "Failed") if is_true(request, name)), "Pending")
+
+
 def _claim_state(claim: Document) -> str:
-    if not at(claim, "status.allocation"):
-        return "pending"
     states = ["deleted"] if at(claim, "metadata.deletionTimestamp") else []
+    if not at(claim, "status.allocation"):
+        return ",".join(states) or "pending"
     states.append("allocated")
     return ",".join([*states, "reserved"] if at(claim, "status.reservedFor") else states)
 
@@ -173,7 +190,7 @@ EVENT = (
     computed("Source", _source, wide=True),
     computed("Message", _message),
     Column("First Seen", _first_seen, priority=1),
-    computed("Count", _times, wide=True, type="integer"),
+    computed("Count", _times, wide=True),
     Column("Name", NAME.read, format="name", priority=1),
 )
 NAMESPACE = (NAME, text("Status", "status.phase"), AGE)
@@ -199,6 +216,21 @@ CERTIFICATE_SIGNING_REQUEST = (
     computed("Condition", _request_status),
 )
 CLUSTER_TRUST_BUNDLE = (NAME, text("SignerName", "spec.signerName"))
+POD_CERTIFICATE_REQUEST = (
+    NAME,
+    text("PodName", "spec.podName"),
+    text("ServiceAccountName", "spec.serviceAccountName"),
+    text("NodeName", "spec.nodeName"),
+    text("SignerName", "spec.signerName"),
+    computed("State", _certificate_state),
+)
+COMPONENT_STATUS = (
+    NAME,
+    computed("Status", _component("status")),
+    computed("Message", _component("message")),
+    computed("Error", _component("error")),
+)
+STORAGE_VERSION_MIGRATION = (Column("Name", NAME.read), computed("Resource", _migrated))
 RESOURCE_QUOTA = (NAME, _quota(False), _quota(True), AGE)
 PRIORITY_CLASS = (
     NAME,
@@ -220,7 +252,7 @@ POLICY_BINDING = (NAME, text("PolicyName", "spec.policyName"), computed("ParamRe
 FLOW_SCHEMA = (
     NAME,
     text("PriorityLevel", "spec.priorityLevelConfiguration.name"),
-    integer("MatchingPrecedence", "spec.matchingPrecedence"),
+    integer("MatchingPrecedence", "spec.matchingPrecedence", type="string"),
     text("DistinguisherMethod", "spec.distinguisherMethod.type", default=NONE),
     AGE,
     computed("MissingPL", _dangling),
@@ -228,7 +260,7 @@ FLOW_SCHEMA = (
 PRIORITY_LEVEL = (
     NAME,
     text("Type", "spec.type"),
-    computed("NominalConcurrencyShares", _shares),
+    computed("NominalConcurrencyShares", lambda level: at(level, "spec.limited.nominalConcurrencyShares", NONE)),
     _queuing("Queues", "queues"),
     _queuing("HandSize", "handSize"),
     _queuing("QueueLengthLimit", "queueLengthLimit"),

@@ -77,7 +77,9 @@ def _parameters(ingress_class: Document) -> str:
 
 
 def _parent(address: Document) -> str:
-    parent = at(address, "spec.parentRef", {})
+    parent = at(address, "spec.parentRef")
+    if not parent:
+        return NONE
     group = f".{parent['group']}" if parent.get("group") else ""
     parts = (f"{parent.get('resource', '')}{group}", parent.get("namespace"), parent.get("name"))
     return "/".join(part for part in parts if part)

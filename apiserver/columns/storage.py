@@ -72,13 +72,13 @@ STORAGE_CLASS = (
     text("Provisioner", "provisioner"),
     text("ReclaimPolicy", "reclaimPolicy", default="Delete"),
     text("VolumeBindingMode", "volumeBindingMode", default="Immediate"),
-    computed("AllowVolumeExpansion", lambda document: at(document, "allowVolumeExpansion", False), type="boolean"),
+    computed("AllowVolumeExpansion", lambda document: at(document, "allowVolumeExpansion", False)),
     AGE,
 )
 VOLUME_ATTRIBUTES_CLASS = (NAME, text("DriverName", "driverName"), AGE)
 VOLUME_ATTACHMENT = (
     NAME,
-    text("Attacher", "spec.attacher"),
+    Column("Attacher", lambda document, _: at(document, "spec.attacher", ""), format="name"),
     text("PV", "spec.source.persistentVolumeName"),
     text("Node", "spec.nodeName"),
     computed("Attached", lambda document: at(document, "status.attached", False), type="boolean"),

@@ -126,8 +126,8 @@ REPLICA_SET = (*REPLICATION_CONTROLLER[:5], *container_columns("spec.template", 
 DEPLOYMENT = (
     NAME,
     computed("Ready", _ready),
-    integer("Up-to-date", "status.updatedReplicas"),
-    integer("Available", "status.availableReplicas"),
+    integer("Up-to-date", "status.updatedReplicas", type="string"),
+    integer("Available", "status.availableReplicas", type="string"),
     AGE,
     *container_columns("spec.template", "spec.selector"),
 )
@@ -155,7 +155,7 @@ CRON_JOB = (
     NAME,
     text("Schedule", "spec.schedule"),
     text("Timezone", "spec.timeZone", default=NONE),
-    computed("Suspend", lambda document: flag(at(document, "spec.suspend"))),
+    computed("Suspend", lambda document: flag(at(document, "spec.suspend")), type="boolean"),
     count("Active", "status.active", type="integer"),
     age("Last Schedule", "status.lastScheduleTime", default=NONE),
     AGE,
@@ -166,7 +166,7 @@ POD_TEMPLATE = (
     *(Column(each.name, each.read) for each in container_columns("template")),
     computed("Pod Labels", lambda document: labels(at(document, "template.metadata.labels"))),
 )
-CONTROLLER_REVISION = (NAME, computed("Controller", _owner), integer("Revision", "revision"), AGE)
+CONTROLLER_REVISION = (NAME, computed("Controller", _owner), integer("Revision", "revision", type="string"), AGE)
 POD_DISRUPTION_BUDGET = (
     NAME,
     _limit("spec.minAvailable"),
@@ -186,8 +186,8 @@ def autoscaler_columns(version: str) -> tuple[Column, ...]:
         ),
         computed("Targets", _targets_v1 if version == "v1" else _targets),
         computed("MinPods", lambda document: str(at(document, "spec.minReplicas", UNSET))),
-        integer("MaxPods", "spec.maxReplicas"),
-        integer("Replicas", "status.currentReplicas"),
+        integer("MaxPods", "spec.maxReplicas", type="string"),
+        integer("Replicas", "status.currentReplicas", type="string"),
         AGE,
     )
 

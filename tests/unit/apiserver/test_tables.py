@@ -87,3 +87,50 @@ def test_what_comes_with_a_row(version):
         "metadata": {"name": "x"},
     }
     assert shown("None") is None
+
+
+def header(column):
+    """A column of a header as one word: its name, what is not usual about its type, an asterisk for a wide one."""
+    kind = "" if column["type"] == "string" else f":{column['type']}"
+    form = f":{column['format']}" if column["format"] else ""
+    return column["name"] + kind + form + "*" * column["priority"]
+
+
+def test_headers_of_every_kind():
+    path = GOLDEN.parent / "headers.txt"
+    printed = [
+        f"{resource.qualified} {resource.version}: "
+        + " | ".join(header(column) for column in table(resource, [], now=NOW, list_metadata={})["columnDefinitions"])
+        for resource in sorted(CATALOGUE, key=lambda resource: resource.key)
+        if "get" in resource.verbs
+    ]
+    if os.environ.get("K8SLITE_UPDATE_GOLDEN"):
+        path.write_text("\n".join(printed) + "\n")
+    assert printed == path.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("plural", "document", "cells"),
+    [
+        (
+            "componentstatuses",
+            {"conditions": [{"type": "Healthy", "status": "True", "message": "ok"}]},
+            ["Healthy", "ok", ""],
+        ),
+        ("componentstatuses", {}, ["Unhealthy", "", ""]),
+        ("podcertificaterequests", {"spec": {"podName": "p", "nodeName": "n"}}, ["p", "", "n", "", "Pending"]),
+        (
+            "podcertificaterequests",
+            {"status": {"conditions": [{"type": "Denied", "status": "True"}]}},
+            ["", "", "", "", "Denied"],
+        ),
+        ("storageversionmigrations", {"spec": {"resource": {"group": "g", "resource": "r"}}}, ["r.g"]),
+        ("ipaddresses", {}, ["<none>"]),
+        ("prioritylevelconfigurations", {"spec": {"type": "Exempt"}}, ["Exempt", *["<none>"] * 4, "<unknown>"]),
+        ("resourceclaims", {"metadata": {"deletionTimestamp": "2026-01-01T11:00:00Z"}}, ["deleted", "<unknown>"]),
+    ],
+)
+def test_cells_of_what_is_seldom_seen(plural, document, cells):
+    resource = CATALOGUE.resolve(plural)
+    assert resource is not None
+    assert table(resource, [document], now=NOW, list_metadata={})["rows"][0]["cells"][1:] == cells
