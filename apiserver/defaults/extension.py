@@ -28,6 +28,42 @@ def webhookconfiguration(obj: Document) -> None:
             service.setdefault("port", 443)
 
 
+def validatingadmissionpolicy(obj: Document) -> None:
+    """Fill in a ValidatingAdmissionPolicy."""
+    _policy(obj)
+
+
+def mutatingadmissionpolicy(obj: Document) -> None:
+    """Fill in a MutatingAdmissionPolicy."""
+    _policy(obj).setdefault("reinvocationPolicy", "Never")
+
+
+def policybinding(obj: Document) -> None:
+    """Fill in the binding of an admission policy."""
+    spec = obj.setdefault("spec", {})
+    if "paramRef" in spec:
+        spec["paramRef"].setdefault("parameterNotFoundAction", "Deny")
+    if "matchResources" in spec:
+        _match_resources(spec["matchResources"])
+
+
+def _policy(obj: Document) -> Document:
+    spec: Document = obj.setdefault("spec", {})
+    spec.setdefault("failurePolicy", "Fail")
+    if "matchConstraints" in spec:
+        _match_resources(spec["matchConstraints"])
+    return spec
+
+
+def _match_resources(match: Document) -> None:
+    match.setdefault("matchPolicy", "Equivalent")
+    match.setdefault("namespaceSelector", {})
+    match.setdefault("objectSelector", {})
+    for name in ("resourceRules", "excludeResourceRules"):
+        for rule in match.get(name) or ():
+            rule.setdefault("scope", "*")
+
+
 def apiservice(obj: Document) -> None:
     """Fill in an APIService."""
     service = obj.setdefault("spec", {}).get("service")
@@ -38,3 +74,21 @@ def apiservice(obj: Document) -> None:
 def flowschema(obj: Document) -> None:
     """Fill in a FlowSchema."""
     obj.setdefault("spec", {}).setdefault("matchingPrecedence", 1000)
+
+
+def prioritylevelconfiguration(obj: Document) -> None:
+    """Fill in a PriorityLevelConfiguration."""
+    spec = obj.setdefault("spec", {})
+    match spec.get("type"):
+        case "Exempt":
+            exempt = spec.setdefault("exempt", {})
+            exempt.setdefault("nominalConcurrencyShares", 0)
+            exempt.setdefault("lendablePercent", 0)
+        case "Limited" if "limited" in spec:
+            limited = spec["limited"]
+            limited.setdefault("nominalConcurrencyShares", 30)
+            limited.setdefault("lendablePercent", 0)
+            queuing = (limited.get("limitResponse") or {}).get("queuing")
+            if queuing is not None:
+                for name, value in (("queues", 64), ("handSize", 8), ("queueLengthLimit", 50)):
+                    queuing.setdefault(name, value)

@@ -71,6 +71,9 @@ class Strategy:
     def prepare_status_update(self, obj: Document, old: Document, context: Context) -> None:
         """Keep everything but status (and metadata that a status update may touch)."""
 
+    def prepare_approval(self, obj: Document, old: Document, context: Context) -> None:
+        """Complete what came through the subresource `approval`."""
+
     def validate(self, obj: Document) -> list[Cause]:
         """What the schema cannot say."""
         return []

@@ -5,11 +5,17 @@ Source: Kubernetes' registry of the group, */strategy.go.
 
 from __future__ import annotations
 
-from k8slite.errors import Cause, required
+from k8slite.clock import timestamp
+from k8slite.errors import Cause
 
-from ..validation import names
+from ..validation import certificates as rules
 from .base import Context, Document, Strategy
 from .simple import SimpleStrategy, fields
+
+
+def _any_name(name: str) -> str | None:
+    """Nobody cares what a request is called."""
+    return None
 
 
 class CertificateRequestStrategy(Strategy):
@@ -17,6 +23,7 @@ class CertificateRequestStrategy(Strategy):
 
     has_generation = False
     selectable_fields = fields("spec.signerName")
+    name_rule = staticmethod(_any_name)
 
     def prepare_create(self, obj: Document, context: Context) -> None:
         """Note who asks."""
@@ -31,33 +38,64 @@ class CertificateRequestStrategy(Strategy):
             spec["groups"] = list(user.groups)
         if user.extra:
             spec["extra"] = {key: list(values) for key, values in user.extra.items()}
-        spec.setdefault("usages", ["digital signature", "key encipherment"])
 
     def prepare_update(self, obj: Document, old: Document, context: Context) -> None:
         """The spec is for ever."""
         obj["spec"] = old.get("spec") or {}
 
     def prepare_status_update(self, obj: Document, old: Document, context: Context) -> None:
-        """Approval has an endpoint of its own."""
-        conditions = (old.get("status") or {}).get("conditions")
-        status = obj.setdefault("status", {})
-        if conditions is not None:
-            status["conditions"] = conditions
+        """Approval and denial have an endpoint of their own."""
+        status, known = obj.setdefault("status", {}), (old.get("status") or {}).get("conditions") or []
+        kept = [c for c in known if c.get("type") in rules.SIGNED_ONCE]
+        said = [c for c in status.get("conditions") or () if c.get("type") not in rules.SIGNED_ONCE]
+        if kept or said:
+            status["conditions"] = kept + said
+        else:
+            status.pop("conditions", None)
+        stamp_conditions(status, known, context)
+
+    def prepare_approval(self, obj: Document, old: Document, context: Context) -> None:
+        """Say when conditions were set."""
+        if status := obj.get("status"):
+            stamp_conditions(status, (old.get("status") or {}).get("conditions") or [], context)
 
     def validate(self, obj: Document) -> list[Cause]:
-        """A signer and a request are there."""
-        spec = obj.get("spec") or {}
-        return [required(f"spec.{name}") for name in ("request", "signerName") if not spec.get(name)]
+        """A request's rules."""
+        return rules.signing_request(obj)
+
+    def validate_update(self, obj: Document, old: Document) -> list[Cause]:
+        """What was signed, approved or denied stays so."""
+        return rules.signing_request_update(obj, old)
+
+
+def stamp_conditions(status: Document, known: list[Document], context: Context) -> None:
+    """Fill in when conditions were written, and when they began to hold."""
+    now = timestamp(context.now)
+    for condition in status.get("conditions") or ():
+        condition.setdefault("lastUpdateTime", now)
+        if condition.get("lastTransitionTime"):
+            continue
+        same = [
+            c for c in known if c.get("type") == condition.get("type") and c.get("status") == condition.get("status")
+        ]
+        condition["lastTransitionTime"] = (same[0].get("lastTransitionTime") if same else None) or now
 
 
 STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("certificates.k8s.io", "certificatesigningrequests"): CertificateRequestStrategy(),
     ("certificates.k8s.io", "clustertrustbundles"): SimpleStrategy(
-        name_rule=lambda name: names.dns_subdomain(name.replace(":", ".")),
+        validate=rules.trust_bundle,
+        validate_create=rules.trust_anchors,
+        validate_update=rules.trust_bundle_update,
+        name_rule=_any_name,
         unconditional_update=False,
         fields=fields("spec.signerName"),
     ),
     ("certificates.k8s.io", "podcertificaterequests"): SimpleStrategy(
-        initial_status={}, fields=fields("spec.signerName", "spec.podName", "spec.nodeName")
+        validate=rules.pod_certificate_request,
+        validate_update=rules.pod_certificate_request_update,
+        initial_status={},
+        unconditional_update=False,
+        fields=fields("spec.signerName", "spec.podName", "spec.nodeName"),
     ),
 }

@@ -59,12 +59,6 @@ def _validate_volume(volume: Document) -> list[Cause]:
     return causes
 
 
-def _slice_update(new: Document, old: Document) -> list[Cause]:
-    if new.get("addressType") == old.get("addressType"):
-        return []
-    return [invalid_value("addressType", new.get("addressType") or "", "field is immutable")]
-
-
 STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("", "events"): SimpleStrategy(
         validate=_validate_event,
@@ -77,9 +71,6 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         },
     ),
     ("", "endpoints"): SimpleStrategy(default=defaults.endpoints, create_on_update=True),
-    ("discovery.k8s.io", "endpointslices"): SimpleStrategy(
-        default=defaults.endpointslice, validate_update=_slice_update, generation=True
-    ),
     ("", "serviceaccounts"): SimpleStrategy(returns_deleted=True),
     ("", "podtemplates"): SimpleStrategy(
         default=defaults.podtemplate,

@@ -6,32 +6,68 @@ Source: Kubernetes' registry of the group, */strategy.go.
 from __future__ import annotations
 
 from ..defaults import extension as defaults
+from ..validation import admission_policies, apiregistration, flowcontrol, names, webhooks
 from .base import Strategy
 from .simple import SimpleStrategy
 
 _ADMISSION = "admissionregistration.k8s.io"
 
 
-_SPECIFIED = SimpleStrategy(generation=True, initial_status={})
-_WEBHOOKS = SimpleStrategy(default=defaults.webhookconfiguration, generation=True, unconditional_update=False)
-_CONDITIONAL = SimpleStrategy(generation=True, unconditional_update=False)
+_WEBHOOKS = SimpleStrategy(
+    default=defaults.webhookconfiguration,
+    validate=webhooks.webhook_configuration,
+    generation=True,
+    unconditional_update=False,
+)
 
 STRATEGIES: dict[tuple[str, str], Strategy] = {
     (_ADMISSION, "validatingwebhookconfigurations"): _WEBHOOKS,
     (_ADMISSION, "mutatingwebhookconfigurations"): _WEBHOOKS,
-    (_ADMISSION, "validatingadmissionpolicies"): _CONDITIONAL,
-    (_ADMISSION, "validatingadmissionpolicybindings"): _CONDITIONAL,
-    (_ADMISSION, "mutatingadmissionpolicies"): _CONDITIONAL,
-    (_ADMISSION, "mutatingadmissionpolicybindings"): _CONDITIONAL,
+    (_ADMISSION, "validatingadmissionpolicies"): SimpleStrategy(
+        default=defaults.validatingadmissionpolicy,
+        validate=admission_policies.validating_policy,
+        generation=True,
+        unconditional_update=False,
+    ),
+    (_ADMISSION, "validatingadmissionpolicybindings"): SimpleStrategy(
+        default=defaults.policybinding,
+        validate=admission_policies.validating_binding,
+        generation=True,
+        unconditional_update=False,
+    ),
+    (_ADMISSION, "mutatingadmissionpolicies"): SimpleStrategy(
+        default=defaults.mutatingadmissionpolicy,
+        validate=admission_policies.mutating_policy,
+        generation=True,
+        unconditional_update=False,
+    ),
+    (_ADMISSION, "mutatingadmissionpolicybindings"): SimpleStrategy(
+        default=defaults.policybinding,
+        validate=admission_policies.mutating_binding,
+        generation=True,
+        unconditional_update=False,
+    ),
     ("apiextensions.k8s.io", "customresourcedefinitions"): SimpleStrategy(
         generation=True, unconditional_update=False, initial_status={}
     ),
     ("apiregistration.k8s.io", "apiservices"): SimpleStrategy(
-        default=defaults.apiservice, unconditional_update=False, initial_status={}
+        default=defaults.apiservice,
+        validate=apiregistration.api_service,
+        name_rule=names.path_segment,
+        unconditional_update=False,
+        initial_status={},
     ),
     ("flowcontrol.apiserver.k8s.io", "flowschemas"): SimpleStrategy(
-        default=defaults.flowschema, generation=True, initial_status={}
+        default=defaults.flowschema,
+        validate=flowcontrol.flow_schema,
+        generation=True,
+        initial_status={},
     ),
-    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"): _SPECIFIED,
+    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"): SimpleStrategy(
+        default=defaults.prioritylevelconfiguration,
+        validate=flowcontrol.priority_level,
+        generation=True,
+        initial_status={},
+    ),
     ("storagemigration.k8s.io", "storageversionmigrations"): SimpleStrategy(initial_status={}),
 }

@@ -6,22 +6,39 @@ Source: Kubernetes' registry of the group, */strategy.go.
 from __future__ import annotations
 
 from ..defaults import networking as defaults
-from ..validation import names
-from ..validation.networking import ingress
-from ..validation.selectors import label_selector
+from ..validation import ingresses, names
+from ..validation import networking as rules
 from .base import Strategy
 from .simple import SimpleStrategy
 
+_GROUP = "networking.k8s.io"
+
 STRATEGIES: dict[tuple[str, str], Strategy] = {
-    ("networking.k8s.io", "ingresses"): SimpleStrategy(
-        validate=ingress, generation=True, initial_status={"loadBalancer": {}}
+    (_GROUP, "ingresses"): SimpleStrategy(
+        validate=ingresses.ingress,
+        validate_create=ingresses.ingress_create,
+        generation=True,
+        initial_status={"loadBalancer": {}},
     ),
-    ("networking.k8s.io", "ingressclasses"): SimpleStrategy(default=defaults.ingressclass, generation=True),
-    ("networking.k8s.io", "networkpolicies"): SimpleStrategy(
-        default=defaults.networkpolicy,
-        validate=lambda obj: label_selector((obj.get("spec") or {}).get("podSelector"), "spec.podSelector"),
+    (_GROUP, "ingressclasses"): SimpleStrategy(
+        default=defaults.ingressclass,
+        validate=ingresses.ingress_class,
+        validate_update=ingresses.ingress_class_update,
         generation=True,
     ),
-    ("networking.k8s.io", "ipaddresses"): SimpleStrategy(name_rule=names.ip_address, generation=True),
-    ("networking.k8s.io", "servicecidrs"): SimpleStrategy(generation=True, initial_status={}),
+    (_GROUP, "networkpolicies"): SimpleStrategy(
+        default=defaults.networkpolicy, validate=rules.network_policy, generation=True
+    ),
+    (_GROUP, "ipaddresses"): SimpleStrategy(
+        validate=rules.ip_address,
+        validate_update=rules.ip_address_update,
+        name_rule=names.ip_address,
+        generation=True,
+    ),
+    (_GROUP, "servicecidrs"): SimpleStrategy(
+        validate=rules.service_cidr,
+        validate_update=rules.service_cidr_update,
+        generation=True,
+        initial_status={},
+    ),
 }

@@ -7,25 +7,25 @@ from __future__ import annotations
 
 from ..defaults import rbac as defaults
 from ..validation import names
-from ..validation.rbac import cluster_role_binding, role_ref_immutable
+from ..validation import rbac as rules
 from .base import Strategy
 from .simple import SimpleStrategy
 
 _RBAC = "rbac.authorization.k8s.io"
 
-
-_BINDING = SimpleStrategy(
-    default=defaults.rolebinding,
-    validate=cluster_role_binding,
-    validate_update=role_ref_immutable,
-    name_rule=names.path_segment,
-    create_on_update=True,
-)
-_ROLE = SimpleStrategy(name_rule=names.path_segment, create_on_update=True)
-
 STRATEGIES: dict[tuple[str, str], Strategy] = {
-    (_RBAC, "roles"): _ROLE,
-    (_RBAC, "clusterroles"): _ROLE,
-    (_RBAC, "rolebindings"): _BINDING,
-    (_RBAC, "clusterrolebindings"): _BINDING,
+    (_RBAC, plural): SimpleStrategy(validate=validate, name_rule=names.path_segment, create_on_update=True)
+    for plural, validate in (("roles", rules.role), ("clusterroles", rules.cluster_role))
+} | {
+    (_RBAC, plural): SimpleStrategy(
+        default=defaults.rolebinding,
+        validate=validate,
+        validate_update=rules.role_ref_immutable,
+        name_rule=names.path_segment,
+        create_on_update=True,
+    )
+    for plural, validate in (
+        ("rolebindings", rules.role_binding),
+        ("clusterrolebindings", rules.cluster_role_binding),
+    )
 }

@@ -1,13 +1,16 @@
 """Rules of `coordination.k8s.io`: leases.
 
-Source: Kubernetes' validation of the group.
+Source: Kubernetes' coordination validation (ValidateLeaseSpec).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from k8slite.errors import Cause, invalid_value
+from k8slite.errors import Cause, forbidden_field
+
+from . import names
+from .values import choice, non_negative, positive, spelled
 
 Document = dict[str, Any]
 
@@ -15,10 +18,13 @@ Document = dict[str, Any]
 def lease(obj: Document) -> list[Cause]:
     """What is wrong with a Lease."""
     spec = obj.get("spec") or {}
-    causes: list[Cause] = []
-    seconds, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
-    if seconds is not None and seconds <= 0:
-        causes.append(invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0"))
-    if transitions is not None and transitions < 0:
-        causes.append(invalid_value("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
+    causes = positive(spec.get("leaseDurationSeconds"), "spec.leaseDurationSeconds")
+    causes += non_negative(spec.get("leaseTransitions"), "spec.leaseTransitions")
+    strategy = spec.get("strategy")
+    if strategy and "/" in strategy:
+        causes += spelled(strategy, "spec.strategy", names.qualified_name)
+    elif strategy:
+        causes += choice(strategy, "spec.strategy", ("OldestEmulationVersion",))
+    elif spec.get("preferredHolder"):
+        causes.append(forbidden_field("spec.preferredHolder", "may only be specified if `strategy` is defined"))
     return causes

@@ -1,6 +1,6 @@
 """Rules of `policy`: disruption budgets.
 
-Source: Kubernetes' validation of the group.
+Source: Kubernetes' policy validation (ValidatePodDisruptionBudget).
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from typing import Any
 from k8slite.errors import Cause, invalid_value
 
 from .selectors import label_selector
-from .values import count_or_percentage
+from .values import count_or_percentage, non_negative, not_above_all, optional_choice
 
 Document = dict[str, Any]
+
+_COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
 
 
 def pod_disruption_budget(obj: Document) -> list[Cause]:
@@ -20,8 +22,18 @@ def pod_disruption_budget(obj: Document) -> list[Cause]:
     spec = obj.get("spec") or {}
     causes: list[Cause] = []
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        detail = "minAvailable and maxUnavailable cannot be both set"
-        causes.append(invalid_value("spec", spec, detail))
+        causes.append(invalid_value("spec", spec, "minAvailable and maxUnavailable cannot be both set"))
     for name in ("minAvailable", "maxUnavailable"):
-        causes += count_or_percentage(spec.get(name), f"spec.{name}")
-    return causes + label_selector(spec.get("selector"), "spec.selector")
+        value, field = spec.get(name), f"spec.{name}"
+        causes += count_or_percentage(value, field) + not_above_all(value, field)
+    causes += label_selector(spec.get("selector"), "spec.selector")
+    policy, field = spec.get("unhealthyPodEvictionPolicy"), "spec.unhealthyPodEvictionPolicy"
+    return causes + optional_choice(policy, field, ("AlwaysAllow", "IfHealthyBudget"))
+
+
+def pod_disruption_budget_update(new: Document, old: Document) -> list[Cause]:
+    """What is wrong with a budget's changed status."""
+    status = new.get("status") or {}
+    if status == (old.get("status") or {}):
+        return []
+    return [cause for name in _COUNTS for cause in non_negative(status.get(name), f"status.{name}")]

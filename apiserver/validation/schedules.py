@@ -89,15 +89,13 @@ def _piece_problem(piece: str, bounds: _Field) -> str | None:
         if isinstance(end_or_problem, str):
             return end_or_problem
         start, end = start_or_problem, end_or_problem
-    step: int | str = 1
     if len(steps) > 1:
         return f"too many slashes: {piece}"
-    if steps:
-        step = _number(steps[0], {})
-        if isinstance(step, str):
-            return step
-        if not others:
-            end = bounds.high
+    step = _number(steps[0], {}) if steps else 1
+    if isinstance(step, str):
+        return step
+    if steps and not others:
+        end = bounds.high
     return _range_problem(piece, bounds, (start, end, step))
 
 

@@ -77,6 +77,7 @@ def _approval(strategy: Strategy, resource: Resource, new: Document, old: Docume
     _keep_only(new, old, "metadata")
     if conditions is not None:
         new["status"] = {**(old.get("status") or {}), "conditions": conditions}
+    strategy.prepare_approval(new, old, context)
 
 
 def _keep_only(new: Document, old: Document, member: str) -> None:
@@ -94,6 +95,9 @@ def _restore(new: Document, old: Document, member: str) -> None:
     else:
         new.pop(member, None)
 
+
+STATUS_ENDPOINTS = ("approval", "status")
+"""Subresources whose writes change the status and nothing of the spec."""
 
 UPDATES: dict[tuple[str, str, str], Prepare] = {
     ("", "", ""): _object,

@@ -43,7 +43,7 @@ from ..validation import metadata as metadata_rules
 from ..wire.negotiation import json_body, load_yaml
 from . import metadata
 from .representations import single
-from .updates import UPDATES
+from .updates import STATUS_ENDPOINTS, UPDATES
 
 _NAME_ATTEMPTS = 8
 _PATCHES = {
@@ -234,10 +234,13 @@ async def change_object(registry: Registry, served: Served, call: Call, make: Ca
 async def _checked(
     registry: Registry, served: Served, new: Document, old: Document, decoded: Decoded, admission: Admission
 ) -> Document | Removal:
-    strategy, meta = served.strategy, new["metadata"]
-    if strategy.has_generation and strategy.generation_source(new) != strategy.generation_source(old):
+    strategy, meta, causes = served.strategy, new["metadata"], decoded.causes
+    if admission.subresource in STATUS_ENDPOINTS:
+        # Everything else of the body was thrown away, whatever it lacked.
+        causes = [cause for cause in causes if cause.field.startswith("status")]
+    elif strategy.has_generation and strategy.generation_source(new) != strategy.generation_source(old):
         meta["generation"] = (old["metadata"].get("generation") or 0) + 1
-    _validate(served, new, decoded.causes, old=old)
+    _validate(served, new, causes, old=old)
     await registry.admission.validate(admission)
     if meta.get("deletionTimestamp") and not meta.get("deletionGracePeriodSeconds") and strategy.removable(new):
         return Removal(new)

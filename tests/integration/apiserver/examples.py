@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 POD_SPEC: dict[str, Any] = {"containers": [{"name": "main", "image": "busybox"}]}
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": POD_SPEC}
 SELECTOR = {"matchLabels": {"app": "web"}}
 JOB_TEMPLATE = {"spec": {**POD_SPEC, "restartPolicy": "Never"}}
+RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
 WEBHOOK = {
     "name": "hook.example.com",
     "clientConfig": {"url": "https://example.com/hook"},
@@ -21,14 +28,37 @@ CRD_SPEC = {
     "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}],
 }
 POLICY_SPEC = {
-    "matchConstraints": {"resourceRules": []},
+    "matchConstraints": {"resourceRules": [RULE]},
     "validations": [{"expression": "true"}],
 }
 MUTATING_SPEC = {
-    "matchConstraints": {"resourceRules": []},
+    "matchConstraints": {"resourceRules": [RULE]},
     "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}}],
     "reinvocationPolicy": "Never",
 }
+
+_KEY = ec.generate_private_key(ec.SECP256R1())
+_NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "example")])
+
+
+def signing_request() -> str:
+    """A PKCS #10 request, as a CertificateSigningRequest carries it."""
+    request = x509.CertificateSigningRequestBuilder().subject_name(_NAME).sign(_KEY, hashes.SHA256())
+    return base64.b64encode(request.public_bytes(serialization.Encoding.PEM)).decode()
+
+
+def trust_bundle() -> str:
+    """The certificate of an authority."""
+    builder = x509.CertificateBuilder(
+        issuer_name=_NAME,
+        subject_name=_NAME,
+        public_key=_KEY.public_key(),
+        serial_number=1,
+        not_valid_before=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+        not_valid_after=datetime.datetime(2036, 1, 1, tzinfo=datetime.UTC),
+    ).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return builder.sign(_KEY, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "pods": {"spec": POD_SPEC},
@@ -56,9 +86,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "web", "apiVersion": "apps/v1"}}
     },
     "certificatesigningrequests.certificates.k8s.io": {
-        "spec": {"request": "YQ==", "signerName": "example.com/signer", "usages": ["client auth"]}
+        "spec": {"request": signing_request(), "signerName": "example.com/signer", "usages": ["client auth"]}
     },
-    "clustertrustbundles.certificates.k8s.io": {"spec": {"trustBundle": "none"}},
+    "clustertrustbundles.certificates.k8s.io": {"spec": {"trustBundle": trust_bundle()}},
     "podcertificaterequests.certificates.k8s.io": {
         "spec": {
             "signerName": "example.com/signer",
@@ -83,7 +113,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "reportingInstance": "c-1",
     },
     "flowschemas.flowcontrol.apiserver.k8s.io": {"spec": {"priorityLevelConfiguration": {"name": "global-default"}}},
-    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": {"spec": {"type": "Exempt"}},
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": {
+        "spec": {"type": "Limited", "limited": {"limitResponse": {"type": "Queue", "queuing": {}}}}
+    },
     "ingressclasses.networking.k8s.io": {"spec": {"controller": "example.com/ingress"}},
     "ingresses.networking.k8s.io": {"spec": {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}}},
     "ipaddresses.networking.k8s.io": {

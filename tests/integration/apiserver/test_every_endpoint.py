@@ -1,0 +1,206 @@
+"""Every endpoint of every built-in kind, over each store: what conformance asks of an API's operations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from k8slite.catalogue import Resource, builtin
+from k8slite.testing import running_server
+
+from .examples import EXAMPLES
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+STORED = [row for row in builtin() if {"create", "get", "delete"} <= set(row.verbs)]
+WITH_STATUS = [row for row in STORED if row.subresource("status") is not None]
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON = "application/json-patch+json"
+LABEL = "every-endpoint"
+#: A member of the status that anybody may change; other kinds get a condition.
+STATUS: dict[str, dict[str, Any]] = {
+    "namespaces": {"conditions": [{"type": "NamespaceContentRemaining", "status": "False"}]},
+    "persistentvolumeclaims": {"phase": "Bound"},
+    "persistentvolumes": {"phase": "Available", "message": "seen"},
+    "replicationcontrollers": {"replicas": 1},
+    "resourcequotas": {"used": {"pods": "1"}},
+    "horizontalpodautoscalers.autoscaling": {"currentReplicas": 2, "desiredReplicas": 3},
+    "cronjobs.batch": {"lastScheduleTime": "2026-01-01T00:00:00Z"},
+    "jobs.batch": {"active": 1, "startTime": "2026-01-01T00:00:00Z"},
+    "ingresses.networking.k8s.io": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
+    "services": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
+    "volumeattachments.storage.k8s.io": {"attached": True},
+    "validatingadmissionpolicies.admissionregistration.k8s.io": {"observedGeneration": 1},
+    "poddisruptionbudgets.policy": {
+        "currentHealthy": 1,
+        "desiredHealthy": 1,
+        "disruptionsAllowed": 0,
+        "expectedPods": 1,
+    },
+    "daemonsets.apps": {
+        "currentNumberScheduled": 1,
+        "desiredNumberScheduled": 1,
+        "numberMisscheduled": 0,
+        "numberReady": 0,
+    },
+    "deployments.apps": {"replicas": 1},
+    "replicasets.apps": {"replicas": 1},
+    "statefulsets.apps": {"replicas": 1, "availableReplicas": 0},
+    "customresourcedefinitions.apiextensions.k8s.io": {"storedVersions": ["v1"]},
+    "resourceclaims.resource.k8s.io": {"devices": []},
+    "podcertificaterequests.certificates.k8s.io": {"notBefore": "2026-01-01T00:00:00Z"},
+    "servicecidrs.networking.k8s.io": {},
+}
+CONDITION = {
+    "type": "Tested",
+    "status": "True",
+    "reason": "Tested",
+    "message": "seen",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+    "lastUpdateTime": "2026-01-01T00:00:00Z",
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "sqlite"])
+async def api(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with running_server(store=request.param) as running, running.http() as client:
+        yield client
+
+
+def collection(row: Resource) -> str:
+    return f"{row.path}/namespaces/default/{row.plural}" if row.namespaced else f"{row.path}/{row.plural}"
+
+
+def example(row: Resource) -> dict[str, Any]:
+    body = {"kind": row.kind, "apiVersion": row.api_version, **EXAMPLES.get(row.qualified, {})}
+    body["metadata"] = {"name": "endpoint", **body.get("metadata", {}), "labels": {LABEL: row.plural}}
+    return body
+
+
+def row_id(row: Resource) -> str:
+    return f"{row.qualified}-{row.version}"
+
+
+async def patch(api: httpx.AsyncClient, url: str, kind: str, body: Any) -> dict[str, Any]:
+    answer = await api.patch(url, headers={"content-type": kind}, content=json.dumps(body))
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+async def put(api: httpx.AsyncClient, url: str, body: Any) -> dict[str, Any]:
+    answer = await api.put(url, json=body)
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+async def events(api: httpx.AsyncClient, url: str, *, after: str, count: int) -> list[dict[str, Any]]:
+    query = {"watch": "1", "resourceVersion": after, "timeoutSeconds": "5", "labelSelector": LABEL}
+    seen: list[dict[str, Any]] = []
+    async with api.stream("GET", url, params=query) as answer:
+        async for line in answer.aiter_lines():
+            seen.append(json.loads(line))
+            if len(seen) == count:
+                return seen
+    raise AssertionError(f"{len(seen)} of {count} events")
+
+
+@pytest.mark.parametrize("row", STORED, ids=row_id)
+async def test_operations(row: Resource, api: httpx.AsyncClient) -> None:
+    url, body = collection(row), example(row)
+    one = f"{url}/{body['metadata']['name']}"
+    start = (await api.get(url)).json()["metadata"]["resourceVersion"]
+    made = await api.post(url, json=body)
+    assert made.status_code == 201, made.text
+    uid = made.json()["metadata"]["uid"]
+
+    everywhere = f"{row.path}/{row.plural}"
+    for place in (url, everywhere):
+        listed = (await api.get(place, params={"labelSelector": f"{LABEL}={row.plural}"})).json()
+        assert [item["metadata"]["uid"] for item in listed["items"]] == [uid]
+        assert listed["kind"] == f"{row.kind}List" and listed["apiVersion"] == row.api_version
+
+    assert (await patch(api, one, MERGE, {"metadata": {"annotations": {"by": "merge"}}}))["metadata"]["uid"] == uid
+    patched = await patch(api, one, STRATEGIC, {"metadata": {"annotations": {"also": "strategic"}}})
+    assert patched["metadata"]["annotations"] == {
+        **patched["metadata"]["annotations"],
+        "by": "merge",
+        "also": "strategic",
+    }
+    patched = await patch(api, one, JSON, [{"op": "add", "path": "/metadata/annotations/last", "value": "json"}])
+    patched["metadata"]["annotations"]["by"] = "update"
+    updated = await put(api, one, patched)
+    assert {"by": "update", "last": "json"}.items() <= updated["metadata"]["annotations"].items()
+    assert (await api.get(one)).json() == updated
+
+    if "deletecollection" in row.verbs:
+        gone = await api.delete(url, params={"labelSelector": f"{LABEL}={row.plural}"})
+    else:
+        gone = await api.delete(one)
+    assert gone.status_code == 200, gone.text
+    seen = await events(api, url, after=start, count=6)
+    ended = "MODIFIED" if row.plural == "namespaces" else "DELETED"
+    assert [event["type"] for event in seen] == ["ADDED", "MODIFIED", "MODIFIED", "MODIFIED", "MODIFIED", ended]
+    assert {event["object"]["metadata"]["uid"] for event in seen} == {uid}
+    if ended == "DELETED":
+        assert (await api.get(one)).status_code == 404
+
+
+@pytest.mark.parametrize("row", WITH_STATUS, ids=row_id)
+async def test_status(row: Resource, api: httpx.AsyncClient) -> None:
+    url, body = collection(row), example(row)
+    if row.plural == "namespaces":
+        body["metadata"]["name"] = "endpoint-status"
+    if row.plural == "customresourcedefinitions":
+        spec = body["spec"]
+        body["spec"] = {**spec, "names": {"plural": "gadgets", "kind": "Gadget"}}
+        body["metadata"]["name"] = "gadgets.example.com"
+    made = await api.post(url, json=body)
+    assert made.status_code == 201, made.text
+    one = f"{url}/{made.json()['metadata']['name']}"
+    status = STATUS.get(row.qualified) or {"conditions": [CONDITION]}
+
+    read = await api.get(f"{one}/status")
+    assert read.status_code == 200
+    after = await patch(api, f"{one}/status", MERGE, {"status": status, "metadata": {"annotations": {"by": "status"}}})
+    for name, value in status.items():
+        found = after["status"][name]
+        assert found == value or CONDITION["type"] in [item["type"] for item in found]
+    assert after.get("spec") == made.json().get("spec")
+
+    after["metadata"]["annotations"]["by"] = "update"
+    if "spec" in after:
+        after["spec"] = {}
+    updated = await put(api, f"{one}/status", after)
+    assert updated.get("spec") == made.json().get("spec"), "a status endpoint leaves the spec alone"
+    assert updated["metadata"].get("generation") == made.json()["metadata"].get("generation")
+
+    kept = await patch(api, one, MERGE, {"status": None, "metadata": {"annotations": {"by": "main"}}})
+    assert kept["status"] == updated["status"], "the main endpoint leaves the status alone"
+    assert (await api.delete(one)).status_code == 200
+
+
+async def test_discovery_lists_every_group_version_and_resource(api: httpx.AsyncClient) -> None:
+    groups = {group["name"]: group for group in (await api.get("/apis")).json()["groups"]}
+    for row in builtin():
+        path = "/api/v1" if not row.group else f"/apis/{row.group}/{row.version}"
+        if row.group:
+            versions = [version["groupVersion"] for version in groups[row.group]["versions"]]
+            assert row.api_version in versions
+            assert (await api.get(f"/apis/{row.group}")).json()["preferredVersion"] == groups[row.group][
+                "preferredVersion"
+            ]
+        resources = {item["name"]: item for item in (await api.get(path)).json()["resources"]}
+        found = resources[row.plural]
+        assert (found["kind"], found["namespaced"], set(found["verbs"])) == (row.kind, row.namespaced, set(row.verbs))
+        for subresource in row.subresources:
+            assert f"{row.plural}/{subresource.name}" in resources
