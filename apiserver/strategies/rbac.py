@@ -12,20 +12,22 @@ from .base import Strategy
 from .simple import SimpleStrategy
 
 _RBAC = "rbac.authorization.k8s.io"
+_ROLES = {"roles": rules.role, "clusterroles": rules.cluster_role}
+_BINDINGS = {"rolebindings": rules.role_binding, "clusterrolebindings": rules.cluster_role_binding}
 
 STRATEGIES: dict[tuple[str, str], Strategy] = {
-    (_RBAC, plural): SimpleStrategy(validate=validate, name_rule=names.path_segment, create_on_update=True)
-    for plural, validate in (("roles", rules.role), ("clusterroles", rules.cluster_role))
-} | {
-    (_RBAC, plural): SimpleStrategy(
-        default=defaults.rolebinding,
-        validate=validate,
-        validate_update=rules.role_ref_immutable,
-        name_rule=names.path_segment,
-        create_on_update=True,
-    )
-    for plural, validate in (
-        ("rolebindings", rules.role_binding),
-        ("clusterrolebindings", rules.cluster_role_binding),
-    )
+    **{
+        (_RBAC, plural): SimpleStrategy(validate=validate, name_rule=names.path_segment, create_on_update=True)
+        for plural, validate in _ROLES.items()
+    },
+    **{
+        (_RBAC, plural): SimpleStrategy(
+            default=defaults.rolebinding,
+            validate=validate,
+            validate_update=rules.role_ref_immutable,
+            name_rule=names.path_segment,
+            create_on_update=True,
+        )
+        for plural, validate in _BINDINGS.items()
+    },
 }
