@@ -23,6 +23,8 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON = "application/json-patch+json"
 LABEL = "every-endpoint"
+#: Nothing waits for a garbage collector, which is not there.
+AT_ONCE = {"propagationPolicy": "Background"}
 #: A member of the status that anybody may change; other kinds get a condition.
 STATUS: dict[str, dict[str, Any]] = {
     "namespaces": {"conditions": [{"type": "NamespaceContentRemaining", "status": "False"}]},
@@ -143,7 +145,7 @@ async def test_operations(row: Resource, api: httpx.AsyncClient) -> None:
     assert (await api.get(one)).json() == updated
 
     if "deletecollection" in row.verbs:
-        gone = await api.delete(url, params={"labelSelector": f"{LABEL}={row.plural}"})
+        gone = await api.delete(url, params={"labelSelector": f"{LABEL}={row.plural}", **AT_ONCE})
     else:
         gone = await api.delete(one)
     assert gone.status_code == 200, gone.text
@@ -186,7 +188,7 @@ async def test_status(row: Resource, api: httpx.AsyncClient) -> None:
 
     kept = await patch(api, one, MERGE, {"status": None, "metadata": {"annotations": {"by": "main"}}})
     assert kept["status"] == updated["status"], "the main endpoint leaves the status alone"
-    assert (await api.delete(one)).status_code == 200
+    assert (await api.delete(one, params=AT_ONCE)).status_code == 200
 
 
 async def test_discovery_lists_every_group_version_and_resource(api: httpx.AsyncClient) -> None:

@@ -79,7 +79,7 @@ async def test_kind_goes_through_every_verb(row: Resource, http: httpx.AsyncClie
     )
     assert set(partial.json()) == {"kind", "apiVersion", "metadata"}
 
-    gone = await http.delete(f"{url}/{name}")
+    gone = await http.delete(f"{url}/{name}", params={"propagationPolicy": "Background"})
     assert gone.status_code == 200, gone.text
     if row.plural != "namespaces":
         assert (await http.get(f"{url}/{name}")).status_code == 404
