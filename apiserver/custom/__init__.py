@@ -1,0 +1,1 @@
+"""Custom resources: what a CustomResourceDefinition says, made into rows of the catalogue, readers and strategies."""
