@@ -44,10 +44,15 @@ def type_invalid(field: str, value: object, detail: str) -> Cause:
     return Cause("FieldValueTypeInvalid", f"Invalid value: {_quoted(value)}: {detail}", field)
 
 
-def not_supported(field: str, value: object, allowed: Sequence[str]) -> Cause:
-    """The cause for a value outside an enumeration."""
-    listed = ", ".join(f'"{item}"' for item in sorted(allowed))
+def not_supported(field: str, value: object, allowed: Sequence[str], *, in_order: bool = False) -> Cause:
+    """The cause for a value outside an enumeration, which is told sorted, or in its own order."""
+    listed = ", ".join(f'"{item}"' for item in (allowed if in_order else sorted(allowed)))
     return Cause("FieldValueNotSupported", f"Unsupported value: {_quoted(value)}: supported values: {listed}", field)
+
+
+def not_found_value(field: str, value: object, detail: str = "") -> Cause:
+    """The cause for a value that names nothing that is there."""
+    return Cause("FieldValueNotFound", f"Not found: {_quoted(value)}" + (f": {detail}" if detail else ""), field)
 
 
 def duplicate(field: str, value: object) -> Cause:
@@ -188,7 +193,7 @@ def conflict(resource: str, name: str, detail: str = "", *, group: str = "") -> 
 
 def invalid(kind: str, name: str, causes: Sequence[Cause], *, group: str = "") -> ApiError:
     """422: the object breaks rules; every one of them is a cause. `kind` is the kind, not the plural."""
-    texts = [str(cause) for cause in causes]
+    texts = list(dict.fromkeys(str(cause) for cause in causes))
     body = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     details = _details(kind, group, name)
     details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]

@@ -86,6 +86,14 @@ class Strategy:
         """What must not change, and what a changed status must hold. `validate` runs too."""
         return []
 
+    def validate_subresource(self, subresource: str, obj: Document, old: Document) -> list[Cause]:
+        """What is wrong with a write of `status` or another part that has an endpoint of its own."""
+        return self.validate(obj) + self.validate_update(obj, old)
+
+    def warn(self, obj: Document, old: Document | None) -> list[str]:
+        """What is right, but better not done: warnings for whoever wrote it. `old` is None for a new object."""
+        return []
+
     def graceful(self, obj: Document, requested: int | None) -> int:
         """Seconds between the deletion's begin and its end; 0 removes the object at once."""
         return 0

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from k8slite.errors import Cause, forbidden_field, invalid
+from k8slite.errors import Cause
 from k8slite.quantity import QuantityError, parse
 
 from ..defaults import pods as defaults
+from ..validation import pod_changes as changes
 from ..validation import pods as rules
+from ..validation.pod_status import validate_status
+from ..validation.pod_warnings import pod_name_warnings, pod_warnings
 from .base import Context, Document, Strategy
 from .simple import field
 
@@ -47,6 +50,7 @@ class PodStrategy(Strategy):
     def prepare_create(self, obj: Document, context: Context) -> None:
         """A new pod is pending, whatever it says of itself."""
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj["spec"])}
+        _merge_label_keys(obj)
         if obj["spec"].get("schedulingGates"):
             obj["status"]["conditions"] = [
                 {
@@ -59,26 +63,52 @@ class PodStrategy(Strategy):
                 }
             ]
 
-    def prepare_update(self, obj: Document, old: Document, context: Context) -> None:
-        """Resources change through the subresource `resize` only. Raises ApiError 422."""
-        before, after = rules.resources_of(old), rules.resources_of(obj)
-        if before.keys() == after.keys() and before != after:
-            cause = forbidden_field("spec", rules.MUTABLE)
-            raise invalid("Pod", old["metadata"]["name"], [cause])
-
     def prepare_status_update(self, obj: Document, old: Document, context: Context) -> None:
-        """The quality of service never changes."""
-        status = obj.setdefault("status", {})
-        if (known := (old.get("status") or {}).get("qosClass")) is not None:
-            status["qosClass"] = known
+        """The quality of service never changes, and what was observed is not forgotten."""
+        status, before = obj.setdefault("status", {}), old.get("status") or {}
+        if not status.get("qosClass") and before.get("qosClass"):
+            status["qosClass"] = before["qosClass"]
+        if not status.get("observedGeneration") and before.get("observedGeneration"):
+            status["observedGeneration"] = before["observedGeneration"]
+        observed = {
+            one.get("type"): one["observedGeneration"]
+            for one in before.get("conditions") or ()
+            if one.get("observedGeneration")
+        }
+        for condition in (status.get("conditions") or ()) if observed else ():
+            if not condition.get("observedGeneration") and condition.get("type") in observed:
+                condition["observedGeneration"] = observed[condition["type"]]
 
     def validate(self, obj: Document) -> list[Cause]:
         """A pod's rules."""
         return rules.validate(obj)
 
+    def validate_create(self, obj: Document) -> list[Cause]:
+        """A new pod's rules."""
+        return rules.validate_create(obj)
+
     def validate_update(self, obj: Document, old: Document) -> list[Cause]:
         """Almost nothing of a pod's spec may change."""
-        return rules.validate_update(obj, old)
+        return changes.validate_update(obj, old)
+
+    def validate_subresource(self, subresource: str, obj: Document, old: Document) -> list[Cause]:
+        """Each endpoint has rules of its own."""
+        match subresource:
+            case "status":
+                return validate_status(obj, old)
+            case "ephemeralcontainers":
+                return rules.validate(obj) + changes.ephemeral_update(obj, old)
+            case "resize":
+                quality = (old.get("status") or {}).get("qosClass") or qos_class(old["spec"]), qos_class(obj["spec"])
+                return rules.validate(obj) + changes.resize(obj, old, quality=quality)
+            case _:
+                return super().validate_subresource(subresource, obj, old)
+
+    def warn(self, obj: Document, old: Document | None) -> list[str]:
+        """Of new pods only: people seldom change one by hand."""
+        if old is not None:
+            return []
+        return pod_name_warnings(obj["metadata"].get("name") or "") + pod_warnings(obj, "")
 
     def graceful(self, obj: Document, requested: int | None) -> int:
         """As asked, or as the pod says; at once if no kubelet has it or all is over."""
@@ -89,6 +119,35 @@ class PodStrategy(Strategy):
             return requested
         seconds: int = spec.get("terminationGracePeriodSeconds", 30)
         return max(seconds, 1) if seconds < 0 else seconds
+
+
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+def _merge_label_keys(pod: Document) -> None:
+    """Write what `matchLabelKeys` mean for this pod's labels into the selectors beside them."""
+    labels, spec = pod["metadata"].get("labels") or {}, pod["spec"]
+    if affinity := spec.get("affinity"):
+        for kind in ("podAffinity", "podAntiAffinity"):
+            terms = affinity.get(kind) or {}
+            for weighted in terms.get(_PREFERRED) or ():
+                _merge(weighted.get("podAffinityTerm") or {}, labels)
+            for term in terms.get(_REQUIRED) or ():
+                _merge(term, labels)
+    for constraint in spec.get("topologySpreadConstraints") or ():
+        _merge(constraint, labels)
+
+
+def _merge(term: Document, labels: Document) -> None:
+    selector = term.get("labelSelector")
+    if selector is None:
+        return
+    for name, operator in (("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")):
+        found = [key for key in term.get(name) or () if key in labels]
+        if found:
+            expressions = selector.setdefault("matchExpressions", [])
+            expressions += [{"key": key, "operator": operator, "values": [labels[key]]} for key in found]
 
 
 def qos_class(spec: Document) -> str:

@@ -30,6 +30,11 @@ def no_update_rules(obj: Document, old: Document) -> list[Cause]:
     return []
 
 
+def no_warnings(obj: Document, old: Document | None) -> list[str]:
+    """Nothing is better not done."""
+    return []
+
+
 class SimpleStrategy(Strategy):
     """Each hook is an argument. `initial_status` is what a new object's status is, None to leave it as given."""
 
@@ -40,6 +45,8 @@ class SimpleStrategy(Strategy):
         validate: Callable[[Document], list[Cause]] = no_rules,
         validate_create: Callable[[Document], list[Cause]] = no_rules,
         validate_update: Callable[[Document, Document], list[Cause]] = no_update_rules,
+        validate_status: Callable[[Document, Document], list[Cause]] | None = None,
+        warn: Callable[[Document, Document | None], list[str]] = no_warnings,
         generation: bool = False,
         initial_status: Document | None = None,
         name_rule: names.Rule = names.dns_subdomain,
@@ -54,6 +61,8 @@ class SimpleStrategy(Strategy):
         self._validate = validate
         self._validate_create = validate_create
         self._validate_update = validate_update
+        self._validate_status = validate_status
+        self._warn = warn
         self._initial_status = initial_status
         self.has_generation = generation
         self.name_rule = name_rule
@@ -84,6 +93,16 @@ class SimpleStrategy(Strategy):
     def validate_update(self, obj: Document, old: Document) -> list[Cause]:
         """The kind's rules for changes."""
         return self._validate_update(obj, old)
+
+    def validate_subresource(self, subresource: str, obj: Document, old: Document) -> list[Cause]:
+        """The status has rules of its own if the kind brings some."""
+        if subresource == "status" and self._validate_status is not None:
+            return self._validate_status(obj, old)
+        return super().validate_subresource(subresource, obj, old)
+
+    def warn(self, obj: Document, old: Document | None) -> list[str]:
+        """The kind's warnings."""
+        return self._warn(obj, old)
 
 
 def _copy(value: Any) -> Any:

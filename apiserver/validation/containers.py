@@ -1,12 +1,11 @@
-"""Rules for containers: names, images, ports, environment, probes, resources, mounts.
+"""Rules for containers, of all three sorts: those that run, those that run first, those that are added to debug.
 
-Paths are made only where something is wrong, because a pod is validated at every write.
-
-Source: Kubernetes' core validation (ValidatePodSpec, validateContainers).
+Source: Kubernetes' core validation (validateContainers, validateInitContainers, validateEphemeralContainers).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from k8slite.errors import (
@@ -14,226 +13,236 @@ from k8slite.errors import (
     duplicate,
     forbidden_field,
     invalid_value,
+    not_found_value,
     not_supported,
     required,
+    too_many,
 )
-from k8slite.quantity import QuantityError, parse
 
 from . import names
+from .environment import environment, environment_from
+from .mounts import devices, mounts
+from .probes import lifecycle, probes
+from .resources import requirements
+from .security import container_context
 
 Document = dict[str, Any]
 
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-_PROTOCOLS = ("TCP", "UDP", "SCTP")
+_PROTOCOLS = ("SCTP", "TCP", "UDP")
 _TERMINATION_POLICIES = ("File", "FallbackToLogsOnError")
-_SCHEMES = ("HTTP", "HTTPS")
-_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
-_INTEGRAL = ("pods", "services", "replicationcontrollers")
-_STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
+_RESTART_POLICIES = ("Always", "Never", "OnFailure")
+_RESTART_ACTIONS = ("Restart", "RestartAllContainers")
+_RESIZABLE = ("cpu", "memory")
+_RESIZE_POLICIES = ("NotRequired", "RestartContainer")
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_NOT_EPHEMERAL = ("ports", "resources", *_PROBES, "lifecycle", "restartPolicy", "restartPolicyRules", "resizePolicy")
+_ONLY_SIDECARS = "may not be set for init containers without restartPolicy=Always"
+_NO_EPHEMERAL = "cannot be set for an Ephemeral Container"
+_MOST_RULES = 20
+_MOST_EXIT_CODES = 255
 
 
-def containers(spec: Document, field: str, volumes: frozenset[str]) -> list[Cause]:
-    """What is wrong with a pod's containers and init containers. `volumes` are the names that mounts may use."""
-    causes: list[Cause] = []
-    main = spec.get("containers")
-    if not main:
-        causes.append(required(f"{field}.containers"))
-    seen: set[str] = set()
-    for group in ("containers", "initContainers"):
-        for index, container in enumerate(spec.get(group) or ()):
-            name = container.get("name") or ""
-            found = _container(container, volumes, initial=group == "initContainers")
-            if name and name in seen:
-                found.append(duplicate("name", name))
-            seen.add(name)
-            if found:
-                causes += _below(found, f"{field}.{group}[{index}]")
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a container's rules need to know of its pod."""
+
+    grace: int | None = None
+    """The pod's period of grace."""
+    restart_policy: str = "Always"
+    host_users: bool = True
+    of_pod: bool = True
+    """Whether the spec is a pod's own, not one of a template."""
+    volumes: dict[str, Document] = field(default_factory=dict)
+    """The pod's good volumes."""
+    claims: frozenset[str] = frozenset()
+    """The names of the pod's resource claims."""
+
+
+def containers(spec: Document, path: str, around: Surroundings) -> list[Cause]:
+    """What is wrong with a pod's containers; `path` is that of the spec."""
+    main, here = spec.get("containers") or (), f"{path}.containers"
+    causes: list[Cause] = [] if main else [required(here)]
+    taken: set[str] = set()
+    for index, container in enumerate(main):
+        at = f"{here}[{index}]"
+        causes += _common(container, at, around)
+        causes += _unique(container, at, taken)
+        if (hooks := container.get("lifecycle")) is not None:
+            causes += lifecycle(hooks, f"{at}.lifecycle", around.grace)
+        causes += probes(container, at, around.grace)
+        if "restartPolicy" in container or "restartPolicyRules" in container:
+            causes += _restarts(container, at)
+    causes += _host_ports(main, here, set())
+    if spec.get("initContainers"):
+        causes += _initial(spec["initContainers"], f"{path}.initContainers", around, taken)
+    if spec.get("ephemeralContainers"):
+        causes += _ephemeral(spec["ephemeralContainers"], f"{path}.ephemeralContainers", around, taken)
     return causes
 
 
-def _below(causes: list[Cause], prefix: str) -> list[Cause]:
-    return [Cause(cause.reason, cause.message, f"{prefix}.{cause.field}".rstrip(".")) for cause in causes]
-
-
-def _container(container: Document, volumes: frozenset[str], *, initial: bool) -> list[Cause]:
+def _initial(listed: list[Document], path: str, around: Surroundings, taken: set[str]) -> list[Cause]:
     causes: list[Cause] = []
+    for index, container in enumerate(listed):
+        at = f"{path}[{index}]"
+        causes += _common(container, at, around)
+        if "restartPolicy" in container or "restartPolicyRules" in container:
+            causes += _restarts(container, at)
+        causes += _unique(container, at, taken)
+        causes += _host_ports([container], path, set())
+        if container.get("restartPolicy") == "Always":
+            if (hooks := container.get("lifecycle")) is not None:
+                causes += lifecycle(hooks, f"{at}.lifecycle", around.grace)
+            causes += probes(container, at, around.grace)
+        else:
+            causes += [
+                forbidden_field(f"{at}.{name}", _ONLY_SIDECARS)
+                for name in ("lifecycle", *_PROBES)
+                if container.get(name) is not None
+            ]
+    return causes
+
+
+def _ephemeral(listed: list[Document], path: str, around: Surroundings, taken: set[str]) -> list[Cause]:
+    causes: list[Cause] = []
+    others = set(taken)
+    for index, container in enumerate(listed):
+        at = f"{path}[{index}]"
+        causes += _common(container, at, around)
+        causes += _unique(container, at, taken)
+        target = container.get("targetContainerName")
+        if target and target not in others:
+            causes.append(not_found_value(f"{at}.targetContainerName", target))
+        causes += [forbidden_field(f"{at}.{name}", _NO_EPHEMERAL) for name in _NOT_EPHEMERAL if container.get(name)]
+        for place, mount in enumerate(container.get("volumeMounts") or ()):
+            causes += [
+                forbidden_field(f"{at}.volumeMounts[{place}].{name}", _NO_EPHEMERAL)
+                for name in ("subPath", "subPathExpr")
+                if mount.get(name)
+            ]
+    return causes
+
+
+def _unique(container: Document, path: str, taken: set[str]) -> list[Cause]:
     name = container.get("name") or ""
+    if name and name in taken:
+        return [duplicate(f"{path}.name", name)]
+    taken.add(name)
+    return []
+
+
+def _common(container: Document, path: str, around: Surroundings) -> list[Cause]:
+    """What holds for every sort of container."""
+    causes: list[Cause] = []
+    name, image = container.get("name") or "", container.get("image") or ""
     if not name:
-        causes.append(required("name"))
+        causes.append(required(f"{path}.name"))
     elif problem := names.dns_label(name):
-        causes.append(invalid_value("name", name, problem))
-    image = container.get("image") or ""
+        causes.append(invalid_value(f"{path}.name", name, problem))
     if not image:
-        causes.append(required("image"))
-    elif image.strip() != image:
-        causes.append(invalid_value("image", image, "must not have leading or trailing whitespace"))
-    if container.get("imagePullPolicy") not in _PULL_POLICIES:
-        causes.append(not_supported("imagePullPolicy", container.get("imagePullPolicy") or "", _PULL_POLICIES))
-    if container.get("terminationMessagePolicy") not in _TERMINATION_POLICIES:
-        value = container.get("terminationMessagePolicy") or ""
-        causes.append(not_supported("terminationMessagePolicy", value, _TERMINATION_POLICIES))
+        causes.append(required(f"{path}.image"))
+    elif around.of_pod and image.strip() != image:
+        causes.append(invalid_value(f"{path}.image", image, "must not have leading or trailing whitespace"))
+    if (policy := container.get("terminationMessagePolicy") or "") not in _TERMINATION_POLICIES:
+        here = f"{path}.terminationMessagePolicy"
+        causes.append(not_supported(here, policy, _TERMINATION_POLICIES, in_order=True) if policy else required(here))
     if ports := container.get("ports"):
-        causes += _ports(ports)
+        causes += _ports(ports, f"{path}.ports")
     if variables := container.get("env"):
-        causes += _environment(variables)
-    for index, source in enumerate(container.get("envFrom") or ()):
-        if not source.get("configMapRef") and not source.get("secretRef"):
-            causes.append(invalid_value(f"envFrom[{index}]", "", "must specify one of: `configMapRef` or `secretRef`"))
-    if mounts := container.get("volumeMounts"):
-        causes += _mounts(mounts, volumes)
-    if quantities := container.get("resources"):
-        causes += resources(quantities, "resources")
-    restartable = container.get("restartPolicy") == "Always"
-    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if probe in container:
-            if initial and not restartable:
-                causes.append(forbidden_field(probe, "may not be set for init containers without restartPolicy=Always"))
-            else:
-                causes += _below(_probe(container[probe], liveness=probe != "readinessProbe"), probe)
-    if lifecycle := container.get("lifecycle"):
-        if initial and not restartable:
-            causes.append(
-                forbidden_field("lifecycle", "may not be set for init containers without restartPolicy=Always")
-            )
-        for hook in ("postStart", "preStop"):
-            if hook in lifecycle:
-                causes += _below(_handler(lifecycle[hook]), f"lifecycle.{hook}")
+        causes += environment(variables, f"{path}.env", around.volumes)
+    if sources := container.get("envFrom"):
+        causes += environment_from(sources, f"{path}.envFrom")
+    if container.get("volumeMounts"):
+        causes += mounts(container, path, around.volumes)
+    if container.get("volumeDevices"):
+        causes += devices(container, path, around.volumes)
+    if (policy := container.get("imagePullPolicy") or "") not in _PULL_POLICIES:
+        here = f"{path}.imagePullPolicy"
+        causes.append(not_supported(here, policy, _PULL_POLICIES) if policy else required(here))
+    if wanted := container.get("resources"):
+        causes += requirements(wanted, f"{path}.resources", claims=around.claims)
+    if policies := container.get("resizePolicy"):
+        causes += _resize_policies(policies, f"{path}.resizePolicy", around.restart_policy)
+    if context := container.get("securityContext"):
+        causes += container_context(context, f"{path}.securityContext", host_users=around.host_users)
     return causes
 
 
-def _ports(ports: list[Document]) -> list[Cause]:
+def _ports(ports: list[Document], path: str) -> list[Cause]:
     causes: list[Cause] = []
     seen: set[str] = set()
     for index, port in enumerate(ports):
-        here = f"ports[{index}]"
         if name := port.get("name"):
             if problem := names.port_name(name):
-                causes.append(invalid_value(f"{here}.name", name, problem))
+                causes.append(invalid_value(f"{path}[{index}].name", name, problem))
             elif name in seen:
-                causes.append(duplicate(f"{here}.name", name))
+                causes.append(duplicate(f"{path}[{index}].name", name))
             seen.add(name)
-        number = port.get("containerPort") or 0
+        number, outer = port.get("containerPort") or 0, port.get("hostPort") or 0
         if not number:
-            causes.append(required(f"{here}.containerPort"))
+            causes.append(required(f"{path}[{index}].containerPort"))
         elif problem := names.port(number):
-            causes.append(invalid_value(f"{here}.containerPort", number, problem))
-        if (number := port.get("hostPort") or 0) and (problem := names.port(number)):
-            causes.append(invalid_value(f"{here}.hostPort", number, problem))
-        if port.get("protocol") not in _PROTOCOLS:
-            causes.append(not_supported(f"{here}.protocol", port.get("protocol") or "", _PROTOCOLS))
+            causes.append(invalid_value(f"{path}[{index}].containerPort", number, problem))
+        if outer and (problem := names.port(outer)):
+            causes.append(invalid_value(f"{path}[{index}].hostPort", outer, problem))
+        if (protocol := port.get("protocol") or "") not in _PROTOCOLS:
+            here = f"{path}[{index}].protocol"
+            causes.append(not_supported(here, protocol, _PROTOCOLS) if protocol else required(here))
     return causes
 
 
-def _environment(variables: list[Document]) -> list[Cause]:
+def _host_ports(listed: Any, path: str, taken: set[str]) -> list[Cause]:
+    """No two containers take one port of the node."""
     causes: list[Cause] = []
-    for index, variable in enumerate(variables):
-        name = variable.get("name") or ""
-        if not name:
-            causes.append(required(f"env[{index}].name"))
-        elif problem := names.environment_name(name):
-            causes.append(invalid_value(f"env[{index}].name", name, problem))
-        source = variable.get("valueFrom")
-        if source is None:
+    for index, container in enumerate(listed):
+        for place, port in enumerate(container.get("ports") or ()):
+            if not port.get("hostPort"):
+                continue
+            key = f"{port.get('protocol') or ''}/{port.get('hostIP') or ''}/{port['hostPort']}"
+            if key in taken:
+                causes.append(duplicate(f"{path}[{index}].ports[{place}].hostPort", key))
+            taken.add(key)
+    return causes
+
+
+def _restarts(container: Document, path: str) -> list[Cause]:
+    policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or ()
+    causes: list[Cause] = []
+    if policy is None:
+        if rules:
+            detail = "must specify restartPolicy when restart rules are used"
+            causes.append(required(f"{path}.restartPolicy", detail))
+    elif policy not in _RESTART_POLICIES:
+        causes.append(not_supported(f"{path}.restartPolicy", policy, _RESTART_POLICIES))
+    if len(rules) > _MOST_RULES:
+        causes.append(too_many(f"{path}.restartPolicyRules", len(rules), _MOST_RULES))
+    for index, rule in enumerate(rules):
+        here, codes = f"{path}.restartPolicyRules[{index}]", rule.get("exitCodes")
+        if (action := rule.get("action") or "") not in _RESTART_ACTIONS:
+            causes.append(not_supported(f"{here}.action", action, _RESTART_ACTIONS))
+        if codes is None:
+            causes.append(required(f"{here}.exitCodes", "must be specified"))
             continue
-        here = f"env[{index}].valueFrom"
-        if variable.get("value"):
-            causes.append(invalid_value(here, "", "may not be specified when `value` is not empty"))
-        if not source:
-            options = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
-            causes.append(invalid_value(here, "", f"must specify one of: {options}"))
-        elif len(source) > 1:
-            causes.append(invalid_value(here, "", "may not have more than one field specified at a time"))
-        for kind in ("configMapKeyRef", "secretKeyRef"):
-            if kind in source and not source[kind].get("key"):
-                causes.append(required(f"{here}.{kind}.key"))
-        if "fieldRef" in source and not source["fieldRef"].get("fieldPath"):
-            causes.append(required(f"{here}.fieldRef.fieldPath"))
+        if (operator := codes.get("operator") or "") not in ("In", "NotIn"):
+            causes.append(not_supported(f"{here}.exitCodes.operator", operator, ("In", "NotIn")))
+        if len(values := codes.get("values") or ()) > _MOST_EXIT_CODES:
+            causes.append(too_many(f"{here}.exitCodes.values", len(values), _MOST_EXIT_CODES))
     return causes
 
 
-def _mounts(mounts: list[Document], volumes: frozenset[str]) -> list[Cause]:
+def _resize_policies(policies: list[Document], path: str, restart_policy: str) -> list[Cause]:
     causes: list[Cause] = []
-    paths: set[str] = set()
-    for index, mount in enumerate(mounts):
-        name, path = mount.get("name") or "", mount.get("mountPath") or ""
-        if not name:
-            causes.append(required(f"volumeMounts[{index}].name"))
-        elif name not in volumes:
-            causes.append(Cause("FieldValueNotFound", f'Not found: "{name}"', f"volumeMounts[{index}].name"))
-        if not path:
-            causes.append(required(f"volumeMounts[{index}].mountPath"))
-        elif path in paths:
-            causes.append(invalid_value(f"volumeMounts[{index}].mountPath", path, "must be unique"))
-        paths.add(path)
-        if sub := mount.get("subPath"):
-            if sub.startswith("/"):
-                causes.append(invalid_value(f"volumeMounts[{index}].subPath", sub, "must be a relative path"))
-            elif ".." in sub.split("/"):
-                causes.append(invalid_value(f"volumeMounts[{index}].subPath", sub, "must not contain '..'"))
+    seen: set[str] = set()
+    for index, policy in enumerate(policies):
+        resource, restart = policy.get("resourceName") or "", policy.get("restartPolicy") or ""
+        if resource in seen:
+            causes.append(duplicate(f"{path}[{index}]", resource))
+        seen.add(resource)
+        if resource not in _RESIZABLE:
+            causes.append(not_supported(path, resource, _RESIZABLE) if resource else required(path))
+        if restart not in _RESIZE_POLICIES:
+            causes.append(not_supported(path, restart, _RESIZE_POLICIES) if restart else required(path))
+        if restart_policy == "Never" and restart != "NotRequired":
+            detail = "must be 'NotRequired' when `restartPolicy` is 'Never'"
+            causes.append(invalid_value(path, restart, detail))
     return causes
-
-
-def resources(quantities: Document, field: str) -> list[Cause]:
-    """What is wrong with requests and limits."""
-    causes: list[Cause] = []
-    limits, requests = quantities.get("limits") or {}, quantities.get("requests") or {}
-    for kind, values in (("limits", limits), ("requests", requests)):
-        for name, value in values.items():
-            here = f"{field}.{kind}[{name}]"
-            if name not in _STANDARD and "/" not in name and not name.startswith("hugepages-"):
-                detail = "must be a standard resource type or fully qualified"
-                causes.append(invalid_value(here, name, detail))
-            amount = _amount(value)
-            if amount is not None and amount < 0:
-                causes.append(invalid_value(here, str(value), "must be greater than or equal to 0"))
-    for name, value in requests.items():
-        limit = limits.get(name)
-        if limit is None:
-            continue
-        wanted, most = _amount(value), _amount(limit)
-        if wanted is not None and most is not None and wanted > most:
-            detail = f"must be less than or equal to {name} limit of {limit}"
-            causes.append(invalid_value(f"{field}.requests", str(value), detail))
-    return causes
-
-
-def _amount(value: Any) -> Any:
-    try:
-        return parse(value)
-    except QuantityError:
-        return None
-
-
-def _probe(probe: Document, *, liveness: bool) -> list[Cause]:
-    causes = _handler(probe)
-    for name in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
-        if (value := probe.get(name) or 0) < 0:
-            causes.append(invalid_value(name, value, "must be greater than or equal to 0"))
-    if liveness and probe.get("successThreshold", 1) != 1:
-        causes.append(invalid_value("successThreshold", probe["successThreshold"], "must be 1"))
-    return causes
-
-
-def _handler(handler: Document) -> list[Cause]:
-    chosen = [name for name in _HANDLERS if name in handler]
-    if not chosen:
-        return [Cause("FieldValueRequired", "Required value: must specify a handler type", "")]
-    causes: list[Cause] = [forbidden_field(name, "may not specify more than 1 handler type") for name in chosen[1:]]
-    kind, action = chosen[0], handler[chosen[0]] or {}
-    if kind == "exec" and not action.get("command"):
-        causes.append(required("exec.command"))
-    if kind in ("httpGet", "tcpSocket"):
-        causes += _port_reference(action.get("port"), f"{kind}.port")
-    if kind == "httpGet" and action.get("scheme") not in _SCHEMES:
-        causes.append(not_supported("httpGet.scheme", action.get("scheme") or "", _SCHEMES))
-    return causes
-
-
-def _port_reference(value: Any, field: str) -> list[Cause]:
-    if isinstance(value, int):
-        problem = names.port(value)
-    elif isinstance(value, str) and value:
-        problem = names.port_name(value)
-    else:
-        return [required(field)]
-    return [invalid_value(field, value, problem)] if problem else []

@@ -25,11 +25,9 @@ def validate(metadata: Mapping[str, Any], *, namespaced: bool, name_rule: names.
         causes.append(required("metadata.name", "name or generateName is required"))
     elif problem := name_rule(name):
         causes.append(invalid_value("metadata.name", name, problem))
-    if generate := metadata.get("generateName"):
-        # A base may end in what a suffix makes valid again.
-        checked = generate[:-1] + "a" if generate.endswith("-") else generate
-        if problem := name_rule(checked):
-            causes.append(invalid_value("metadata.generateName", generate, problem))
+    # A base may end in what a suffix makes valid again.
+    if (generate := metadata.get("generateName")) and (problem := name_rule(names.base(generate))):
+        causes.append(invalid_value("metadata.generateName", generate, problem))
     namespace = metadata.get("namespace") or ""
     if namespaced:
         if not namespace:
@@ -41,7 +39,7 @@ def validate(metadata: Mapping[str, Any], *, namespaced: bool, name_rule: names.
     if labels := metadata.get("labels"):
         causes += label_map(labels, "metadata.labels")
     if annotations := metadata.get("annotations"):
-        causes += _annotations(annotations)
+        causes += annotations_map(annotations, "metadata.annotations")
     if owners := metadata.get("ownerReferences"):
         causes += _owners(owners)
     if finalizers := metadata.get("finalizers"):
@@ -75,15 +73,27 @@ def label_map(labels: Mapping[str, str], field: str) -> list[Cause]:
     return causes
 
 
-def _annotations(annotations: Mapping[str, str]) -> list[Cause]:
+def template_metadata(metadata: Mapping[str, Any], field: str) -> list[Cause]:
+    """What is wrong with the metadata of objects that are made later: only labels and annotations are taken over."""
+    causes = annotations_map(metadata.get("annotations") or {}, f"{field}.annotations")
+    causes += label_map(metadata.get("labels") or {}, f"{field}.labels")
+    return causes + [
+        forbidden_field(f"{field}.{name}", "cannot be set")
+        for name, value in metadata.items()
+        if value and name not in ("annotations", "labels")
+    ]
+
+
+def annotations_map(annotations: Mapping[str, str], field: str) -> list[Cause]:
+    """What is wrong with a map of annotations."""
     causes: list[Cause] = []
     size = 0
     for key, value in annotations.items():
-        size += len(key) + len(value)
+        size += len(key.encode()) + len(value.encode())
         if problem := names.qualified_name(key.lower()):
-            causes.append(invalid_value("metadata.annotations", key, problem))
+            causes.append(invalid_value(field, key, problem))
     if size > _ANNOTATIONS_LIMIT:
-        causes.append(too_long("metadata.annotations", _ANNOTATIONS_LIMIT))
+        causes.append(too_long(field, _ANNOTATIONS_LIMIT))
     return causes
 
 
@@ -94,7 +104,12 @@ def _owners(owners: list[dict[str, Any]]) -> list[Cause]:
         field = f"metadata.ownerReferences[{index}]"
         for name in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(name):
-                causes.append(invalid_value(f"{field}.{name}", owner.get(name) or "", f"{name} must not be empty"))
+                causes.append(required(f"{field}.{name}", "must not be empty"))
+        version = owner.get("apiVersion") or ""
+        if version.count("/") > 1 or version.endswith("/"):
+            causes.append(invalid_value(f"{field}.apiVersion", version, "must be <group>/<version> or <version>"))
+        if version == "v1" and owner.get("kind") == "Event":
+            causes.append(invalid_value(field, owner, "/v1, Kind=Event is disallowed from being an owner"))
         if owner.get("controller"):
             controllers.append(owner)
     if len(controllers) > 1:
@@ -109,12 +124,12 @@ def _owners(owners: list[dict[str, Any]]) -> list[Cause]:
 
 def _finalizers(finalizers: list[str]) -> list[Cause]:
     causes: list[Cause] = []
-    for name in finalizers:
+    for index, name in enumerate(finalizers):
         if problem := names.qualified_name(name):
             causes.append(invalid_value("metadata.finalizers", name, problem))
         elif "/" not in name and name not in (*_FINALIZERS_OF_PROPAGATION, "kubernetes"):
             detail = "name is neither a standard finalizer name nor is it fully qualified"
-            causes.append(invalid_value("metadata.finalizers", name, detail))
+            causes.append(invalid_value(f"metadata.finalizers[{index}]", name, detail))
     if all(name in finalizers for name in _FINALIZERS_OF_PROPAGATION):
         detail = "finalizer orphan and foregroundDeletion cannot be both set"
         causes.append(invalid_value("metadata.finalizers", finalizers, detail))

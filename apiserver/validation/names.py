@@ -20,7 +20,6 @@ _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
-_ENV = "[-._a-zA-Z][-._a-zA-Z0-9]*"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 
 HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
@@ -44,6 +43,8 @@ def dns_label(value: str) -> str | None:
         return _too_long(63)
     if _is_label(value):
         return None
+    if _is_subdomain(value):
+        return "must not contain dots"
     return (
         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
         f"with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL}')"
@@ -61,6 +62,24 @@ def dns_subdomain(value: str) -> str | None:
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
         "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
         f"'{_SUBDOMAIN}')"
+    )
+
+
+_LOOSE_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_LOOSE_SUBDOMAIN = rf"{_LOOSE_LABEL}(\.{_LOOSE_LABEL})*"
+_is_loose_subdomain = re.compile(_LOOSE_SUBDOMAIN).fullmatch
+
+
+def loose_subdomain(value: str) -> str | None:
+    """A subdomain that may have underscores: what resolvers search in."""
+    if len(value) > 253:
+        return _too_long(253)
+    if _is_loose_subdomain(value):
+        return None
+    return (
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must "
+        f"start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+        f"'{_LOOSE_SUBDOMAIN}')"
     )
 
 
@@ -102,8 +121,16 @@ def ip_address(value: str) -> str | None:
 @lru_cache(maxsize=8192)
 def qualified_name(value: str) -> str | None:
     """`name` or `prefix/name`: keys of labels, annotations, taints, resources."""
-    prefix, slash, name = value.rpartition("/")
-    if slash:
+    prefix, slash, name = value.partition("/")
+    if "/" in name:
+        return (
+            "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with "
+            "an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+            f"'{_QUALIFIED}') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        )
+    if not slash:
+        prefix, name = "", prefix
+    else:
         if not prefix:
             return "prefix part must be non-empty"
         if problem := dns_subdomain(prefix):
@@ -179,6 +206,25 @@ def port_name(value: str) -> str | None:
     if value[0] == "-" or value[-1] == "-":
         return "must not begin or end with a hyphen"
     return None
+
+
+_HEADER = "[-A-Za-z0-9]+"
+_is_header = re.compile(_HEADER).fullmatch
+
+
+def http_header(value: str) -> str | None:
+    """The name of an HTTP header."""
+    if _is_header(value):
+        return None
+    return (
+        "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for "
+        f"validation is '{_HEADER}')"
+    )
+
+
+def base(value: str) -> str:
+    """A name's beginning as it would be in a whole name: a hyphen at its end is followed by something."""
+    return value[:-2] + "a" if len(value) > 1 and value.endswith("-") else value
 
 
 def port(value: int) -> str | None:

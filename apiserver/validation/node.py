@@ -10,8 +10,8 @@ from typing import Any
 from k8slite.errors import Cause
 
 from . import names
-from .containers import resources
 from .metadata import label_map
+from .resources import requirements
 from .values import spelled, unchanged
 
 Document = dict[str, Any]
@@ -21,7 +21,7 @@ def runtime_class(obj: Document) -> list[Cause]:
     """What is wrong with a RuntimeClass."""
     causes = spelled(obj.get("handler") or "", "handler", names.dns_label)
     if fixed := (obj.get("overhead") or {}).get("podFixed"):
-        causes += resources({"requests": fixed}, "overhead.podFixed")
+        causes += requirements({"requests": fixed}, "overhead.podFixed")
     if selector := (obj.get("scheduling") or {}).get("nodeSelector"):
         causes += label_map(selector, "scheduling.nodeSelector")
     return causes

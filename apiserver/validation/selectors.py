@@ -35,4 +35,7 @@ def label_selector(selector: dict[str, Any] | None, field: str) -> list[Cause]:
             causes.append(forbidden_field(f"{here}.values", detail))
         if problem := names.qualified_name(item.get("key") or ""):
             causes.append(invalid_value(f"{here}.key", item.get("key") or "", problem))
+        for place, value in enumerate(item.get("values") or ()):
+            if problem := names.label_value(value):
+                causes.append(invalid_value(f"{here}.values[{place}]", value, problem))
     return causes

@@ -52,10 +52,27 @@ def _constraint(constraint: dict[str, Any], field: str) -> list[Cause]:
         if (value := constraint.get(policy)) is not None and value not in _POLICIES:
             causes.append(not_supported(f"{field}.{policy}", value, _POLICIES))
     selector = constraint.get("labelSelector")
-    causes += label_selector(selector, f"{field}.labelSelector")
-    if (keys := constraint.get("matchLabelKeys")) and selector is None:
-        causes.append(forbidden_field(f"{field}.matchLabelKeys", "must not be specified when labelSelector is not set"))
-    for index, label in enumerate(keys or ()):
+    if keys := constraint.get("matchLabelKeys"):
+        causes += _label_keys(keys, selector, f"{field}.matchLabelKeys")
+    return causes + label_selector(selector, f"{field}.labelSelector")
+
+
+def _label_keys(keys: Sequence[str], selector: dict[str, Any] | None, field: str) -> list[Cause]:
+    causes: list[Cause] = []
+    if selector is None:
+        causes.append(forbidden_field(field, "must not be specified when labelSelector is not set"))
+    taken = set((selector or {}).get("matchLabels") or ())
+    # The server adds one expression a key to a pod's own selector: one more is the user's.
+    seen: set[str] = set()
+    for item in (selector or {}).get("matchExpressions") or ():
+        added = item.get("operator") == "In" and len(item.get("values") or ()) == 1 and item.get("key") not in seen
+        if not added:
+            taken.add(item.get("key") or "")
+        seen.add(item.get("key") or "")
+    for index, label in enumerate(keys):
         if problem := names.qualified_name(label):
-            causes.append(invalid_value(f"{field}.matchLabelKeys[{index}]", label, problem))
+            causes.append(invalid_value(f"{field}[{index}]", label, problem))
+        if label in taken:
+            detail = "exists in both matchLabelKeys and labelSelector"
+            causes.append(invalid_value(f"{field}[{index}]", label, detail))
     return causes

@@ -83,6 +83,7 @@ async def create_object(registry: Registry, served: Served, call: Call, decoded:
         meta["name"] = metadata.generate_name(base, registry.source)
     strategy.prepare_create(obj, context)
     _validate(served, obj, decoded.causes)
+    _warn(context, strategy.warn(obj, None))
     await registry.admission.validate(replace(admission, name=meta["name"]))
     for _ in range(_NAME_ATTEMPTS):
         key = served.key(meta.get("namespace") or "", meta["name"])
@@ -240,7 +241,9 @@ async def _checked(
         causes = [cause for cause in causes if cause.field.startswith("status")]
     elif strategy.has_generation and strategy.generation_source(new) != strategy.generation_source(old):
         meta["generation"] = (old["metadata"].get("generation") or 0) + 1
-    _validate(served, new, causes, old=old)
+    _validate(served, new, causes, old=old, subresource=admission.subresource)
+    if not admission.subresource:
+        _warn(admission.context, strategy.warn(new, old))
     await registry.admission.validate(admission)
     if meta.get("deletionTimestamp") and not meta.get("deletionGracePeriodSeconds") and strategy.removable(new):
         return Removal(new)
@@ -264,7 +267,14 @@ def _check_conflict(served: Served, new: Document, old: Document, *, subresource
         raise invalid(resource.kind, name, [cause], group=resource.group)
 
 
-def _validate(served: Served, obj: Document, causes: list[Any], *, old: Document | None = None) -> None:
+def _warn(context: Context, warnings: list[str]) -> None:
+    """Each warning once, though a decision may be made again on a newer state."""
+    context.warnings.extend(warning for warning in warnings if warning not in context.warnings)
+
+
+def _validate(
+    served: Served, obj: Document, causes: list[Any], *, old: Document | None = None, subresource: str = ""
+) -> None:
     strategy, meta = served.strategy, obj["metadata"]
     if old is not None and "generateName" in meta and meta["generateName"] == old["metadata"].get("generateName"):
         checked = {key: value for key, value in meta.items() if key != "generateName"}
@@ -274,8 +284,11 @@ def _validate(served: Served, obj: Document, causes: list[Any], *, old: Document
     if old is not None:
         found += metadata_rules.validate_update(meta, old["metadata"])
     known = {cause.field for cause in found}
-    found += [cause for cause in strategy.validate(obj) if cause.field not in known]
-    found += strategy.validate_create(obj) if old is None else strategy.validate_update(obj, old)
+    if old is not None and subresource:
+        found += strategy.validate_subresource(subresource, obj, old)
+    else:
+        found += [cause for cause in strategy.validate(obj) if cause.field not in known]
+        found += strategy.validate_create(obj) if old is None else strategy.validate_update(obj, old)
     # The kind's own words say more than the schema's "Required value".
     said = {cause.field for cause in found}
     found += [cause for cause in causes if cause.field not in said]

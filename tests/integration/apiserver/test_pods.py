@@ -135,7 +135,8 @@ async def test_eviction_respects_the_budget(http: httpx.AsyncClient) -> None:
 
 async def test_ephemeral_containers_and_resize_have_endpoints_of_their_own(http: httpx.AsyncClient) -> None:
     url = f"{PODS}/narrow"
-    await create(http, "narrow")
+    sized = {"name": "main", "image": "web:1", "resources": {"requests": {"cpu": "100m"}}}
+    await create(http, "narrow", containers=[sized])
     debug = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "busybox"}]}}
     added = await http.patch(f"{url}/ephemeralcontainers", headers=STRATEGIC, json=debug)
     assert added.status_code == 200, added.text
@@ -147,6 +148,14 @@ async def test_ephemeral_containers_and_resize_have_endpoints_of_their_own(http:
     assert resized.status_code == 200, resized.text
     container = resized.json()["spec"]["containers"][0]
     assert (container["resources"], container["image"]) == ({"requests": {"cpu": "1"}}, "web:1")
+    none = {"spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": None}}}]}}
+    refused = await http.patch(f"{url}/resize", headers=STRATEGIC, json=none)
+    assert refused.status_code == 422
+    fields = {cause["field"]: cause["message"] for cause in refused.json()["details"]["causes"]}
+    assert fields == {
+        "spec": 'Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing',
+        "spec.containers[0].resources.requests": "Forbidden: resource requests cannot be removed",
+    }
 
 
 async def test_node_status_is_written_by_patch(http: httpx.AsyncClient) -> None:
