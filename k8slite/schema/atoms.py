@@ -17,15 +17,23 @@ Form = Literal["scalar", "map", "list", "any"]
 Merging = Literal["atomic", "granular", "set", "keyed"]
 
 
+_NONE: frozenset[str] = frozenset()
+
+
 class Atom:
     """What may stand at a place.
 
     `form` any means that the schema does not say: the value's own shape decides, lists are atomic. A map is `atomic` or
     `granular`: its `fields` are known by name, all others are an `element`. A list is `atomic`, a `set` of scalars, or
-    `keyed`: its elements are told apart by the fields in `keys`, whose `defaults` stand in for absent ones.
+    `keyed`: its elements are told apart by the fields in `keys` (sorted), whose `defaults` stand in for absent ones.
+
+    `opens_maps` and `opens_lists` say whether a map, or a list, that stands here has parts that are owned apart.
     """
 
-    __slots__ = ("_element", "_fields", "_load", "defaults", "form", "keys", "merging")
+    __slots__ = (
+        *("_element", "_fields", "_inherent", "_load", "_parts"),
+        *("defaults", "form", "keys", "merging", "opens_lists", "opens_maps"),
+    )
 
     def __init__(
         self,
@@ -36,13 +44,18 @@ class Atom:
         element: Callable[[], Atom] | None = None,
         keys: tuple[str, ...] = (),
         defaults: Mapping[str, Any] | None = None,
+        inherent: Callable[[], frozenset[str]] | None = None,
     ) -> None:
         self.form = form
         self.merging = merging
         self.keys = keys
         self.defaults: Mapping[str, Any] = defaults or {}
+        self.opens_maps = form in ("map", "any") and merging != "atomic"
+        self.opens_lists = form == "list" and merging != "atomic"
         self._load = fields
         self._fields: Mapping[str, Atom] | None = None
+        self._parts: dict[str, tuple[str, Atom]] | None = None
+        self._inherent: frozenset[str] | Callable[[], frozenset[str]] = inherent or _NONE
         self._element: Atom | Callable[[], Atom] | None = element
 
     @property
@@ -51,6 +64,20 @@ class Atom:
         if self._fields is None:
             self._fields = self._load() if self._load else {}
         return self._fields
+
+    @property
+    def parts(self) -> dict[str, tuple[str, Atom]]:
+        """The same with the step that leads to each in a set of fields: `f:` and its name."""
+        if self._parts is None:
+            self._parts = {name: ("f:" + name, atom) for name, atom in self.fields.items()}
+        return self._parts
+
+    @property
+    def inherent(self) -> frozenset[str]:
+        """Names of the containers that every such map has, empty if not said otherwise: nobody owns them."""
+        if not isinstance(self._inherent, frozenset):
+            self._inherent = self._inherent()
+        return self._inherent
 
     @property
     def element(self) -> Atom | None:
@@ -70,6 +97,17 @@ OPAQUE = Atom("any", merging="atomic")
 
 _known: dict[TypeFacts, Atom] = {}
 
+_BY_VALUE = (
+    "Spec",
+    "Status",
+    "Strategy",
+    "ObjectMeta",
+    "NodeSystemInfo",
+    "NodeDaemonEndpoints",
+    "ResourceRequirements",
+)
+_BY_REFERENCE = frozenset({"NodeConfigStatus", "ModifyVolumeStatus"})
+
 #: The only defaults of fields that tell the elements of lists apart.
 _KEY_DEFAULTS = {"ContainerPort": {"protocol": "TCP"}, "ServicePort": {"protocol": "TCP"}}
 
@@ -82,8 +120,20 @@ def atom_of(facts: TypeFacts) -> Atom:
             "map",
             merging="atomic" if facts.map_type == "atomic" else "granular",
             fields=lambda: {field.name: _field(field, 0) for field in facts.fields.values()},
+            inherent=lambda: frozenset(field.name for field in facts.fields.values() if _is_inherent(field)),
         )
     return known
+
+
+def _is_inherent(field: FieldFacts) -> bool:
+    """Whether Kubernetes' own types hold a container by value, so that no object is without it.
+
+    The definitions do not say so. By value are what every object has, its parts named after their role, and lists that
+    are required.
+    """
+    if field.shape:
+        return field.required
+    return field.type is not None and field.type.struct.endswith(_BY_VALUE) and field.type.struct not in _BY_REFERENCE
 
 
 def _field(field: FieldFacts, depth: int) -> Atom:
