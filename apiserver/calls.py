@@ -26,7 +26,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Call:
     """A request that may go ahead: who asks for what, in which form.
 
-    `content_type` is the body's media type without parameters. `warnings` are sent as Warning headers.
+    `content_type` is the body's media type without parameters. `warnings` are sent as Warning headers. `permit` raises
+    ApiError 403 unless the user may also do what another verb names.
     """
 
     info: RequestInfo
@@ -39,6 +40,7 @@ class Call:
     scope: Scope
     receive: Receive
     send: Send
+    permit: Callable[[str], Awaitable[None]]
     warnings: list[str] = field(default_factory=list)
 
 

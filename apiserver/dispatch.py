@@ -11,9 +11,15 @@ from k8slite.errors import method_not_allowed, no_such_path, wrong_method
 
 from .calls import Call, Outcome, Subresources
 from .registry import Registry
-from .verbs import deleting, reading, scale, writing
+from .verbs import applying, deleting, reading, scale, writing
 
 Verb = Callable[[Registry, Call], Awaitable[Outcome]]
+
+
+async def _patch(registry: Registry, call: Call) -> Outcome:
+    verb = applying.apply if call.content_type == applying.YAML else writing.patch
+    return await verb(registry, call)
+
 
 VERBS: dict[str, Verb] = {
     "get": reading.get,
@@ -21,7 +27,7 @@ VERBS: dict[str, Verb] = {
     "watch": reading.watch_objects,
     "create": writing.create,
     "update": writing.update,
-    "patch": writing.patch,
+    "patch": _patch,
     "delete": deleting.delete,
     "deletecollection": deleting.delete_collection,
 }
@@ -30,7 +36,7 @@ DEPRECATED = {
     ("", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
 }
 """(group, plural) → what whoever uses it is told."""
-_SAME_KIND: dict[str, Verb] = {"get": reading.read_object, "update": writing.update, "patch": writing.patch}
+_SAME_KIND: dict[str, Verb] = {"get": reading.read_object, "update": writing.update, "patch": _patch}
 
 
 class Dispatch:

@@ -12,7 +12,7 @@ import base64
 import binascii
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -119,7 +119,8 @@ class Pipeline:
             user = await self._authenticator.authenticate(_credentials(scope, headers))
             if b"impersonate-user" in headers or any(name.startswith(b"impersonate-") for name in headers):
                 user = await impersonate(user, scope["headers"], authorizer=self._authorizer)
-            await self._authorizer.require(_attributes(info, parsed, user))
+            attributes = _attributes(info, parsed, user)
+            await self._authorizer.require(attributes)
             if not info.plural:
                 await self._non_resource(scope, receive, send, headers, extra, user)
                 return
@@ -131,7 +132,13 @@ class Pipeline:
             if method in ("POST", "PUT", "PATCH", "DELETE") and info.subresource not in _STREAMED:
                 body = await _read_body(receive, headers)
             content_type = negotiation.media_type(headers.get(b"content-type", b""))
-            call = Call(info, parsed, user, resource, accept, content_type, body, scope, receive, send, warnings)
+
+            def permit(verb: str, known: Attributes = attributes) -> Awaitable[None]:
+                return self._authorizer.require(replace(known, verb=verb))
+
+            call = Call(
+                info, parsed, user, resource, accept, content_type, body, scope, receive, send, permit, warnings
+            )
             outcome = await self._dispatch(call)
             if warnings:
                 extra += warning_headers(warnings)

@@ -87,10 +87,11 @@ def _read(entry: Entry) -> Entry:
 
 def in_order(managers: Managers) -> list[Entry]:
     """The entries as a document lists them; those without fields are left out."""
-    return sorted((entry for entry in managers.values() if entry["fieldsV1"]), key=_order)
+    return sorted((entry for entry in managers.values() if entry["fieldsV1"]), key=order)
 
 
-def _order(entry: Entry) -> tuple[str, str, str, str, str]:
+def order(entry: Entry) -> tuple[str, str, str, str, str]:
+    """Where an entry stands among others."""
     time = entry.get("time") or ""
     manager, version = entry.get("manager") or "", entry["apiVersion"]
     return (entry["operation"], time, manager, version, entry.get("subresource") or "")

@@ -21,7 +21,7 @@ from .merge import merge
 from .reconcile import reconcile
 from .remove import remove, with_named
 from .sets import LEAF, FieldSet, Filter, difference, intersection, members, union
-from .typed import Comparison, Document, applied, compare
+from .typed import Comparison, Document, applied, compare, created
 
 #: What the system says about an object belongs to nobody.
 _SYSTEM: FieldSet = {
@@ -79,7 +79,7 @@ class Conflicts(Exception):
         self.conflicts = conflicts
 
 
-def first_entries(document: Document, writer: Writer, created: Callable[[Document, Atom], FieldSet]) -> list[Entry]:
+def first_entries(document: Document, writer: Writer) -> list[Entry]:
     """The entries of a new object that is made as a whole."""
     fields = _strip(writer.owned(created(document, writer.atom)))
     manager = Manager(writer.manager, "Update", writer.api_version, writer.subresource)
@@ -128,7 +128,7 @@ async def apply(
     """
     if not entries and live.get("metadata"):
         before = replace(writer, manager="before-first-apply")
-        entries = first_entries(live, before, _all_of)
+        entries = first_entries(live, before)
     managers = managers_of(entries)
     if writer.evolving:
         await _reconcile(managers, live, writer, convert)
@@ -150,10 +150,6 @@ async def apply(
     time = writer.now if changed else entry.get("time")
     managers[applier] = make_entry(applier, fields, api_version=writer.api_version, time=time)
     return new, in_order(managers)
-
-
-def _all_of(document: Document, atom: Atom) -> FieldSet:
-    return compare({}, document, atom).changed
 
 
 def _filtered(comparison: Comparison, writer: Writer) -> Comparison:

@@ -56,6 +56,8 @@ class Strategy:
     propagation_warning = ""
     #: Whether a write of the status subresource leaves the labels alone.
     status_keeps_labels = True
+    #: Whether a write of the status subresource leaves all metadata alone.
+    status_keeps_metadata = False
     #: What names look like.
     name_rule: names.Rule = staticmethod(names.dns_subdomain)
 

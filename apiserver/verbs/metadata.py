@@ -44,7 +44,7 @@ def check_namespace(metadata: Document, resource: Resource, namespace: str) -> N
 
 def fill_create(metadata: Document, *, now: str, uid: str, has_generation: bool) -> None:
     """Set what a new object gets from the system, dropping what the user set in its place."""
-    for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "resourceVersion"):
+    for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
         metadata.pop(name, None)
     metadata["uid"] = uid
     metadata["creationTimestamp"] = now
@@ -59,8 +59,7 @@ def fill_update(metadata: Document, old: Document) -> None:
     for name in _CARRIED:
         if name in old:
             metadata.setdefault(name, old[name])
-    for name in ("selfLink", "managedFields"):
-        metadata.pop(name, None)
+    metadata.pop("selfLink", None)
     if "generation" in old:
         metadata["generation"] = old["generation"]
     else:

@@ -7,20 +7,29 @@ Source: Kubernetes API reference, "Scale" (autoscaling/v1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import orjson
 
 from k8slite.errors import bad_request, invalid, invalid_value
-from k8slite.schema import Decoded
+from k8slite.schema import Decoded, Strictness
 
 from .. import documents
 from ..calls import Answer, Call
 from ..documents import Document
+from ..fields import ownership, scale_entries
+from ..fields.ownership import View
+from ..fields.sets import only
 from ..registry import Registry, Served
 from ..wire.negotiation import json_body
-from .writing import change_object, patch_function
+from ..wire.options import check_manager
+from . import applying, managing
+from .managing import Current, Wanted
+from .writing import Make, change_object, patch_function
+
+_GROUP, _VERSION, _KIND = "autoscaling", "v1", "Scale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,11 @@ class ScalePaths:
     spec_replicas: str = "spec.replicas"
     status_replicas: str = "status.replicas"
     selector: str = "spec.selector"
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Where the wanted replicas stand, in sets of fields."""
+        return tuple("f:" + name for name in self.spec_replicas.split("."))
 
 
 DEFAULT_PATHS = ScalePaths()
@@ -45,8 +59,8 @@ def scale_of(document: Document, paths: ScalePaths) -> Document:
     if text := selector_text(_at(document, paths.selector)):
         status["selector"] = text
     return {
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
+        "kind": _KIND,
+        "apiVersion": f"{_GROUP}/{_VERSION}",
         "metadata": {name: meta[name] for name in kept if name in meta},
         "spec": {"replicas": _at(document, paths.spec_replicas) or 0},
         "status": status,
@@ -83,30 +97,60 @@ async def scale(registry: Registry, call: Call) -> Answer:
     if call.info.verb == "get":
         record = await registry.read(served, call.info.namespace, call.info.name)
         return Answer(orjson.dumps(scale_of(documents.decode(record.value), paths)))
-    strictness = cast(Literal["Ignore", "Warn", "Strict"], call.options.field_validation)
-    apply = None
-    if call.info.verb == "patch":
-        facts = registry.schemas.type_of("autoscaling", "v1", "Scale")
-        apply = patch_function(call, facts)
-
-    def make(old: Document) -> Decoded:
-        current = scale_of(old, paths)
-        if apply is not None:
-            wanted = registry.schemas.check(
-                apply(current), group="autoscaling", version="v1", kind="Scale", strictness=strictness
-            )
-        else:
-            wanted = registry.schemas.decode(
-                json_body(call.body, call.content_type),
-                group="autoscaling",
-                version="v1",
-                kind="Scale",
-                strictness=strictness,
-            )
-        return _scaled(served, old, wanted, paths)
-
-    value = await change_object(registry, served, call, make)
+    value = await change_object(registry, served, call, _maker(registry, served, call, paths))
     return Answer(orjson.dumps(scale_of(documents.decode(value), paths)))
+
+
+def _maker(registry: Registry, served: Served, call: Call, paths: ScalePaths) -> Make:
+    """What a PUT, a PATCH or an apply makes of an object. Raises ApiError."""
+    applies = call.info.verb == "patch" and call.content_type == applying.YAML
+    check_manager(call.options, "PatchOptions" if call.info.verb == "patch" else "UpdateOptions", apply=applies)
+    who = replace(
+        managing.writer(registry, served, call),
+        api_version=f"{_GROUP}/{_VERSION}",
+        atom=registry.schemas.atom_of(_GROUP, _VERSION, _KIND),
+        owned=lambda fields: only(fields, scale_entries.REPLICAS),
+        evolving=False,
+    )
+
+    async def convert(document: Document, api_version: str) -> View | None:
+        return document, who.atom
+
+    if applies:
+        configuration = applying.read_configuration(call, who, _KIND)
+    else:
+        read = _reader(registry, call)
+
+    async def make(current: Current) -> Wanted:
+        live = scale_of(current.object, paths)
+        entries = scale_entries.of_scale(current.entries, paths.steps)
+        if applies:
+            merged, entries = await applying.merge(
+                live, configuration, entries, writer=who, convert=convert, force=call.options.force
+            )
+            wanted = _check(registry, merged, "Ignore")
+        else:
+            wanted = read(live)
+            entries = await ownership.update(live, wanted.object, entries, writer=who, convert=convert)
+        changed = _scaled(served, current.object, wanted, paths)
+        after = scale_entries.of_object(current.entries, entries, paths.steps, api_version=served.resource.api_version)
+        return Wanted(changed, after)
+
+    return make
+
+
+def _reader(registry: Registry, call: Call) -> Callable[[Document], Decoded]:
+    """What a PUT or a PATCH makes of a scale."""
+    strictness = cast(Strictness, call.options.field_validation)
+    if call.info.verb == "patch":
+        patched = patch_function(call, registry.schemas.type_of(_GROUP, _VERSION, _KIND))
+        return lambda live: _check(registry, patched(documents.copy(live)), strictness)
+    body = json_body(call.body, call.content_type)
+    return lambda live: registry.schemas.decode(body, group=_GROUP, version=_VERSION, kind=_KIND, strictness=strictness)
+
+
+def _check(registry: Registry, document: Document, strictness: Strictness) -> Decoded:
+    return registry.schemas.check(document, group=_GROUP, version=_VERSION, kind=_KIND, strictness=strictness)
 
 
 def _scaled(served: Served, old: Document, wanted: Decoded, paths: ScalePaths) -> Decoded:

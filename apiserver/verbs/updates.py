@@ -27,6 +27,8 @@ def _object(strategy: Strategy, resource: Resource, new: Document, old: Document
 
 def _status(strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context) -> None:
     _keep_only(new, old, "status")
+    if strategy.status_keeps_metadata:
+        new["metadata"] = dict(old["metadata"])
     meta = new["metadata"]
     if strategy.status_keeps_labels:
         _restore(meta, old["metadata"], "labels")

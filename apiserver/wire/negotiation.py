@@ -148,6 +148,35 @@ def load_yaml(body: bytes) -> Any:
         raise bad_request(f"error converting YAML to JSON: yaml: {error}") from error
 
 
+def load_either(body: bytes) -> tuple[Any, list[str]]:
+    """Read JSON or YAML, and what its author should know: keys that are set more than once. Raises ApiError 400."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = orjson.dumps(load_yaml(body), option=orjson.OPT_NON_STR_KEYS)
+        return orjson.loads(text), _repeated_keys(body)
+    # `":` ends every key, and stands inside strings of both texts alike: fewer of them, and keys were lost.
+    lost = orjson.dumps(document).count(b'":') != body.count(b'":')
+    return document, _repeated_keys(body) if lost else []
+
+
+def _repeated_keys(body: bytes) -> list[str]:
+    found: list[str] = []
+    waiting = [yaml.compose(body, Loader=_Loader)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.SequenceNode):
+            waiting += reversed(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if key.value in seen:
+                    found.append(f'line {key.start_mark.line + 1}: key "{key.value}" already set in map')
+                seen.add(key.value if isinstance(key.value, str) else "")
+            waiting += [value for _, value in reversed(node.value)]
+    return found
+
+
 def dump_yaml(body: bytes) -> bytes:
     """A JSON document as YAML."""
     text: str = yaml.dump(orjson.loads(body), Dumper=_Dumper, default_flow_style=False, allow_unicode=True)

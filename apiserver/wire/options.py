@@ -12,7 +12,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-from k8slite.errors import ApiError, Cause, bad_request, forbidden_field, invalid, invalid_value, not_supported
+from k8slite.errors import (
+    ApiError,
+    Cause,
+    bad_request,
+    forbidden_field,
+    invalid,
+    invalid_value,
+    not_supported,
+    required,
+    too_long,
+)
 from k8slite.selectors import (
     EVERYTHING,
     FieldSelector,
@@ -24,6 +34,8 @@ from k8slite.selectors import (
 
 Propagation = Literal["", "Background", "Foreground", "Orphan"]
 _PROPAGATIONS = ("Background", "Foreground", "Orphan")
+LONGEST_MANAGER = 128
+"""Bytes that the name of a field manager may have."""
 _VALIDATIONS = ("Ignore", "Strict", "Warn")
 _MATCHES = ("Exact", "NotOlderThan")
 _INTEGER = re.compile("[-+]?[0-9]{1,40}")
@@ -134,6 +146,36 @@ def check_list(options: Options, *, watch: bool) -> None:
     causes = _watch_causes(options) if watch else _list_causes(options)
     if causes:
         raise invalid("ListOptions", "", causes, group="meta.k8s.io")
+
+
+def check_manager(options: Options, kind: str, *, apply: bool = False) -> None:
+    """Refuse names of field managers that no entry can hold, and `force` where it means nothing. Raises ApiError 422.
+
+    `kind` is that of the options: CreateOptions, UpdateOptions or PatchOptions.
+    """
+    name = options.field_manager
+    causes: list[Cause] = []
+    if apply and not name:
+        causes.append(required("fieldManager", "is required for apply patch"))
+    if not apply and kind == "PatchOptions" and "force" in options.query:
+        causes.append(forbidden_field("force", "may not be specified for non-apply patch"))
+    if not name.isascii() or not name.isprintable() or len(name) > LONGEST_MANAGER:
+        causes += _manager_causes(name)
+    if causes:
+        raise invalid(kind, "", causes, group="meta.k8s.io")
+
+
+def _manager_causes(name: str) -> list[Cause]:
+    causes = []
+    if len(name.encode()) > LONGEST_MANAGER:
+        causes.append(too_long("fieldManager", LONGEST_MANAGER))
+    position = 0
+    for character in name:
+        if not character.isprintable():
+            detail = f"invalid character U+{ord(character):04X} (at position {position})"
+            causes.append(invalid_value("fieldManager", name, detail))
+        position += len(character.encode())
+    return causes
 
 
 def _list_causes(options: Options) -> list[Cause]:
