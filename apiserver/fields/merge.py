@@ -17,7 +17,7 @@ from .sets import step_text
 from .typed import Document, steps
 
 _ABSENT: Any = object()
-_GO_TYPES = {dict: "map[string]interface {}", list: "[]interface {}"}
+_GO_TYPES: dict[type, str] = {dict: "map[string]interface {}", list: "[]interface {}"}
 
 
 def merge(live: Document, configuration: Document, atom: Atom) -> Document:
