@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..defaults import extension as defaults
 from ..validation import admission_policies, apiregistration, flowcontrol, names, webhooks
+from ..validation.values import unchanged
 from .base import Strategy
 from .simple import SimpleStrategy
 
@@ -69,5 +70,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         generation=True,
         initial_status={},
     ),
-    ("storagemigration.k8s.io", "storageversionmigrations"): SimpleStrategy(initial_status={}),
+    ("storagemigration.k8s.io", "storageversionmigrations"): SimpleStrategy(
+        validate_update=lambda new, old: unchanged(new, old, "spec"), initial_status={}
+    ),
 }
