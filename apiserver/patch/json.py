@@ -8,8 +8,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import orjson
+
 _OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})
 _MAX_OPERATIONS = 10_000
+_MAX_COPIED = 3 << 20
+"""Bytes that all `copy` operations of a patch may add: each can double the document."""
 
 
 class PatchError(Exception):
@@ -25,9 +29,20 @@ def apply(document: Any, operations: Any) -> Any:
     if not isinstance(operations, list):
         raise PatchError("a JSON patch must be a list of operations", code=400)
     if len(operations) > _MAX_OPERATIONS:
-        raise PatchError(f"the allowed maximum operations in a JSON patch is {_MAX_OPERATIONS}", code=413)
-    result = copy.deepcopy(document)
+        raise PatchError(
+            f"Request entity is too large: The allowed maximum operations in a JSON patch is {_MAX_OPERATIONS}, "
+            f"got {len(operations)}",
+            code=413,
+        )
+    result, copied = copy.deepcopy(document), 0
     for operation in operations:
+        if isinstance(operation, dict) and operation.get("op") == "copy":
+            copied += len(orjson.dumps(_lookup(result, _pointer(operation.get("from")), "copy")))
+            if copied > _MAX_COPIED:
+                raise PatchError(
+                    f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+                    f"exceeding the limit {_MAX_COPIED}"
+                )
         result = _apply(result, operation)
     return result
 

@@ -75,3 +75,17 @@ def test_merge_patch_that_says_everything_gives_what_it_says(old: dict[str, Any]
 def test_merge_patch_twice_is_merge_patch_once(document: dict[str, Any], patch: dict[str, Any]) -> None:
     once = merge.apply(document, patch)
     assert merge.apply(once, patch) == once
+
+
+def test_copies_that_would_double_the_document_forever_end() -> None:
+    operations = [{"op": "copy", "from": "", "path": f"/x{number}"} for number in range(60)]
+    with pytest.raises(json.PatchError, match="the accumulated size increase of copy is"):
+        json.apply({"a": "x" * 1000}, operations)
+
+
+def test_a_patch_has_at_most_ten_thousand_operations() -> None:
+    operation = {"op": "test", "path": "/a", "value": 1}
+    assert json.apply({"a": 1}, [operation] * 10_000) == {"a": 1}
+    with pytest.raises(json.PatchError, match="is 10000, got 10001") as caught:
+        json.apply({"a": 1}, [operation] * 10_001)
+    assert caught.value.code == 413
