@@ -37,6 +37,7 @@ from .authz.node import NodeAuthorizer
 from .authz.rbac import RBAC, CacheSource
 from .backends import Backends
 from .calls import Receive, Scope, Send
+from .custom.serving import CustomResources
 from .discovery import Discovery
 from .dispatch import Dispatch
 from .lookup import lookup_in
@@ -96,6 +97,7 @@ class ApiServer(FastAPI):
             clock=self.clock,
             source=source,
         )
+        self.custom = CustomResources(self.registry)
         self.issuer = TokenIssuer(
             key=key, issuer=config.service_account_issuer, lookup=lookup_in(self.cache), clock=self.clock
         )
@@ -129,7 +131,7 @@ class ApiServer(FastAPI):
             dispatch=self.dispatch,
             sources=[
                 Discovery(catalogue, server_address=f"{config.advertise_address}:{config.port}"),
-                OpenApi(catalogue),
+                OpenApi(catalogue, custom=self.custom.published),
             ],
             metrics=self.metrics,
             others=super().__call__,
@@ -148,11 +150,13 @@ class ApiServer(FastAPI):
         await self.store.open()
         await self.cache.start(self.store)
         await bootstrap.bootstrap(self.store, config=self.config, clock=self.clock, port=self.port)
+        await self.custom.start()
 
     async def stop(self) -> None:
         """End all watches and close the store."""
         self.drain()
         await bootstrap.withdraw(self.store, config=self.config)
+        await self.custom.stop()
         await self.kubelets.close()
         await self.backends.close()
         await self.cache.stop()

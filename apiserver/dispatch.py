@@ -55,7 +55,7 @@ class Dispatch:
                 return await handler(call)
         if info.subresource:
             return await self._subresource(call)
-        if text := DEPRECATED.get((resource.group, resource.plural)):
+        if text := resource.deprecation or DEPRECATED.get((resource.group, resource.plural)):
             call.warnings.append(text)
         if (info.verb == "create") == bool(info.name) and info.verb in ("create", "update", "patch"):
             raise wrong_method()

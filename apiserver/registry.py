@@ -13,7 +13,7 @@ Source: Kubernetes' apiserver, storage/etcd3 (GuaranteedUpdate).
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -124,6 +124,15 @@ class Served:
         return not_found(self.resource.plural, name, group=self.resource.group)
 
 
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """How a custom resource is served: the version that is stored (it may not be served), strategies by version."""
+
+    stored: Resource
+    strategies: Mapping[str, Strategy]
+    converter: conversions.Converter
+
+
 Decide = Callable[[Document, int], Awaitable["Document | Removal"]]
 
 
@@ -162,7 +171,8 @@ class Registry:
         self._plain = SimpleStrategy()
         for place, strategy in strategies.items():
             cache.resource(*place).index(strategy.selectable_fields)
-        self._converters: dict[GroupPlural, conversions.Converter] = {}
+        self.custom: dict[GroupPlural, Custom] = {}
+        """The custom resources by group and plural."""
 
     def find(self, group: str, version: str, plural: str) -> Served:
         """The resource behind a path. Raises ApiError 404."""
@@ -174,25 +184,29 @@ class Registry:
             resource = self.catalogue.by_path(group, version, plural)
             if resource is None:
                 raise no_such_path()
-            stored = self.catalogue.stored(resource)
-            place = (stored.group, stored.plural)
-            strategy = self.strategies.get(place, self._plain)
-            converter = self._converters.get(place)
-            hub = stored if converter is None else resource
-            served = Served(resource, hub, stored, strategy, self.cache.resource(*place), converter)
+            custom = self.custom.get((group, plural))
+            if custom is not None:
+                cache = self.cache.resource(group, plural)
+                strategy = custom.strategies[version]
+                served = Served(resource, resource, custom.stored, strategy, cache, custom.converter)
+            else:
+                stored = self.catalogue.stored(resource)
+                place = (stored.group, stored.plural)
+                strategy = self.strategies.get(place, self._plain)
+                served = Served(resource, stored, stored, strategy, self.cache.resource(*place))
             self._served[(group, version, plural)] = served
         return served
 
-    def install(self, resources: Sequence[Resource], strategy: Strategy, converter: conversions.Converter) -> None:
-        """Serve a custom resource in these versions; all have one group, plural and stored version.
+    def install(self, resources: Sequence[Resource], custom: Custom) -> None:
+        """Serve a custom resource in these versions; all have one group and plural.
 
         Versions that were served before and are not among these are withdrawn. Their readers must be in the schemas.
         """
-        group, _, plural = resources[0].storage
+        group, plural = custom.stored.group, custom.stored.plural
         self.withdraw(group, plural)
-        self.strategies[group, plural] = strategy
-        self._converters[group, plural] = converter
-        self.cache.resource(group, plural).index(strategy.selectable_fields)
+        self.custom[group, plural] = custom
+        fields = {name: read for each in custom.strategies.values() for name, read in each.selectable_fields.items()}
+        self.cache.resource(group, plural).index(fields)
         for resource in resources:
             self.catalogue.add(resource)
 
@@ -200,8 +214,7 @@ class Registry:
         """Serve a custom resource no longer. What is stored stays."""
         for resource in [row for row in self.catalogue if (row.group, row.plural) == (group, plural)]:
             self.catalogue.remove(resource)
-        self.strategies.pop((group, plural), None)
-        self._converters.pop((group, plural), None)
+        self.custom.pop((group, plural), None)
 
     def lookup(self, group: str, plural: str, namespace: str, name: str) -> Document | None:
         """Another object from the cache; it must not be changed."""

@@ -54,10 +54,16 @@ class Resource:
     categories: tuple[str, ...]
     subresources: tuple[Subresource, ...]
     storage: tuple[str, str, str] = ("", "", "")
+    list_kind: str = ""
+    """The kind of its lists."""
+    deprecation: str = ""
+    """What users of this version are told, empty if it is not deprecated."""
 
     def __post_init__(self) -> None:
         if self.storage == ("", "", ""):
             object.__setattr__(self, "storage", self.key)
+        if not self.list_kind:
+            object.__setattr__(self, "list_kind", f"{self.kind}List")
 
     @property
     def key(self) -> tuple[str, str, str]:

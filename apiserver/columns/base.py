@@ -14,7 +14,7 @@ from typing import Any
 from k8slite.durations import since
 
 Document = dict[str, Any]
-Cell = str | int | bool | None
+Cell = str | int | float | bool | None
 Read = Callable[[Document, datetime], Cell]
 NONE = "<none>"
 UNSET = "<unset>"
@@ -30,6 +30,7 @@ class Column:
     type: str = "string"
     format: str = ""
     priority: int = 0
+    description: str = ""
 
     def definition(self) -> Document:
         """The column's definition in a Table."""
@@ -37,7 +38,7 @@ class Column:
             "name": self.name,
             "type": self.type,
             "format": self.format,
-            "description": "",
+            "description": self.description,
             "priority": self.priority,
         }
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 
 from k8slite.catalogue import Catalogue
 from k8slite.errors import not_acceptable
 from k8slite.schema.facts import FactsTable, builtin_facts
 
 from ..discovery import AnswerCache, DiscoveryAnswer
+from .custom import CustomSchemas
 from .definitions import Schema
 from .documents import version_2, version_3
 from .protobuf import ACCEPTED, MEDIA_TYPE, encode
@@ -25,9 +27,12 @@ _READABLE = frozenset({_JSON, "application/*", "*/*", ""})
 class OpenApi:
     """Answers every path below `/openapi`."""
 
-    def __init__(self, catalogue: Catalogue, *, facts: FactsTable | None = None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, *, facts: FactsTable | None = None, custom: CustomSchemas | None = None
+    ) -> None:
         self._catalogue = catalogue
         self._facts = facts or builtin_facts()
+        self._custom = custom or CustomSchemas()
         self._cache = AnswerCache(lambda: catalogue.generation)
 
     def answer(self, path: str, accept: str, if_none_match: str) -> DiscoveryAnswer | None:
@@ -38,12 +43,18 @@ class OpenApi:
         match path.strip("/").split("/"):
             case ["openapi", "v2"] if not _reads_json(accept) and ACCEPTED & _media_types(accept):
                 return self._cache.answer(
-                    MEDIA_TYPE, if_none_match, lambda: (MEDIA_TYPE, encode(version_2(self._catalogue, self._facts)))
+                    MEDIA_TYPE,
+                    if_none_match,
+                    lambda: (MEDIA_TYPE, encode(version_2(self._catalogue, self._facts, self._custom))),
                 )
             case ["openapi", "v2"]:
-                return self._give(path, accept, if_none_match, lambda: version_2(self._catalogue, self._facts))
+                return self._give(
+                    path, accept, if_none_match, lambda: version_2(self._catalogue, self._facts, self._custom)
+                )
             case ["openapi", "v3"]:
-                return self._give(path, accept, if_none_match, lambda: index(self._catalogue, self._facts))
+                return self._give(
+                    path, accept, if_none_match, lambda: index(self._catalogue, self._facts, self._custom)
+                )
             case ["openapi", "v3", "api", version]:
                 group = ""
             case ["openapi", "v3", "apis", group, version]:
@@ -52,7 +63,8 @@ class OpenApi:
                 return None
         if version not in self._catalogue.groups().get(group, []):
             return None
-        return self._give(path, accept, if_none_match, lambda: version_3(self._catalogue, self._facts, group, version))
+        make = partial(version_3, self._catalogue, self._facts, group, version, custom=self._custom)
+        return self._give(path, accept, if_none_match, make)
 
     def _give(self, path: str, accept: str, if_none_match: str, make: Callable[[], Schema]) -> DiscoveryAnswer:
         if not _reads_json(accept):
@@ -68,13 +80,15 @@ def _reads_json(accept: str) -> bool:
     return bool(_READABLE & _media_types(accept))
 
 
-def index(catalogue: Catalogue, facts: FactsTable) -> Schema:
+def index(catalogue: Catalogue, facts: FactsTable, custom: CustomSchemas) -> Schema:
     """`/openapi/v3`: every document with an address that changes whenever its content does."""
     paths: Schema = {}
     for group, versions in catalogue.groups().items():
         for version in versions:
             name = f"apis/{group}/{version}" if group else f"api/{version}"
-            content = repr((facts.version, catalogue.of(group, version)))
+            rows = catalogue.of(group, version)
+            schemas = [custom.get(group, version, row.kind) for row in rows]
+            content = repr((facts.version, rows, schemas))
             digest = hashlib.sha256(content.encode()).hexdigest().upper()
             paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={digest}"}
     return {"paths": paths}

@@ -8,6 +8,7 @@ from typing import Any
 from k8slite.catalogue import Catalogue, Resource
 from k8slite.schema.facts import FactsTable
 
+from .custom import CustomSchemas, list_schema, object_schema
 from .definitions import META, PATCH, Schema, Version, definition_name, definitions, reference, unknown_kind
 from .operations import PARAMETERS, Operation, operations
 
@@ -22,41 +23,53 @@ _VERBS = ("connectGet", "connectPost", "create", "deleteCollection", "delete", "
 _ALWAYS = (PATCH, f"{META}.Status", f"{META}.DeleteOptions", f"{META}.WatchEvent")
 
 
-def version_3(catalogue: Catalogue, facts: FactsTable, group: str, version: str) -> Schema:
+def version_3(
+    catalogue: Catalogue, facts: FactsTable, group: str, version: str, *, custom: CustomSchemas | None = None
+) -> Schema:
     """The OpenAPI 3 document of one group and version."""
     rows = catalogue.of(group, version)
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": facts.version},
         "paths": _paths(rows, facts, "v3", _operation_3),
-        "components": {"schemas": _definitions(rows, facts, "v3")},
+        "components": {"schemas": _definitions(rows, facts, "v3", custom)},
     }
 
 
-def version_2(catalogue: Catalogue, facts: FactsTable) -> Schema:
+def version_2(catalogue: Catalogue, facts: FactsTable, custom: CustomSchemas | None = None) -> Schema:
     """The OpenAPI 2 document of everything that is served."""
     rows = list(catalogue)
     return {
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": facts.version},
         "paths": _paths(rows, facts, "v2", _operation_2),
-        "definitions": _definitions(rows, facts, "v2"),
+        "definitions": _definitions(rows, facts, "v2", custom),
     }
 
 
-def _definitions(rows: Iterable[Resource], facts: FactsTable, version: Version) -> dict[str, Schema]:
+def _definitions(
+    rows: Iterable[Resource], facts: FactsTable, version: Version, custom: CustomSchemas | None
+) -> dict[str, Schema]:
     roots = set(_ALWAYS)
-    unknown: dict[str, Schema] = {}
+    others: dict[str, Schema] = {}
     for row in rows:
-        for kind in (row.kind, f"{row.kind}List"):
-            name = definition_name(facts, row.group, row.version, kind)
-            roots.add(name)
-            if facts.by_kind(row.group, row.version, kind) is None:
-                unknown[name] = unknown_kind(row, kind)
+        published = custom.get(row.group, row.version, row.kind) if custom is not None else None
+        name = definition_name(facts, row.group, row.version, row.kind)
+        if published is not None:
+            others[name] = object_schema(row, published, version)
+            list_name = definition_name(facts, row.group, row.version, row.list_kind)
+            others[list_name] = list_schema(row, name, row.list_kind, version)
+            roots |= {f"{META}.ObjectMeta", f"{META}.ListMeta"}
+        else:
+            for kind in (row.kind, row.list_kind):
+                name = definition_name(facts, row.group, row.version, kind)
+                roots.add(name)
+                if facts.by_kind(row.group, row.version, kind) is None:
+                    others[name] = unknown_kind(row, kind)
         for each in row.subresources:
             if known := facts.by_kind(each.group, each.version, each.kind):
                 roots.add(known.name)
-    return {**definitions(roots, facts, version), **unknown}
+    return {**definitions(roots, facts, version), **others}
 
 
 _Render = Callable[[Operation, str, str], Schema]
@@ -74,7 +87,7 @@ def _paths(rows: Iterable[Resource], facts: FactsTable, version: Version, render
             item[operation.method] = {
                 "operationId": _operation_id(operation.name, title),
                 "tags": [f"{title[:1].lower()}{title[1 : -len(row.version)]}_{row.version}"],
-                **render(operation, name, f"{name}List"),
+                **render(operation, name, definition_name(facts, row.group, row.version, row.list_kind)),
                 "x-kubernetes-action": operation.action,
                 "x-kubernetes-group-version-kind": dict(zip(("group", "version", "kind"), operation.kind, strict=True)),
             }

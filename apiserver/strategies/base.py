@@ -19,6 +19,7 @@ from ..validation import names
 
 if TYPE_CHECKING:
     from ..authn.base import User
+    from ..columns.base import Column
 
 Document = dict[str, Any]
 
@@ -37,11 +38,34 @@ class Context:
     """Sent to the client as Warning headers."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where a kind keeps what its scale shows: dotted paths into the object.
+
+    `selector` leads to a label selector, a plain map of labels, or its text. `exact` paths are those of a custom
+    resource: an object without the first has no scale.
+    """
+
+    spec_replicas: str = "spec.replicas"
+    status_replicas: str = "status.replicas"
+    selector: str = "spec.selector"
+    exact: bool = False
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Where the wanted replicas stand, in sets of fields."""
+        return tuple("f:" + name for name in self.spec_replicas.split("."))
+
+
 class Strategy:
     """A kind without semantics: everything the schema admits is stored as it is. Kinds override what they need."""
 
     #: Fields usable in field selectors besides metadata.name and metadata.namespace, with how to read each.
     selectable_fields: Mapping[str, Callable[[Document], str]] = {}
+    #: The columns of its tables; None for those that are listed in `columns/`.
+    columns: tuple[Column, ...] | None = None
+    #: Where its scale is, if not where Deployments have theirs.
+    scale_paths: ScalePaths | None = None
     #: Whether the spec's changes raise metadata.generation (kinds with a spec and a status).
     has_generation = True
     #: Whether a PUT without resourceVersion is allowed.
@@ -84,8 +108,12 @@ class Strategy:
         """What is asked of new objects only. `validate` runs too."""
         return []
 
+    def validate_again(self, obj: Document, old: Document) -> list[Cause]:
+        """What the schema cannot say, of an object that was changed."""
+        return self.validate(obj)
+
     def validate_update(self, obj: Document, old: Document) -> list[Cause]:
-        """What must not change, and what a changed status must hold. `validate` runs too."""
+        """What must not change, and what a changed status must hold. `validate_again` runs too."""
         return []
 
     def validate_subresource(self, subresource: str, obj: Document, old: Document) -> list[Cause]:

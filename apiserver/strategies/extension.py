@@ -9,6 +9,7 @@ from ..defaults import extension as defaults
 from ..validation import admission_policies, apiregistration, flowcontrol, names, webhooks
 from ..validation.values import unchanged
 from .base import Strategy
+from .definitions import DefinitionStrategy
 from .simple import SimpleStrategy
 
 _ADMISSION = "admissionregistration.k8s.io"
@@ -48,8 +49,8 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         generation=True,
         unconditional_update=False,
     ),
-    ("apiextensions.k8s.io", "customresourcedefinitions"): SimpleStrategy(
-        generation=True, unconditional_update=False, initial_status={}
+    ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy(
+        generation=True, unconditional_update=False
     ),
     ("apiregistration.k8s.io", "apiservices"): SimpleStrategy(
         default=defaults.apiservice,

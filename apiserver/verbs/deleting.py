@@ -202,6 +202,6 @@ async def delete_collection(registry: Registry, call: Call) -> Answer:
         else:
             deleted.append(await served.served_bytes(value, 0))
     return Answer(
-        list_body(f"{served.resource.kind}List", served.resource.api_version, deleted, revision=revision),
+        list_body(served.resource.list_kind, served.resource.api_version, deleted, revision=revision),
         worth_gzip=True,
     )

@@ -70,7 +70,7 @@ async def list_objects(registry: Registry, call: Call) -> Answer:
     if call.accept.form == "object" and not served.converts and served.converter is None:
         items = [entry.value for entry in listing.entries]
         resource = served.resource
-        body = list_body(f"{resource.kind}List", resource.api_version, items, revision=listing.revision, extra=extra)
+        body = list_body(resource.list_kind, resource.api_version, items, revision=listing.revision, extra=extra)
         return Answer(body, worth_gzip=True)
     return await representations.collection(served, call, listing, registry.clock.now(), token=token, extra=extra)
 

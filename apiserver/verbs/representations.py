@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 
-from k8slite.catalogue import Resource
 from k8slite.clock import Clock
 from k8slite.errors import ApiError
 
@@ -35,7 +34,7 @@ async def single(served: Served, call: Call, value: bytes, now: datetime) -> Ans
         case "table":
             document = (await served.present([decode(value)]))[0]
             metadata = {"resourceVersion": document["metadata"].get("resourceVersion", "")}
-            return Answer(orjson.dumps(_table(served.resource, [document], now, call, metadata)))
+            return Answer(orjson.dumps(_table(served, [document], now, call, metadata)))
         case "metadata":
             if accept.listed:
                 raise _wrong_form("PartialObjectMetadataList", f"not a list ({_go_type(served)})")
@@ -57,7 +56,7 @@ async def collection(
                 if not call.options.label_selector and not call.options.field_selector:
                     metadata["remainingItemCount"] = listing.remaining
             documents = await served.present([entry.document for entry in listing.entries])
-            body = orjson.dumps(_table(resource, documents, now, call, metadata))
+            body = orjson.dumps(_table(served, documents, now, call, metadata))
         case "metadata":
             if not accept.listed:
                 raise _wrong_form("PartialObjectMetadata", f"a list ({_go_type(served)}List)")
@@ -67,7 +66,7 @@ async def collection(
             body = list_body(kind, api_version, items, revision=listing.revision, extra=extra)
         case _:
             items = await _items(served, listing)
-            kind = f"{resource.kind}List"
+            kind = resource.list_kind
             body = list_body(kind, resource.api_version, items, revision=listing.revision, extra=extra)
     return Answer(body, worth_gzip=True)
 
@@ -110,15 +109,16 @@ def watched(served: Served, call: Call, clock: Clock) -> tuple[Shown, Render | N
 
 
 def _table(
-    resource: Resource, documents: list[dict[str, Any]], now: datetime, call: Call, metadata: dict[str, Any]
+    served: Served, documents: list[dict[str, Any]], now: datetime, call: Call, metadata: dict[str, Any]
 ) -> dict[str, Any]:
     return tables.table(
-        resource,
+        served.resource,
         documents,
         now=now,
         include_object=call.options.include_object,
         list_metadata=metadata,
         version=call.accept.version,
+        columns=served.strategy.columns,
     )
 
 
@@ -150,6 +150,7 @@ class _Row:
             include_object=include,
             list_metadata={"resourceVersion": metadata["resourceVersion"]},
             version=self.version,
+            columns=self.served.strategy.columns,
         )
         return orjson.dumps(made)
 

@@ -1,6 +1,6 @@
 """The scale subresource: replicas of any kind through one small object.
 
-Where a kind keeps its replicas and its selector is a row of data; custom resources add rows.
+Where a kind keeps its replicas and its selector is said by its strategy.
 
 Source: Kubernetes API reference, "Scale" (autoscaling/v1).
 """
@@ -8,12 +8,12 @@ Source: Kubernetes API reference, "Scale" (autoscaling/v1).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import orjson
 
-from k8slite.errors import bad_request, invalid, invalid_value
+from k8slite.errors import bad_request, internal, invalid, invalid_value
 from k8slite.schema import Decoded, Strictness
 
 from .. import documents
@@ -23,6 +23,7 @@ from ..fields import ownership, scale_entries
 from ..fields.ownership import View
 from ..fields.sets import only
 from ..registry import Registry, Served
+from ..strategies.base import ScalePaths
 from ..wire.negotiation import json_body
 from ..wire.options import check_manager
 from . import applying, managing
@@ -31,24 +32,7 @@ from .writing import Make, change_object, patch_function
 
 _GROUP, _VERSION, _KIND = "autoscaling", "v1", "Scale"
 
-
-@dataclass(frozen=True, slots=True)
-class ScalePaths:
-    """Dotted paths into the object. `selector` leads to a label selector, a plain map of labels, or its text."""
-
-    spec_replicas: str = "spec.replicas"
-    status_replicas: str = "status.replicas"
-    selector: str = "spec.selector"
-
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """Where the wanted replicas stand, in sets of fields."""
-        return tuple("f:" + name for name in self.spec_replicas.split("."))
-
-
 DEFAULT_PATHS = ScalePaths()
-PATHS: dict[tuple[str, str], ScalePaths] = {}
-"""(group, plural) → paths, for resources that keep them elsewhere than Deployments do."""
 
 
 def scale_of(document: Document, paths: ScalePaths) -> Document:
@@ -56,7 +40,8 @@ def scale_of(document: Document, paths: ScalePaths) -> Document:
     meta = document["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     status: Document = {"replicas": _at(document, paths.status_replicas) or 0}
-    if text := selector_text(_at(document, paths.selector)):
+    selector = _at(document, paths.selector) if paths.selector else None
+    if (isinstance(selector, str) or not paths.exact) and (text := selector_text(selector)):
         status["selector"] = text
     return {
         "kind": _KIND,
@@ -93,12 +78,15 @@ def selector_text(selector: Any) -> str:
 async def scale(registry: Registry, call: Call) -> Answer:
     """GET, PUT and PATCH of an object's scale."""
     served = registry.find(*call.resource.key)
-    paths = PATHS.get((served.stored.group, served.stored.plural), DEFAULT_PATHS)
+    paths = served.strategy.scale_paths or DEFAULT_PATHS
     if call.info.verb == "get":
         record = await registry.read(served, call.info.namespace, call.info.name)
-        return Answer(orjson.dumps(scale_of(documents.decode(record.value), paths)))
+        document = (await served.present([documents.decode(record.value)]))[0]
+        if paths.exact and _at(document, paths.spec_replicas) is None:
+            raise internal(f'the spec replicas field ".{paths.spec_replicas}" does not exist')
+        return Answer(orjson.dumps(scale_of(document, paths)))
     value = await change_object(registry, served, call, _maker(registry, served, call, paths))
-    return Answer(orjson.dumps(scale_of(documents.decode(value), paths)))
+    return Answer(orjson.dumps(scale_of((await served.present([documents.decode(value)]))[0], paths)))
 
 
 def _maker(registry: Registry, served: Served, call: Call, paths: ScalePaths) -> Make:
@@ -171,6 +159,8 @@ def _scaled(served: Served, old: Document, wanted: Decoded, paths: ScalePaths) -
     *path, last = paths.spec_replicas.split(".")
     for part in path:
         parent = parent.setdefault(part, {})
+        if not isinstance(parent, dict):
+            raise bad_request(f"value cannot be set because .{paths.spec_replicas} leads through something else")
     parent[last] = replicas
     return Decoded(document, wanted.warnings)
 

@@ -194,6 +194,9 @@ def patch_function(call: Call, facts: TypeFacts | None) -> Callable[[Document], 
     kind = _PATCHES.get(call.content_type)
     if kind is None:
         raise unsupported_media_type([*_PATCHES, "application/apply-patch+yaml"])
+    if kind == "strategic" and facts is None:  # a custom resource: its schema has no merge keys
+        offered = [media for media in _PATCHES if _PATCHES[media] != "strategic"]
+        raise unsupported_media_type([*offered, "application/apply-patch+yaml"])
     body = _parse_patch(call.body)
 
     def apply(document: Document) -> Any:
@@ -322,7 +325,8 @@ def _validate(
     if old is not None and subresource:
         found += strategy.validate_subresource(subresource, obj, old)
     else:
-        found += [cause for cause in strategy.validate(obj) if cause.field not in known]
+        rules = strategy.validate(obj) if old is None else strategy.validate_again(obj, old)
+        found += [cause for cause in rules if cause.field not in known]
         found += strategy.validate_create(obj) if old is None else strategy.validate_update(obj, old)
     # The kind's own words say more than the schema's "Required value".
     said = {cause.field for cause in found}

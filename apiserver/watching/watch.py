@@ -268,6 +268,12 @@ class Watcher:
 
     # Reading
 
+    def skip(self) -> None:
+        """Forget what is to be sent: for a reader that only wants to know when to look at the cache."""
+        self._initial = []
+        self._queue.clear()
+        self._room.set()
+
     def take(self, shown: Shown) -> bytes:
         """Everything that is to be sent now, empty if nothing (of many initial objects, some)."""
         transform = shown.transform

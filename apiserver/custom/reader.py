@@ -1,0 +1,129 @@
+"""Reads documents of a custom resource: known fields are kept, others dropped or refused, defaults filled in.
+
+Source: Kubernetes documentation, "API concepts: field validation"; apiextensions-apiserver, customresource_handler.go
+(schemaCoercingDecoder).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from k8slite.catalogue import Resource
+from k8slite.errors import ApiError, bad_request
+from k8slite.schema import Decoded, Strictness
+from k8slite.schema.atoms import ANY, Atom
+from k8slite.schema.decoder import DuplicateKeys
+from k8slite.schema.schemas import parse_json
+
+from . import metadata
+from .defaulting import default, drop_nulls
+from .pruning import prune
+from .structural import Structural
+
+Document = dict[str, Any]
+_JSON_TYPES = {bool: "bool", int: "number", float: "number", str: "string", list: "array"}
+
+
+class CustomReader:
+    """Reads one version of a custom resource."""
+
+    def __init__(self, resource: Resource, schema: Structural, *, atom: Atom = ANY) -> None:
+        self._resource = resource
+        self._schema = schema
+        self._atom = atom
+
+    @property
+    def atom(self) -> Atom:
+        """How its documents merge."""
+        return self._atom
+
+    def decode(self, body: bytes, strictness: Strictness) -> Decoded:
+        """A JSON body. Raises ApiError 400."""
+        kind = self._resource.kind
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            document = parse_json(body, kind)
+        if isinstance(document, dict):
+            for field, name in (("kind", "Kind"), ("apiVersion", "apiVersion")):
+                if not document.get(field):
+                    text = body.decode(errors="replace")
+                    raise bad_request(
+                        f"the object provided is unrecognized (must be of type {kind}): Object '{name}' is missing in "
+                        f"'{text}' ({text[:30]}{' ...' if len(text) > 30 else ''})"
+                    )
+        encoded = self._encode(document)
+        repeated: list[str] = []
+        if strictness != "Ignore" and len(encoded) != len(body) and encoded.count(b'":') != body.count(b'":'):
+            repeated = _repeated(parse_json(body, kind), "")  # keys may have been lost on the way in
+        return self._decoded(document, repeated, strictness)
+
+    def check(self, document: Document, strictness: Strictness) -> Decoded:
+        """A decoded document; it is not changed. Raises ApiError 400."""
+        copied: Document = orjson.loads(self._encode(document))
+        return self._decoded(copied, [], strictness)
+
+    def _encode(self, document: Any) -> bytes:
+        """A document as JSON. Raises ApiError 400 for what is no object or what nothing could store."""
+        if not isinstance(document, dict):
+            kind = _JSON_TYPES.get(type(document), "null")
+            raise self._error(f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")
+        try:
+            return orjson.dumps(document)
+        except TypeError as error:  # nested too deep, halves of surrogate pairs
+            raise self._error(str(error)) from None
+
+    def _decoded(self, document: Document, findings: list[str], strictness: Strictness) -> Decoded:
+        resource = self._resource
+        given = document.get("apiVersion")
+        if given != resource.api_version:
+            raise bad_request(
+                f"the API version in the data ({given}) does not match the expected API version "
+                f"({resource.api_version})"
+            )
+        if document.get("kind") != resource.kind:
+            raise self._error(f"the kind in the data is not {resource.kind}", given=str(document.get("kind") or ""))
+        try:
+            findings = findings + renew(document, self._schema, lenient=False)
+        except metadata.Malformed as error:
+            raise self._error(str(error)) from None
+        if findings and strictness == "Strict":
+            raise self._error("strict decoding error: " + ", ".join(findings))
+        head: Document = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": document["metadata"]}
+        head.update((name, value) for name, value in document.items() if name not in head)
+        return Decoded(head, findings if strictness == "Warn" else [])
+
+    def _error(self, detail: str, *, given: str = "") -> ApiError:
+        resource = self._resource
+        return bad_request(
+            f'{given or resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {detail}'
+        )
+
+
+def renew(document: Document, schema: Structural, *, lenient: bool) -> list[str]:
+    """Bring a document to what the schema says, in place: pruned, without idle nulls, with defaults.
+
+    Answers what was unknown, as strict decoding words it. What is malformed in metadata is dropped if `lenient`; else
+    metadata.Malformed is raised.
+    """
+    document["metadata"], findings = metadata.read(document.get("metadata"), lenient=lenient)
+    findings += [f'unknown field "{path}"' for path in prune(document, schema)]
+    drop_nulls(document, schema)
+    findings += metadata.coerce(document, schema, lenient=lenient)
+    default(document, schema)
+    return findings
+
+
+def _repeated(value: Any, path: str) -> list[str]:
+    found: list[str] = []
+    if isinstance(value, dict):
+        if isinstance(value, DuplicateKeys):
+            found += [f'duplicate field "{path}{name}"' for name in value.repeated]
+        for name, item in value.items():
+            found += _repeated(item, f"{path}{name}.")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            found += _repeated(item, f"{path.removesuffix('.')}[{index}].")
+    return found

@@ -1,0 +1,253 @@
+"""Definitions followed in the watch cache, and what they define served: rows, readers, strategies, OpenAPI schemas.
+
+Level-triggered: whenever a definition changes, its whole group is looked at again, because names are freed and taken.
+The status of a definition is written on condition of the revision that was decided on; whoever loses such a race sees
+the winner's write and decides again. So any number of servers may do this over one store.
+
+A definition whose names are accepted is served before its status says so: who reads `Established` finds it served.
+
+Source: Kubernetes' apiextensions-apiserver, apiserver/customresource_handler.go and the controllers beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from k8slite.clock import timestamp
+from k8slite.schema.atoms import ANY, Atom
+
+from .. import documents
+from ..openapi.custom import CustomSchemas, Published
+from ..registry import Custom, Registry
+from ..storage.base import RevisionMismatch, StoreUnavailable
+from . import conditions, definition
+from .columns import columns_of
+from .converter import Asked, CustomConverter
+from .definition import GROUP, PLURAL, Definition
+from .finalizing import Finalizer
+from .reader import CustomReader
+from .strategy import CustomStrategy, Expressions
+from .structural import Structural
+
+log = logging.getLogger(__name__)
+Document = dict[str, Any]
+
+_SETTLING = 5.0
+"""Seconds in which writes that began under the old schema, on any server, may still reach the store."""
+_RETRY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Makers:
+    """What other rooms make of a definition: its expressions, how it merges, who converts it."""
+
+    expressions: Callable[[Mapping[str, Any]], Expressions | None] = lambda schema: None
+    atom: Callable[[Mapping[str, Any]], Atom] = lambda schema: ANY
+    webhook: Callable[[Mapping[str, Any]], Asked | None] = lambda config: None
+
+
+@dataclass(frozen=True, slots=True)
+class _Installed:
+    """A definition as it is served: `essence` is what it was made from."""
+
+    essence: tuple[Document, Mapping[str, Any], str]
+    definition: Definition
+    converter: CustomConverter
+    since: int
+
+
+class CustomResources:
+    """Serves what definitions define. `published` tells OpenAPI their schemas."""
+
+    def __init__(self, registry: Registry, *, makers: Makers | None = None) -> None:
+        self.published = CustomSchemas()
+        self._registry = registry
+        self._makers = makers or Makers()
+        self._cache = registry.cache.resource(GROUP, PLURAL)
+        self._seen: dict[str, tuple[int, str]] = {}
+        self._installed: dict[str, _Installed] = {}
+        self._terminating: set[str] = set()
+        self._finalizer = Finalizer(registry)
+        self._task: asyncio.Task[None] | None = None
+        self._timers: set[asyncio.TimerHandle] = set()
+
+    async def start(self) -> None:
+        """Serve what is stored, and follow from now on."""
+        await self._sync(starting=True)
+        self._task = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        for timer in self._timers:
+            timer.cancel()
+        await self._finalizer.stop()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _follow(self) -> None:
+        while True:
+            watcher = self._cache.watch()
+            changed = asyncio.Event()
+            watcher.on_ready = changed.set
+            try:
+                while not watcher.ended:
+                    changed.clear()
+                    watcher.skip()
+                    await self._try_sync()
+                    if not watcher.pending:
+                        await changed.wait()
+            finally:
+                watcher.close()
+            await asyncio.sleep(_RETRY)  # the cache was filled anew, or the server drains
+
+    async def _try_sync(self) -> None:
+        while True:
+            try:
+                await self._sync()
+                return
+            except StoreUnavailable as error:
+                log.warning("the status of custom resource definitions cannot be written: %s", error)
+                self._seen.clear()
+                await asyncio.sleep(_RETRY)
+
+    async def _sync(self, *, starting: bool = False) -> None:
+        """Look at every group in which a definition changed. Raises StoreUnavailable."""
+        entries = {entry.name: entry for entry in self._cache.select()}
+        groups = {group for name, (_, group) in self._seen.items() if name not in entries}
+        for name in [name for name in self._seen if name not in entries]:
+            del self._seen[name]
+            self._withdraw(name)
+        stored = {name: entry.document for name, entry in entries.items()}
+        groups |= {
+            stored[name]["spec"]["group"]
+            for name, entry in entries.items()
+            if self._seen.get(name, (0, ""))[0] != entry.revision
+        }
+        for name, entry in entries.items():
+            self._seen[name] = (entry.revision, stored[name]["spec"]["group"])
+        for group in sorted(groups):
+            members = {name: document for name, document in stored.items() if document["spec"]["group"] == group}
+            for name in sorted(members, key=lambda name: (not conditions.is_served(members[name]), name)):
+                members[name] = await self._look_at(members[name], members, starting=starting)
+
+    async def _look_at(self, document: Document, group: Mapping[str, Document], *, starting: bool) -> Document:
+        """Serve a definition, tell its status, begin its end; the document as it is then."""
+        name = document["metadata"]["name"]
+        others = [other for other in group.values() if other["metadata"]["name"] != name]
+        now = timestamp(self._registry.clock.now())
+        decided = {**document, "status": conditions.status_of(document, others, now=now)}
+        if conditions.is_served(decided):
+            self._serve(decided, starting=starting)
+        if decided != document:
+            decided = await self._write(decided) or document
+        if document["metadata"].get("deletionTimestamp"):
+            self._finalizer.begin(name)
+        return decided
+
+    async def _write(self, document: Document) -> Document | None:
+        """Write a definition if it is still the one that was read; None if not: another look is due then anyhow."""
+        meta = document["metadata"]
+        served = self._registry.find(GROUP, "v1", PLURAL)
+        try:
+            record = await self._registry.store.update(
+                served.key("", meta["name"]),
+                documents.encode(document, served.stored),
+                expected=int(meta["resourceVersion"]),
+            )
+        except RevisionMismatch:
+            return None
+        return documents.decode(record.value)
+
+    def _serve(self, document: Document, *, starting: bool) -> None:
+        """Install what a definition defines, unless it is served so already."""
+        meta = document["metadata"]
+        name = meta["name"]
+        read = definition.read(document, document["status"]["acceptedNames"])
+        if read.terminating:
+            self._terminating.add(name)
+        essence = (document["spec"], read.names, read.uid)
+        known = self._installed.get(name)
+        if known is not None and known.essence == essence:
+            return
+        if any(self._is_builtin(read, version.name) for version in read.versions):
+            log.warning("%s is not served: a built-in resource has its place", name)
+            return
+        same = known is not None and _stored_alike(known.definition, read)
+        since = known.since if same and known is not None else int(meta["resourceVersion"])
+        schemas = {version.name: Structural(version.schema) for version in read.versions}
+        asked = None
+        if read.conversion.get("strategy") == "Webhook":
+            asked = self._makers.webhook(read.conversion.get("webhook") or {})
+        converter = CustomConverter(schemas, since=since, asked=asked)
+        if known is not None and not same:
+            self._settle(converter)
+        self._forget(known)
+        self._install(read, schemas, converter)
+        if known is not None:
+            self._registry.cache.resource(read.group, read.plural).end()
+        self._installed[name] = _Installed(essence, read, converter, since)
+
+    def _install(self, read: Definition, schemas: Mapping[str, Structural], converter: CustomConverter) -> None:
+        registry, makers = self._registry, self._makers
+        name = read.name
+        served = [version for version in read.versions if version.served]
+        strategies = {}
+        for version in served:
+            resource = read.resource(version)
+            place = (read.group, version.name, resource.kind)
+            reader = CustomReader(resource, schemas[version.name], atom=makers.atom(version.schema))
+            registry.schemas.add(*place, reader)
+            self.published.add(place, Published(version.schema, resource.list_kind, version.selectable))
+            strategies[version.name] = CustomStrategy(
+                read,
+                version,
+                schema=schemas[version.name],
+                columns=columns_of(version.columns),
+                expressions=makers.expressions(version.schema),
+                terminating=lambda: name in self._terminating,
+            )
+        custom = Custom(read.resource(read.stored), strategies, converter)
+        registry.install([read.resource(version) for version in served], custom)
+
+    def _withdraw(self, name: str) -> None:
+        """Serve a definition that is gone no longer."""
+        self._terminating.discard(name)
+        known = self._installed.pop(name, None)
+        self._forget(known)
+        if known is not None:
+            self._registry.withdraw(known.definition.group, known.definition.plural)
+            self._registry.cache.resource(known.definition.group, known.definition.plural).end()
+
+    def _forget(self, known: _Installed | None) -> None:
+        for version in known.definition.versions if known is not None else ():
+            assert known is not None
+            place = (known.definition.group, version.name, str(known.definition.names["kind"]))
+            self._registry.schemas.remove(*place)
+            self.published.remove(place)
+
+    def _settle(self, converter: CustomConverter) -> None:
+        """Trust nothing that is stored until the last write under the old schema must have arrived."""
+        converter.doubt()
+
+        def settled() -> None:
+            self._timers.discard(timer)
+            converter.settle(self._registry.cache.revision)
+
+        timer = asyncio.get_running_loop().call_later(_SETTLING, settled)
+        self._timers.add(timer)
+
+    def _is_builtin(self, read: Definition, version: str) -> bool:
+        known = self._registry.catalogue.by_path(read.group, version, read.plural)
+        return known is not None and (read.group, read.plural) not in self._registry.custom
+
+
+def _stored_alike(old: Definition, new: Definition) -> bool:
+    """Whether what the old definition stored is as the new one would store it."""
+    return old.uid == new.uid and (old.stored.name, old.stored.schema) == (new.stored.name, new.stored.schema)
