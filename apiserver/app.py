@@ -37,7 +37,8 @@ from .authz.node import NodeAuthorizer
 from .authz.rbac import RBAC, CacheSource
 from .backends import Backends
 from .calls import Receive, Scope, Send
-from .custom.serving import CustomResources
+from .custom.serving import CustomResources, Makers
+from .custom.webhook_conversion import WebhookConversion
 from .discovery import Discovery
 from .dispatch import Dispatch
 from .lookup import lookup_in
@@ -97,7 +98,6 @@ class ApiServer(FastAPI):
             clock=self.clock,
             source=source,
         )
-        self.custom = CustomResources(self.registry)
         self.issuer = TokenIssuer(
             key=key, issuer=config.service_account_issuer, lookup=lookup_in(self.cache), clock=self.clock
         )
@@ -119,6 +119,9 @@ class ApiServer(FastAPI):
             key_file=config.proxy_client_key_file,
         )
         self.hooks = Webhooks(self.backends)
+        self.custom = CustomResources(
+            self.registry, makers=Makers(webhook=lambda config: WebhookConversion(self.hooks, config))
+        )
         self.metrics = RequestMetrics()
         self.dispatch = Dispatch(self.registry, subresources.table(self.registry, reviews=reviews, issuer=self.issuer))
         self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))

@@ -29,6 +29,7 @@ from .definition import FINALIZER, GROUP, PLURAL, is_true
 log = logging.getLogger(__name__)
 
 _RETRY = 1.0
+_AT_ONCE = 32
 _USER = User("system:apiserver", groups=("system:masters",))
 
 
@@ -99,10 +100,11 @@ class Finalizer:
         watcher.on_ready = changed.set
         try:
             while len(cache):
-                served = self._any_version(group, plural)
-                for entry in cache.select():
-                    if not entry.document["metadata"].get("deletionTimestamp"):
-                        await self._delete(served, entry.namespace, entry.name)
+                served = self._stored(group, plural)
+                left = [each for each in cache.select() if not each.document["metadata"].get("deletionTimestamp")]
+                for start in range(0, len(left), _AT_ONCE):
+                    batch = left[start : start + _AT_ONCE]
+                    await asyncio.gather(*(self._delete(served, each.namespace, each.name) for each in batch))
                 changed.clear()
                 watcher.skip()
                 if len(cache):
@@ -113,16 +115,16 @@ class Finalizer:
         finally:
             watcher.close()
 
-    def _any_version(self, group: str, plural: str) -> Served:
-        stored = self._registry.custom[group, plural].stored
-        catalogue = self._registry.catalogue
-        versions = [row.version for row in catalogue if (row.group, row.plural) == (group, plural)]
-        return self._registry.find(group, stored.version if stored.version in versions else versions[0], plural)
+    def _stored(self, group: str, plural: str) -> Served:
+        """A custom resource in the version that is stored, whether it is served or not."""
+        custom = self._registry.custom[group, plural]
+        stored, cache = custom.stored, self._registry.cache.resource(group, plural)
+        return Served(stored, stored, stored, custom.strategies[stored.version], cache, custom.converter)
 
     async def _delete(self, served: Served, namespace: str, name: str) -> None:
         resource = served.resource
         info = RequestInfo("DELETE", "", "delete", resource.group, resource.version, namespace, resource.plural, name)
-        call = Call(info, Options(), _USER, resource, OBJECT, "", b"", {}, _nothing, _ignore)
+        call = Call(info, Options(), _USER, resource, OBJECT, "", b"", {}, _nothing, _ignore, _ignore)
         try:
             await deleting.remove(self._registry, served, call, name, call.options)
         except ApiError as error:

@@ -31,7 +31,8 @@ from .converter import Asked, CustomConverter
 from .definition import GROUP, PLURAL, Definition
 from .finalizing import Finalizer
 from .reader import CustomReader
-from .strategy import CustomStrategy, Expressions
+from .rules import Rules
+from .strategy import CustomStrategy
 from .structural import Structural
 
 log = logging.getLogger(__name__)
@@ -44,9 +45,8 @@ _RETRY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Makers:
-    """What other rooms make of a definition: its expressions, how it merges, who converts it."""
+    """What other rooms make of a definition: how it merges, who converts it."""
 
-    expressions: Callable[[Mapping[str, Any]], Expressions | None] = lambda schema: None
     atom: Callable[[Mapping[str, Any]], Atom] = lambda schema: ANY
     webhook: Callable[[Mapping[str, Any]], Asked | None] = lambda config: None
 
@@ -197,24 +197,24 @@ class CustomResources:
     def _install(self, read: Definition, schemas: Mapping[str, Structural], converter: CustomConverter) -> None:
         registry, makers = self._registry, self._makers
         name = read.name
-        served = [version for version in read.versions if version.served]
         strategies = {}
-        for version in served:
-            resource = read.resource(version)
-            place = (read.group, version.name, resource.kind)
-            reader = CustomReader(resource, schemas[version.name], atom=makers.atom(version.schema))
-            registry.schemas.add(*place, reader)
-            self.published.add(place, Published(version.schema, resource.list_kind, version.selectable))
+        for version in read.versions:
             strategies[version.name] = CustomStrategy(
                 read,
                 version,
                 schema=schemas[version.name],
                 columns=columns_of(version.columns),
-                expressions=makers.expressions(version.schema),
+                expressions=Rules.compile(version.schema) or None,
                 terminating=lambda: name in self._terminating,
             )
+        served = [(version, read.resource(version)) for version in read.versions if version.served]
+        for version, resource in served:
+            place = (read.group, version.name, resource.kind)
+            reader = CustomReader(resource, schemas[version.name], atom=makers.atom(version.schema))
+            registry.schemas.add(*place, reader)
+            self.published.add(place, Published(version.schema, resource.list_kind, version.selectable))
         custom = Custom(read.resource(read.stored), strategies, converter)
-        registry.install([read.resource(version) for version in served], custom)
+        registry.install([resource for _, resource in served], custom)
 
     def _withdraw(self, name: str) -> None:
         """Serve a definition that is gone no longer."""

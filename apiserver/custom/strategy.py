@@ -6,7 +6,7 @@ Source: Kubernetes' apiextensions-apiserver, registry/customresource (strategy.g
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from k8slite.catalogue import Resource
 from k8slite.errors import Cause, forbidden, invalid_value
@@ -16,8 +16,9 @@ from ..strategies.base import Context, Document, ScalePaths, Strategy
 from . import lists, metadata
 from .definition import Definition, Version
 from .jsonpath import selectable
+from .rules import Rules as CelRules
 from .structural import Structural
-from .validating import MISSING, Rules, same
+from .validating import MISSING, Rules
 
 _BLOCKING = (
     "FieldValueNotSupported",
@@ -31,20 +32,14 @@ _UNCHECKED = (
     "validation"
 )
 _LARGEST = 2**31 - 1
-
-
-class Expressions(Protocol):
-    """The rules of a schema that are expressions."""
-
-    def check(self, document: Document, old: Document | None) -> list[Cause]:
-        """What is wrong with a document that passed the schema."""
-        ...
+_STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
 class CustomStrategy(Strategy):
     """What a schema and the subresources of its version demand. `expressions` is None if the schema has none."""
 
     unconditional_update = False
+    status_keeps_metadata = True
 
     def __init__(
         self,
@@ -53,7 +48,7 @@ class CustomStrategy(Strategy):
         *,
         schema: Structural,
         columns: tuple[Column, ...],
-        expressions: Expressions | None,
+        expressions: CelRules | None,
         terminating: Callable[[], bool],
     ) -> None:
         self._resource: Resource = definition.resource(version)
@@ -97,23 +92,36 @@ class CustomStrategy(Strategy):
         return causes + self._expressed(obj, None, causes)
 
     def validate_again(self, obj: Document, old: Document) -> list[Cause]:
-        """A changed object: what did not change is not held against it. Of a changed status, only that is looked at."""
-        only_status = self._status and all(
-            same(obj.get(name), old.get(name)) for name in {*obj, *old} - {"metadata", "status"}
-        )
-        causes: list[Cause] = []
-        if only_status:
-            rules = self._rules.member("status")
-            if rules is not None and "status" in obj:
-                causes += rules.check(obj["status"], old.get("status", MISSING), prefix="status")
-        else:
-            causes += self._rules.check(obj, old)
-            causes += metadata.validate(obj, self._schema)
-        causes += self._scale(obj, spec=not only_status)
-        repeated = lists.check(obj, self._schema)
-        if repeated and not lists.check(old, self._schema):
-            causes += repeated
+        """A changed object: what did not change is not held against it."""
+        causes = self._rules.check(obj, old) + self._scale(obj, spec=True)
+        causes += metadata.validate(obj, self._schema) + self._repeated(obj, old)
         return causes + self._expressed(obj, old, causes)
+
+    def validate_subresource(self, subresource: str, obj: Document, old: Document) -> list[Cause]:
+        """A changed status is looked at alone; a changed scale changes the object."""
+        if subresource != "status":
+            return self.validate_again(obj, old)
+        rules = self._rules.member("status")
+        causes = self._scale(obj, spec=False) + self._repeated(obj, old)
+        if rules is not None and "status" in obj:
+            causes += rules.check(obj["status"], old.get("status", MISSING), prefix="status")
+        return causes + self._expressed(obj, old, causes)
+
+    def warn(self, obj: Document, old: Document | None) -> list[str]:
+        """Finalizers whose names others may choose as well."""
+        known = (old["metadata"].get("finalizers") or ()) if old is not None else ()
+        warnings = []
+        for name in sorted(set(obj["metadata"].get("finalizers") or ()) - {*known, *_STANDARD_FINALIZERS}):
+            if "/" not in name:
+                what = "name including a path (/)" if "." in name else "name"
+                advice = f"prefer a domain-qualified finalizer {what} to avoid accidental conflicts with other"
+                warnings.append(f'metadata.finalizers: "{name}": {advice} finalizer writers')
+        return warnings
+
+    def _repeated(self, obj: Document, old: Document) -> list[Cause]:
+        """What stands twice in its list, unless something did before."""
+        repeated = lists.check(obj, self._schema)
+        return repeated if repeated and not lists.check(old, self._schema) else []
 
     def _expressed(self, obj: Document, old: Document | None, causes: list[Cause]) -> list[Cause]:
         if self._expressions is None:
