@@ -6,7 +6,7 @@ Source: Kubernetes' registry of the group, */strategy.go.
 from __future__ import annotations
 
 from k8slite.clock import timestamp
-from k8slite.errors import Cause
+from k8slite.errors import Cause, invalid
 
 from ..validation import certificates as rules
 from .base import Context, Document, Strategy
@@ -44,7 +44,9 @@ class CertificateRequestStrategy(Strategy):
         obj["spec"] = old.get("spec") or {}
 
     def prepare_status_update(self, obj: Document, old: Document, context: Context) -> None:
-        """Approval and denial have an endpoint of their own."""
+        """Approval and denial have an endpoint of their own. Raises ApiError 422."""
+        if causes := rules.signing_request_decisions(obj, old):
+            raise invalid("CertificateSigningRequest", old["metadata"]["name"], causes, group="certificates.k8s.io")
         status, known = obj.setdefault("status", {}), (old.get("status") or {}).get("conditions") or []
         kept = [c for c in known if c.get("type") in rules.SIGNED_ONCE]
         said = [c for c in status.get("conditions") or () if c.get("type") not in rules.SIGNED_ONCE]

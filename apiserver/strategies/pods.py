@@ -13,6 +13,7 @@ from k8slite.quantity import QuantityError, parse
 from ..defaults import pods as defaults
 from ..validation import pod_changes as changes
 from ..validation import pods as rules
+from ..validation import resizing
 from ..validation.pod_status import validate_status
 from ..validation.pod_warnings import pod_name_warnings, pod_warnings
 from .base import Context, Document, Strategy
@@ -100,7 +101,7 @@ class PodStrategy(Strategy):
                 return rules.validate(obj) + changes.ephemeral_update(obj, old)
             case "resize":
                 quality = (old.get("status") or {}).get("qosClass") or qos_class(old["spec"]), qos_class(obj["spec"])
-                return rules.validate(obj) + changes.resize(obj, old, quality=quality)
+                return rules.validate(obj) + resizing.validate(obj, old, quality=quality)
             case _:
                 return super().validate_subresource(subresource, obj, old)
 

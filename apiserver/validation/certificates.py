@@ -161,6 +161,17 @@ def signing_request_update(new: Document, old: Document) -> list[Cause]:
     return causes
 
 
+def signing_request_decisions(new: Document, old: Document) -> list[Cause]:
+    """What an endpoint other than `approval` says of approval and denial, which it may not."""
+    causes = []
+    for kind in ("Approved", "Denied"):
+        are, were = ([c for c in at(obj, "status.conditions") or () if c.get("type") == kind] for obj in (new, old))
+        if len(are) > len(were):
+            detail = f'updates may not add a condition of type "{kind}"'
+            causes.append(forbidden_field("status.conditions", detail))
+    return causes
+
+
 def _certificate_problem(encoded: str) -> str | None:
     from cryptography import x509
 

@@ -1,6 +1,6 @@
 """Rules for changes of pods: little of a pod's spec may change, and each part only through its own endpoint.
 
-Source: Kubernetes' core validation (ValidatePodUpdate, ValidatePodEphemeralContainersUpdate, ValidatePodResize).
+Source: Kubernetes' core validation (ValidatePodUpdate, ValidatePodEphemeralContainersUpdate).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from k8slite.errors import Cause, forbidden_field, invalid_value
 
 from .differences import difference
 from .pod_annotations import MIRROR, annotation_changes
-from .resources import amount
 
 Document = dict[str, Any]
 
@@ -22,7 +21,6 @@ _MUTABLE = (
 )
 _MAX_DEADLINE = 2**31 - 1
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-_RESIZABLE = ("cpu", "memory")
 
 
 def validate_update(new: Document, old: Document) -> list[Cause]:
@@ -169,55 +167,3 @@ def ephemeral_update(new: Document, old: Document) -> list[Cause]:
             detail = f'existing ephemeral containers "{name}" may not be changed\n{changes}'
             causes.append(forbidden_field(field, detail))
     return causes
-
-
-def resize(new: Document, old: Document, *, quality: tuple[str, str]) -> list[Cause]:
-    """What changed in the containers' resources that must not; `quality` is the class of service before and after."""
-    before, after = old["spec"], new["spec"]
-    if MIRROR in (old["metadata"].get("annotations") or {}):
-        return [forbidden_field("", "static pods cannot be resized")]
-    if (before.get("os") or {}).get("name") == "windows":
-        return [forbidden_field("", "windows pods cannot be resized")]
-    causes: list[Cause] = []
-    if quality[0] != quality[1]:
-        detail = "Pod QOS Class may not change as a result of resizing"
-        causes.append(invalid_value("spec", quality[0], detail))
-    for group in ("initContainers", "containers"):
-        for index, (container, was) in enumerate(zip(after.get(group) or (), before.get(group) or (), strict=False)):
-            sidecar = container.get("restartPolicy") == "Always"
-            if group == "initContainers" and not sidecar:
-                if container != was:
-                    detail = "resources for non-sidecar init containers are immutable"
-                    causes.append(forbidden_field("spec", detail))
-                continue
-            causes += _container_resize(container, was, f"spec.{group}[{index}].resources")
-            if _other_resources(container) != _other_resources(was):
-                sort = " for sidecar containers" if group == "initContainers" else ""
-                causes.append(forbidden_field("spec", f"only cpu and memory resources{sort} are mutable"))
-    return causes
-
-
-def _container_resize(container: Document, was: Document, field: str) -> list[Cause]:
-    new, old = container.get("resources") or {}, was.get("resources") or {}
-    causes = [
-        forbidden_field(f"{field}.{kind}", f"resource {kind} cannot be removed")
-        for kind in ("requests", "limits")
-        if set(old.get(kind) or ()) - set(new.get(kind) or ())
-    ]
-    for policy in container.get("resizePolicy") or ():
-        if policy.get("resourceName") == "memory" and policy.get("restartPolicy") == "RestartContainer":
-            return causes
-    wanted, had = (amount((one.get("limits") or {}).get("memory")) for one in (new, old))
-    if wanted is not None and had is not None and wanted < had:
-        detail = "memory limits cannot be decreased unless resizePolicy is RestartContainer"
-        causes.append(forbidden_field(f"{field}.limits[memory]", detail))
-    return causes
-
-
-def _other_resources(container: Document) -> Any:
-    resources = container.get("resources") or {}
-    kept = {
-        kind: {name: value for name, value in (resources.get(kind) or {}).items() if name not in _RESIZABLE}
-        for kind in ("requests", "limits")
-    }
-    return kept, resources.get("claims")

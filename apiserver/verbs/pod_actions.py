@@ -1,27 +1,22 @@
-"""What is done to pods by a POST below them: binding to a node, and eviction.
+"""What is done to pods by a POST below them: binding to a node (here), and eviction (`eviction.py`).
 
-Source: Kubernetes' registry/core/pod/storage (BindingREST, EvictionREST); API reference, "Binding", "Eviction".
+Source: Kubernetes' registry/core/pod/storage (BindingREST, LegacyBindingREST); API reference, "Binding".
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
-
 from k8slite.clock import timestamp
-from k8slite.errors import ApiError, Cause, bad_request, conflict, internal, invalid, required, too_many_requests
-from k8slite.selectors import from_object
+from k8slite.errors import Cause, bad_request, conflict, invalid, not_supported, required
 
+from ..admission.base import Admission
 from ..calls import Answer, Call, Handler
 from ..documents import Document
-from ..registry import Registry, Served
-from ..wire import options as query
+from ..registry import Registry
 from ..wire.negotiation import json_body
-from .deleting import remove
+from .conditions import set_condition
+from .eviction import SUCCESS, evict
 
 _POD = ("", "v1", "pods")
-_SUCCESS = orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
 
 def handlers(registry: Registry) -> dict[tuple[str, str, str], Handler]:
@@ -50,13 +45,27 @@ async def bind(registry: Registry, call: Call, name: str) -> Answer:
     meta, target = binding["metadata"], binding.get("target") or {}
     name = name or meta.get("name") or ""
     if name != (meta.get("name") or name):
-        raise bad_request(f"name in URL does not match name in Binding object: {name} != {meta.get('name')}")
-    if target.get("kind") not in (None, "", "Node"):
-        cause = Cause("FieldValueNotSupported", f'Unsupported value: "{target["kind"]}"', "target.kind")
-        raise invalid("Binding", name, [cause])
+        raise bad_request("name in URL does not match name in Binding object")
     node = target.get("name") or ""
+    causes: list[Cause] = []
+    if target.get("kind") not in (None, "", "Node"):
+        causes.append(not_supported("target.kind", target["kind"], ["Node", "<empty>"]))
     if not node:
-        raise invalid("Binding", name, [required("target.name")])
+        causes.append(required("target.name"))
+    if causes:
+        raise invalid("Binding", name, causes)
+    admission = Admission(
+        operation="CREATE",
+        resource=registry.find(*_POD).resource,
+        subresource="binding",
+        namespace=call.info.namespace,
+        name=name,
+        object=binding,
+        old=None,
+        context=registry.context(call),
+    )
+    await registry.admission.mutate(admission)
+    await registry.admission.validate(admission)
     served = registry.find(*_POD)
     now = timestamp(registry.clock.now())
 
@@ -67,11 +76,12 @@ async def bind(registry: Registry, call: Call, name: str) -> Answer:
             pod["metadata"].setdefault("annotations", {}).update(annotations)
         if labels := meta.get("labels"):
             pod["metadata"].setdefault("labels", {}).update(labels)
-        _set_scheduled(pod, now)
+        condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
+        set_condition(pod.setdefault("status", {}), condition, now=now)
         return pod
 
     await registry.change(served, call.info.namespace, name, decide, dry_run=call.options.dry_run)
-    return Answer(_SUCCESS, 201)
+    return Answer(SUCCESS, 201)
 
 
 def _check_binding(pod: Document, wanted: Document, node: str) -> None:
@@ -86,97 +96,5 @@ def _check_binding(pod: Document, wanted: Document, node: str) -> None:
         raise conflict("pods/binding", name, f"pod {name} is being deleted, cannot be assigned to a host")
     if assigned := pod["spec"].get("nodeName"):
         raise conflict("pods/binding", name, f'pod {name} is already assigned to node "{assigned}"')
-    if gates := pod["spec"].get("schedulingGates"):
-        raise conflict("pods/binding", name, f"pod {name} has non-empty .spec.schedulingGates ({len(gates)})")
-
-
-def _set_scheduled(pod: Document, now: str) -> None:
-    conditions: list[Document] = pod.setdefault("status", {}).setdefault("conditions", [])
-    for condition in conditions:
-        if condition.get("type") == "PodScheduled":
-            changed = condition.get("status") != "True"
-            condition.pop("reason", None)
-            condition.pop("message", None)
-            condition["status"] = "True"
-            if changed:
-                condition["lastTransitionTime"] = now
-            return
-    conditions.append({"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now})
-
-
-async def evict(registry: Registry, call: Call) -> Answer:
-    """POST pods/<name>/eviction: delete the pod if no disruption budget forbids it."""
-    body = json_body(call.body, call.content_type)
-    decoded = registry.schemas.decode(body, group="policy", version="v1", kind="Eviction", strictness="Ignore")
-    eviction, name = decoded.object, call.info.name
-    if (eviction["metadata"].get("name") or name) != name:
-        raise bad_request(
-            f"name in URL does not match name in Eviction object: {name} != {eviction['metadata']['name']}"
-        )
-    options = query.with_delete_body(call.options, eviction.get("deleteOptions") or {})
-    served = registry.find(*_POD)
-    pod = orjson.loads((await registry.read(served, call.info.namespace, name)).value)
-    if _guarded(pod):
-        await _spend_budget(registry, call, pod, dry_run=options.dry_run)
-    await remove(registry, served, call, name, options)
-    return Answer(_SUCCESS, 201)
-
-
-def _guarded(pod: Document) -> bool:
-    """Whether the pod counts as running for a budget: one that ends or has not begun may always go."""
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
-    return (pod.get("status") or {}).get("phase") not in ("Pending", "Succeeded", "Failed")
-
-
-async def _spend_budget(registry: Registry, call: Call, pod: Document, *, dry_run: bool) -> None:
-    served = registry.find("policy", "v1", "poddisruptionbudgets")
-    namespace, labels = call.info.namespace, pod["metadata"].get("labels") or {}
-    matching = []
-    for entry in served.cache.select(namespace=namespace):
-        selector = from_object((entry.document.get("spec") or {}).get("selector"))
-        if selector is not None and selector.matches(labels):
-            matching.append(entry)
-    if len(matching) > 1:
-        raise internal(
-            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
-        )
-    if matching:
-        await _spend(registry, served, namespace, matching[0].name, pod, dry_run=dry_run)
-
-
-async def _spend(
-    registry: Registry, served: Served, namespace: str, name: str, pod: Document, *, dry_run: bool
-) -> None:
-    now = timestamp(registry.clock.now())
-
-    async def decide(budget: Document, revision: int) -> Document:
-        status: dict[str, Any] = budget.setdefault("status", {})
-        if (status.get("observedGeneration") or 0) < (budget["metadata"].get("generation") or 0):
-            raise too_many_requests(
-                "Cannot evict pod as it would violate the pod's disruption budget.",
-                retry_after=10,
-                causes=[
-                    Cause(
-                        "DisruptionBudget", f"The disruption budget {name} is still being processed by the server.", ""
-                    )
-                ],
-            )
-        if (status.get("disruptionsAllowed") or 0) <= 0:
-            raise _exhausted(name, status)
-        status["disruptionsAllowed"] -= 1
-        status.setdefault("disruptedPods", {})[pod["metadata"]["name"]] = now
-        return budget
-
-    await registry.change(served, namespace, name, decide, dry_run=dry_run)
-
-
-def _exhausted(name: str, status: Document) -> ApiError:
-    # Without a Retry-After header: clients would wait in silence instead of telling their user.
-    needed, healthy = status.get("desiredHealthy") or 0, status.get("currentHealthy") or 0
-    text = f"The disruption budget {name} needs {needed} healthy pods and has {healthy} currently"
-    return too_many_requests(
-        "Cannot evict pod as it would violate the pod's disruption budget.",
-        retry_after=0,
-        causes=[Cause("DisruptionBudget", text, "")],
-    )
+    if pod["spec"].get("schedulingGates"):
+        raise conflict("pods/binding", name, f"pod {name} has non-empty .spec.schedulingGates")

@@ -97,6 +97,16 @@ class TokenIssuer:
         seconds = spec.get("expirationSeconds", _DEFAULT_SECONDS)
         if causes := _validate(seconds):
             raise invalid("TokenRequest", "", causes, group="authentication.k8s.io")
+        meta, uid = body.get("metadata") or {}, account["metadata"]["uid"]
+        if (meta.get("name") or name) != name:
+            raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
+        if (meta.get("namespace") or namespace) != namespace:
+            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        if (meta.get("uid") or uid) != uid:
+            detail = (
+                f"the UID in the token request ({meta['uid']}) does not match the UID of the service account ({uid})"
+            )
+            raise conflict("TokenRequest", name, detail, group="authentication.k8s.io")
         audiences = spec.get("audiences") or [self._issuer]
         private: dict[str, Any] = {"namespace": namespace}
         reference = spec.get("boundObjectRef")
@@ -127,7 +137,7 @@ class TokenIssuer:
         return {
             "kind": "TokenRequest",
             "apiVersion": "authentication.k8s.io/v1",
-            "metadata": {"name": name, "namespace": namespace, "creationTimestamp": timestamp(now)},
+            "metadata": {"name": name, "namespace": namespace, "uid": uid, "creationTimestamp": timestamp(now)},
             "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": reference},
             "status": {"token": token, "expirationTimestamp": timestamp(stated)},
         }
@@ -135,15 +145,17 @@ class TokenIssuer:
     def _bind(self, reference: Document, *, namespace: str, account: str) -> dict[str, Any]:
         kind, name, uid = reference.get("kind", ""), reference.get("name", ""), reference.get("uid", "")
         plural = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}.get(kind)
-        if plural is None or reference.get("apiVersion", "v1") not in ("", "v1"):
-            raise bad_request(f"cannot bind token to object of type {reference.get('apiVersion', '')}, Kind={kind}")
+        group_version = reference.get("apiVersion") or ""
+        if plural is None or "/" in group_version:
+            # As Go prints a group, version and kind.
+            raise bad_request(f"cannot bind token to object of type {_shown(group_version)}, Kind={kind}")
         found = self._lookup("", plural, "" if kind == "Node" else namespace, name)
         if found is None:
             raise not_found(plural, name)
         actual = found["metadata"]["uid"]
         if uid and uid != actual:
             raise conflict(
-                plural,
+                kind,
                 name,
                 f"the UID in the bound object reference ({uid}) does not match the UID in record. "
                 "The object might have been deleted and then recreated",
@@ -177,6 +189,10 @@ class TokenIssuer:
         key = algorithm.to_jwk(self._key.public, as_dict=True)
         key.pop("key_ops", None)
         return {"keys": [{"use": "sig", "kid": self._key.identifier, "alg": self._key.algorithm} | key]}
+
+
+def _shown(api_version: str) -> str:
+    return api_version if "/" in api_version else f"/{api_version}"
 
 
 def _validate(seconds: object) -> list[Cause]:

@@ -12,10 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from k8slite.catalogue import Resource
+from k8slite.errors import ApiError, Cause, invalid, invalid_value
 
 from ..strategies.base import Context, Strategy
+from ..validation import resizing
 
 Document = dict[str, Any]
+_STANDARD = ("kubernetes", "orphan", "foregroundDeletion")
+_NO_FINALIZER = "name is neither a standard finalizer name nor is it fully qualified"
 Prepare = Callable[[Strategy, Resource, Document, Document, Context], None]
 
 
@@ -38,6 +42,13 @@ def _status(strategy: Strategy, resource: Resource, new: Document, old: Document
 
 def _finalize(strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context) -> None:
     finalizers = (new.get("spec") or {}).get("finalizers")
+    unknown = [
+        invalid_value(f"spec.finalizers[{index}]", name, _NO_FINALIZER)
+        for index, name in enumerate(finalizers or ())
+        if "/" not in name and name not in _STANDARD
+    ]
+    if unknown:
+        raise _refused(resource, old, unknown)
     _keep_only(new, old, "metadata")
     new["spec"] = {k: v for k, v in (old.get("spec") or {}).items() if k != "finalizers"}
     if finalizers:
@@ -49,29 +60,31 @@ def _ephemeral_containers(
 ) -> None:
     wanted = (new.get("spec") or {}).get("ephemeralContainers")
     _keep_only(new, old, "metadata")
+    _keep_metadata(new["metadata"], old["metadata"])
     new["spec"] = dict(old["spec"])
     if wanted is not None:
         new["spec"]["ephemeralContainers"] = wanted
 
 
 def _resize(strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context) -> None:
-    spec = dict(old["spec"])
-    for group in ("containers", "initContainers"):
-        wanted = {container["name"]: container for container in (new.get("spec") or {}).get(group) or ()}
-        if group in spec:
-            spec[group] = [_resized(container, wanted.get(container["name"])) for container in spec[group]]
+    wanted = new.get("spec") or {}
+    if causes := resizing.order(wanted, old["spec"]):
+        raise _refused(resource, old, causes)
     _keep_only(new, old, "metadata")
-    new["spec"] = spec
+    _keep_metadata(new["metadata"], old["metadata"])
+    new["spec"] = resizing.resized(old["spec"], wanted)
 
 
-def _resized(container: Document, wanted: Document | None) -> Document:
-    if wanted is None:
-        return container
-    merged = dict(container)
-    for name in ("resources", "resizePolicy"):
-        if name in wanted:
-            merged[name] = wanted[name]
-    return merged
+def _refused(resource: Resource, old: Document, causes: list[Cause]) -> ApiError:
+    return invalid(resource.kind, old["metadata"]["name"], causes, group=resource.group)
+
+
+def _keep_metadata(new: Document, old: Document) -> None:
+    """Put all metadata back but what the write itself is known by."""
+    kept: Document = {name: new[name] for name in ("resourceVersion", "managedFields") if name in new}
+    new.clear()
+    new.update(old)
+    new.update(kept)
 
 
 def _approval(strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context) -> None:

@@ -115,7 +115,8 @@ async def test_pod_is_bound_once(http: httpx.AsyncClient) -> None:
 async def test_eviction_respects_the_budget(http: httpx.AsyncClient) -> None:
     budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
     await create(http, "evicted", labels={"app": "guarded"}, nodeName="n1")
-    await http.patch(f"{PODS}/evicted/status", headers=MERGE, json={"status": {"phase": "Running"}})
+    running = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    await http.patch(f"{PODS}/evicted/status", headers=MERGE, json={"status": running})
     spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": "guarded"}}}
     made = (await http.post(budgets, json={"metadata": {"name": "guard"}, "spec": spec})).json()
     status = {"observedGeneration": made["metadata"]["generation"], "disruptionsAllowed": 0}
