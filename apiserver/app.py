@@ -29,6 +29,7 @@ from k8slite.schema import Schemas
 from . import bootstrap
 from .admission import plugins
 from .admission.chain import Chain as AdmissionChain
+from .aggregation.aggregator import Aggregator
 from .authn import chain as authn
 from .authn.serviceaccount import ServiceAccountAuthenticator
 from .authz.chain import Chain as Authorizer
@@ -57,6 +58,7 @@ from .watching.cache import WatchCache
 from .watching.settled import settled
 from .webhooks import Webhooks
 from .wire.metrics import RequestMetrics
+from .wire.request import RequestInfo
 
 
 class ApiServer(FastAPI):
@@ -122,6 +124,7 @@ class ApiServer(FastAPI):
         self.custom = CustomResources(
             self.registry, makers=Makers(webhook=lambda config: WebhookConversion(self.hooks, config))
         )
+        self.aggregator = Aggregator(self.registry, backends=self.backends)
         self.metrics = RequestMetrics()
         self.dispatch = Dispatch(self.registry, subresources.table(self.registry, reviews=reviews, issuer=self.issuer))
         self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))
@@ -133,9 +136,14 @@ class ApiServer(FastAPI):
             authorizer=self.authorizer,
             dispatch=self.dispatch,
             sources=[
-                Discovery(catalogue, server_address=f"{config.advertise_address}:{config.port}"),
-                OpenApi(catalogue, custom=self.custom.published),
+                Discovery(
+                    catalogue,
+                    server_address=f"{config.advertise_address}:{config.port}",
+                    others=self.aggregator,
+                ),
+                OpenApi(catalogue, custom=self.custom.published, others=self.aggregator),
             ],
+            aggregator=self.aggregator,
             metrics=self.metrics,
             others=super().__call__,
         )
@@ -148,12 +156,17 @@ class ApiServer(FastAPI):
         else:
             await self._pipeline(scope, receive, send)
 
+    def joins(self, info: RequestInfo) -> bool:
+        """Whether a change of the protocol is for another server to answer: it serves what is asked for."""
+        return self.aggregator.find(info) is not None
+
     async def start(self) -> None:
         """Open the store, fill the cache, create what every cluster has. Raises StoreUnavailable."""
         await self.store.open()
         await self.cache.start(self.store)
         await bootstrap.bootstrap(self.store, config=self.config, clock=self.clock, port=self.port)
         await self.custom.start()
+        await self.aggregator.start()
 
     async def stop(self) -> None:
         """End all watches and close the store."""
@@ -161,6 +174,7 @@ class ApiServer(FastAPI):
         await bootstrap.withdraw(self.store, config=self.config)
         await self.custom.stop()
         await self.kubelets.close()
+        await self.aggregator.stop()
         await self.backends.close()
         await self.cache.stop()
         await self.store.close()

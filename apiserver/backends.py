@@ -169,8 +169,9 @@ class Backends:
     def slices(self, namespace: str, service: str) -> list[Document]:
         """The EndpointSlices of a Service."""
         rows = self._objects.resource("discovery.k8s.io", "endpointslices")
-        documents = [entry.document for entry in rows.select(namespace=namespace)]
-        return [each for each in documents if (each["metadata"].get("labels") or {}).get(SERVICE_LABEL) == service]
+        return [
+            entry.document for entry in rows.select(namespace=namespace) if entry.labels.get(SERVICE_LABEL) == service
+        ]
 
     def context(self, trust: Trust) -> ssl.SSLContext:
         """TLS under that trust; the same object for the same trust, as long as it is in use. Raises BackendError."""
@@ -257,6 +258,17 @@ def ready_addresses(slices: Sequence[Document], port_name: str) -> list[tuple[st
         if (endpoint.get("conditions") or {}).get("ready") is not False
         for address in endpoint.get("addresses") or ()
     ]
+
+
+async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """A whole answer. Raises BackendError if it is longer than `limit` bytes."""
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > limit:
+            raise BackendError(f"the answer is longer than {limit} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _about(service: ServiceReference) -> dict[str, Any]:

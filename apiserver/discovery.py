@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import orjson
 
@@ -22,6 +22,10 @@ from k8slite.catalogue import Catalogue, Resource, Subresource
 Document = dict[str, Any]
 AggregatedVersion = Literal["v2", "v2beta1"]
 _AGGREGATED = "apidiscovery.k8s.io"
+AGGREGATED_TYPES = ",".join(
+    f"application/json;g={_AGGREGATED};v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")
+)
+"""What a client of aggregated discovery accepts."""
 _STORED_VERBS = frozenset({"list", "watch"})
 
 
@@ -60,13 +64,45 @@ class AnswerCache:
         return found
 
 
+class Others(Protocol):
+    """What other servers serve behind this one's address."""
+
+    @property
+    def generation(self) -> int:
+        """Rises whenever anything of it differs."""
+        ...
+
+    def groups(self, local: dict[str, list[str]]) -> dict[str, list[str]]:
+        """Our groups with their versions, and among them those of other servers."""
+        ...
+
+    def entry(self, group: str, version: str) -> Document | None:
+        """The entry of aggregated discovery for a version that another server serves, None for one of ours."""
+        ...
+
+
+class Alone:
+    """There are no other servers."""
+
+    generation = 0
+
+    def groups(self, local: dict[str, list[str]]) -> dict[str, list[str]]:
+        """Our groups."""
+        return local
+
+    def entry(self, group: str, version: str) -> Document | None:
+        """Everything is ours."""
+        return None
+
+
 class Discovery:
     """Answers every discovery path from the catalogue. `server_address` is what `/api` tells clients, `host:port`."""
 
-    def __init__(self, catalogue: Catalogue, *, server_address: str = "") -> None:
+    def __init__(self, catalogue: Catalogue, *, server_address: str = "", others: Others | None = None) -> None:
         self._catalogue = catalogue
         self._server_address = server_address
-        self._cache = AnswerCache(lambda: catalogue.generation)
+        self._others = others = others or Alone()
+        self._cache = AnswerCache(lambda: catalogue.generation + others.generation)
 
     def answer(self, path: str, accept: str, if_none_match: str) -> DiscoveryAnswer | None:
         """The document at a path; None if there is none. A trailing slash does not matter."""
@@ -78,7 +114,7 @@ class Discovery:
             return self._cache.answer(
                 f"{path} {version}",
                 if_none_match,
-                lambda: (content_type, aggregated(self._catalogue, version=version, core=core)),
+                lambda: (content_type, aggregated(self._catalogue, version=version, core=core, others=self._others)),
             )
         make = self._maker(parts)
         if make is None:
@@ -86,7 +122,7 @@ class Discovery:
         return self._cache.answer(path, if_none_match, lambda: ("application/json", make()))
 
     def _maker(self, parts: list[str]) -> Callable[[], Document] | None:
-        groups = self._catalogue.groups()
+        groups = self._others.groups(self._catalogue.groups())
         match parts:
             case ["api"]:
                 return lambda: api_versions(groups.get("", []), self._server_address)
@@ -190,8 +226,11 @@ def _storage_version_hash(resource: Resource) -> str:
     return base64.b64encode(digest[:8]).decode()
 
 
-def aggregated(catalogue: Catalogue, *, version: AggregatedVersion, core: bool) -> Document:
+def aggregated(
+    catalogue: Catalogue, *, version: AggregatedVersion, core: bool, others: Others | None = None
+) -> Document:
     """Everything at once: `/api` has the core group, `/apis` all the others."""
+    others = others or Alone()
     return {
         "kind": "APIGroupDiscoveryList",
         "apiVersion": f"{_AGGREGATED}/{version}",
@@ -199,21 +238,20 @@ def aggregated(catalogue: Catalogue, *, version: AggregatedVersion, core: bool) 
         "items": [
             {
                 "metadata": {"name": group, "creationTimestamp": None} if group else {"creationTimestamp": None},
-                "versions": [
-                    {
-                        "version": served,
-                        "resources": [
-                            _aggregated_row(each)
-                            for each in sorted(catalogue.of(group, served), key=lambda each: each.plural)
-                        ],
-                        "freshness": "Current",
-                    }
-                    for served in versions
-                ],
+                "versions": [others.entry(group, served) or _version(catalogue, group, served) for served in versions],
             }
-            for group, versions in catalogue.groups().items()
+            for group, versions in others.groups(catalogue.groups()).items()
             if (group == "") is core
         ],
+    }
+
+
+def _version(catalogue: Catalogue, group: str, version: str) -> Document:
+    resources = sorted(catalogue.of(group, version), key=lambda each: each.plural)
+    return {
+        "version": version,
+        "resources": [_aggregated_row(each) for each in resources],
+        "freshness": "Current",
     }
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from k8slite.selectors import FieldSelector
@@ -27,6 +27,11 @@ class Entry(Protocol):
     @property
     def revision(self) -> int:
         """The revision of its last write."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels; cheap to ask again."""
         ...
 
     @property

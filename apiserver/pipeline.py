@@ -19,6 +19,8 @@ from typing import Protocol
 from k8slite.catalogue import Catalogue, Resource
 from k8slite.errors import ApiError, internal, no_such_path, request_entity_too_large, service_unavailable
 
+from .aggregation.aggregator import Aggregator
+from .aggregation.proxy import Passing
 from .authn.base import Credentials, User
 from .authn.impersonation import impersonate
 from .authz.base import Attributes
@@ -46,6 +48,7 @@ from .wire.respond import (
 from .wire.websockets import send_events
 
 BODY_LIMIT = 3 << 20
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _STREAMED = frozenset({"exec", "attach", "portforward", "proxy"})
 """Subresources whose requests' bodies are passed on as they come, or have none."""
 _LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})
@@ -89,6 +92,7 @@ class Pipeline:
         authorizer: Authorizer,
         dispatch: Dispatch,
         sources: Sequence[Documents],
+        aggregator: Aggregator,
         metrics: RequestMetrics,
         others: Application,
     ) -> None:
@@ -97,6 +101,7 @@ class Pipeline:
         self._dispatch = dispatch
         self._catalogue = dispatch.registry.catalogue
         self._sources = tuple(sources)
+        self._aggregator = aggregator
         self._metrics = metrics
         self._others = others
         self._fanout = Fanout()
@@ -121,6 +126,11 @@ class Pipeline:
                 user = await impersonate(user, scope["headers"], authorizer=self._authorizer)
             attributes = _attributes(info, parsed, user)
             await self._authorizer.require(attributes)
+            if self._aggregator.routes and (route := self._aggregator.find(info)) is not None:
+                upgrade = b"upgrade" in headers
+                body = await _read_body(receive, headers) if method in _WITH_BODY and not upgrade else b""
+                code = await self._aggregator.serve(route, Passing(info, user, body, scope, receive, send))
+                return
             if not info.plural:
                 await self._non_resource(scope, receive, send, headers, extra, user)
                 return
@@ -129,7 +139,7 @@ class Pipeline:
                 raise no_such_path()
             accept = _accept(headers, parsed, info, resource)
             body = b""
-            if method in ("POST", "PUT", "PATCH", "DELETE") and info.subresource not in _STREAMED:
+            if method in _WITH_BODY and info.subresource not in _STREAMED:
                 body = await _read_body(receive, headers)
             content_type = negotiation.media_type(headers.get(b"content-type", b""))
 

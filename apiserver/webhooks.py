@@ -8,17 +8,14 @@ Source: Kubernetes' apiserver, util/webhook; apimachinery, rest client (statuses
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from k8slite.errors import ApiError
 
-from .backends import BackendError, Backends, Target
+from .backends import BackendError, Backends, Target, read_bounded
 from .strategies.base import Document
-
-if TYPE_CHECKING:
-    import aiohttp
 
 TIMEOUT = 30.0
 """Seconds, where a webhook has no timeout of its own."""
@@ -51,7 +48,7 @@ class Webhooks:
             async with self._backends.request(
                 target, "POST", path=path, headers=_HEADERS, body=orjson.dumps(review), timeout=timeout
             ) as response:
-                body = await _read(response, limit)
+                body = await read_bounded(response, limit)
                 if not 200 <= response.status < 300:
                     raise WebhookFailure(_refusal(response.status, body))
                 return _document(response.content_type, body)
@@ -59,16 +56,6 @@ class Webhooks:
             raise WebhookFailure(f'Post "{target.address}{query}": {error}') from error
         except ApiError as error:  # the Service leads nowhere
             raise WebhookFailure(f'Post "{target.address}{query}": {error.message}') from error
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    pieces, size = [], 0
-    async for piece in response.content.iter_any():
-        size += len(piece)
-        if size > limit:
-            raise WebhookFailure(f"the webhook's answer is longer than {limit} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def _document(content_type: str, body: bytes) -> Document:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from k8slite.catalogue import Catalogue
 from k8slite.errors import not_acceptable
@@ -24,16 +25,39 @@ _JSON = "application/json"
 _READABLE = frozenset({_JSON, "application/*", "*/*", ""})
 
 
+class Others(Protocol):
+    """What other servers describe themselves, behind this one's address."""
+
+    @property
+    def generation(self) -> int:
+        """Rises whenever anything of it differs."""
+        ...
+
+    def openapi_3(self) -> dict[str, Schema]:
+        """Their lines of the index, by path; whoever passes requests on answers the documents."""
+        ...
+
+    def openapi_2(self, document: Schema) -> Schema:
+        """Our document with their parts."""
+        ...
+
+
 class OpenApi:
     """Answers every path below `/openapi`."""
 
     def __init__(
-        self, catalogue: Catalogue, *, facts: FactsTable | None = None, custom: CustomSchemas | None = None
+        self,
+        catalogue: Catalogue,
+        *,
+        facts: FactsTable | None = None,
+        custom: CustomSchemas | None = None,
+        others: Others | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._facts = facts or builtin_facts()
         self._custom = custom or CustomSchemas()
-        self._cache = AnswerCache(lambda: catalogue.generation)
+        self._others = others
+        self._cache = AnswerCache(lambda: catalogue.generation + (others.generation if others is not None else 0))
 
     def answer(self, path: str, accept: str, if_none_match: str) -> DiscoveryAnswer | None:
         """The document at a path (without its query); None if there is none.
@@ -42,19 +66,11 @@ class OpenApi:
         """
         match path.strip("/").split("/"):
             case ["openapi", "v2"] if not _reads_json(accept) and ACCEPTED & _media_types(accept):
-                return self._cache.answer(
-                    MEDIA_TYPE,
-                    if_none_match,
-                    lambda: (MEDIA_TYPE, encode(version_2(self._catalogue, self._facts, self._custom))),
-                )
+                return self._cache.answer(MEDIA_TYPE, if_none_match, lambda: (MEDIA_TYPE, self._protobuf()))
             case ["openapi", "v2"]:
-                return self._give(
-                    path, accept, if_none_match, lambda: version_2(self._catalogue, self._facts, self._custom)
-                )
+                return self._give(path, accept, if_none_match, self._version_2)
             case ["openapi", "v3"]:
-                return self._give(
-                    path, accept, if_none_match, lambda: index(self._catalogue, self._facts, self._custom)
-                )
+                return self._give(path, accept, if_none_match, self._index)
             case ["openapi", "v3", "api", version]:
                 group = ""
             case ["openapi", "v3", "apis", group, version]:
@@ -65,6 +81,21 @@ class OpenApi:
             return None
         make = partial(version_3, self._catalogue, self._facts, group, version, custom=self._custom)
         return self._give(path, accept, if_none_match, make)
+
+    def _version_2(self) -> Schema:
+        document = version_2(self._catalogue, self._facts, self._custom)
+        return self._others.openapi_2(document) if self._others is not None else document
+
+    def _protobuf(self) -> bytes:
+        try:
+            return encode(self._version_2())
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # Another server writes JSON Schema that ours never do: its part can be had as JSON only.
+            return encode(version_2(self._catalogue, self._facts, self._custom))
+
+    def _index(self) -> Schema:
+        found = index(self._catalogue, self._facts, self._custom)
+        return {"paths": {**found["paths"], **self._others.openapi_3()}} if self._others is not None else found
 
     def _give(self, path: str, accept: str, if_none_match: str, make: Callable[[], Schema]) -> DiscoveryAnswer:
         if not _reads_json(accept):

@@ -12,13 +12,15 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import httptools
 
 from k8slite.takeover import PIECE, pipe
 
-from ..calls import Call
+from ..calls import Scope
 from ..wire.connection import HANDOVER
+from ..wire.request import RequestInfo
 
 TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."
 """A WebSocket's subprotocol that carries a token; it ends here."""
@@ -28,6 +30,20 @@ _HEAD_LIMIT = 64 * 1024
 _BODY_LIMIT = 1 << 20
 
 Headers = list[tuple[bytes, bytes]]
+
+
+class Client(Protocol):
+    """Whose connection is to be joined: the `Call` of a request, or as much of one."""
+
+    @property
+    def info(self) -> RequestInfo:
+        """What it asks for."""
+        ...
+
+    @property
+    def scope(self) -> Scope:
+        """Its request."""
+        ...
 
 
 class Unreachable(Exception):
@@ -45,12 +61,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to: `target` is a path with its query, quoted; `tls` is None for plain TCP."""
+    """Where to: `target` is a path with its query, quoted; `tls` is None for plain TCP.
+
+    `server_name` is what its certificate is for, if not the host.
+    """
 
     host: str
     port: int
     target: bytes
     tls: ssl.SSLContext | None
+    server_name: str = ""
 
     @property
     def authority(self) -> bytes:
@@ -59,7 +79,7 @@ class Place:
         return f"{host}:{self.port}".encode()
 
 
-def wanted(call: Call) -> bytes:
+def wanted(call: Client) -> bytes:
     """The protocol that the client wants to change to, empty if none."""
     headers = dict(call.scope["headers"])
     tokens = [token.strip().lower() for token in headers.get(b"connection", b"").split(b",")]
@@ -101,11 +121,13 @@ class _Answer:
         self.done = True
 
 
-async def join(call: Call, place: Place, headers: Headers) -> Refusal | None:
+async def join(call: Client, place: Place, headers: Headers) -> Refusal | None:
     """Ask for the change with these headers; None once the joined connections have ended. Raises Unreachable."""
     try:
         async with asyncio.timeout(_OPEN):
-            reader, writer = await asyncio.open_connection(place.host, place.port, ssl=place.tls, limit=PIECE)
+            reader, writer = await asyncio.open_connection(
+                place.host, place.port, ssl=place.tls, server_hostname=place.server_name or None, limit=PIECE
+            )
     except (OSError, TimeoutError) as error:
         raise Unreachable(str(error) or type(error).__name__) from error
     try:
@@ -149,7 +171,7 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[_Answer, int, bytes]:
 
 
 async def _converse(
-    call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, headers: Headers, early: bytes
+    call: Client, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, headers: Headers, early: bytes
 ) -> None:
     client_reader, client_writer = call.scope["state"][HANDOVER]()
     head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)

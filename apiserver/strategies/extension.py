@@ -5,14 +5,25 @@ Source: Kubernetes' registry of the group, */strategy.go.
 
 from __future__ import annotations
 
+from ..aggregation.conditions import LOCAL, with_condition
 from ..defaults import extension as defaults
 from ..validation import admission_policies, apiregistration, flowcontrol, names, webhooks
 from ..validation.values import unchanged
-from .base import Strategy
+from .base import Context, Document, Strategy
 from .definitions import DefinitionStrategy
 from .simple import SimpleStrategy
 
 _ADMISSION = "admissionregistration.k8s.io"
+
+
+class ApiServiceStrategy(SimpleStrategy):
+    """A group version that this server serves itself is available at once."""
+
+    def prepare_create(self, obj: Document, context: Context) -> None:
+        """Set the first status."""
+        super().prepare_create(obj, context)
+        if (obj.get("spec") or {}).get("service") is None:
+            obj["status"] = with_condition(obj, LOCAL, context.now)["status"]
 
 
 _WEBHOOKS = SimpleStrategy(
@@ -52,7 +63,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy(
         generation=True, unconditional_update=False
     ),
-    ("apiregistration.k8s.io", "apiservices"): SimpleStrategy(
+    ("apiregistration.k8s.io", "apiservices"): ApiServiceStrategy(
         default=defaults.apiservice,
         validate=apiregistration.api_service,
         name_rule=names.path_segment,

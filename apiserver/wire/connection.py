@@ -6,9 +6,9 @@ request comes. A whole answer, head and body, leaves in one write: a write is a 
 dearest parts of a small answer (ASGI asks servers to hold the head back until the body begins). And a connection has
 an `Outlet`, through which what is the same for many clients goes past ASGI's messages.
 
-A request to change the protocol (`Upgrade`) below exec, attach, portforward or proxy is a plain request to the
-application: whoever serves it takes the connection over (`HANDOVER`) and joins it to one that speaks that protocol. Any
-other WebSocket is uvicorn's.
+A request to change the protocol (`Upgrade`) below exec, attach, portforward or proxy, or one that the application says
+it passes on to another server (`joins`), is a plain request to the application: whoever serves it takes the connection
+over (`HANDOVER`) and joins it to one that speaks that protocol. Any other WebSocket is uvicorn's.
 """
 
 from __future__ import annotations
@@ -253,7 +253,9 @@ class ConnectionProtocol(HttpToolsProtocol):
         if not super()._should_upgrade():
             return False
         path = unquote(self.url.partition(b"?")[0].decode("latin-1"))
-        return request.parse("GET", path, DEFAULT).subresource not in _JOINED_BELOW
+        info = request.parse("GET", path, DEFAULT)
+        joins = getattr(self.config.app, "joins", None)
+        return info.subresource not in _JOINED_BELOW and not (joins is not None and joins(info))
 
     def _unsupported_upgrade_warning(self) -> None:
         """The application answers such a request itself."""

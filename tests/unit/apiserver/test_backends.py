@@ -28,6 +28,10 @@ class Row:
     key: str = ""
     revision: int = 1
 
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.document["metadata"].get("labels") or {}
+
 
 @dataclass
 class Rows:

@@ -1,0 +1,1 @@
+"""Aggregation: group versions that another server serves, behind this one's address, discovery and authorization."""

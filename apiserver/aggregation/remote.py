@@ -1,0 +1,243 @@
+"""One group version that another server serves: is the server there, and what does it say of itself?
+
+Asked when an object that matters changes, and every half minute; sooner while the server does not answer. What it said
+is kept: a server that goes leaves its resources in discovery, marked as stale. Fetched documents are bounded, and
+asked for by their ETag, so that a server which has nothing new sends nothing.
+
+Source: Kubernetes' kube-aggregator, controllers/status/remote, pkg/apiserver (discovery manager), openapi.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import orjson
+
+from k8slite.errors import ApiError
+from k8slite.selectors import from_labels
+
+from ..backends import SERVICE_LABEL, BackendError, Backends, Place, ServiceReference, Target, Trust, read_bounded
+from ..discovery import AGGREGATED_TYPES
+from ..strategies.base import Document
+from ..watching.cache import WatchCache
+from ..watching.signal import Signal
+from . import described
+from .conditions import PASSED, Availability, failed_check, unreachable
+from .services import ApiService
+
+PERIOD = 30.0
+"""Seconds between checks."""
+_FIRST_RETRY = 0.2
+_CHECK_TIMEOUT = 5.0
+_ATTEMPTS = 5
+_DOCUMENT_TIMEOUT = 10.0
+_DOCUMENT_LIMIT = 32 << 20
+_SELF = (("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters"))
+_JSON = "application/json"
+_log = logging.getLogger(__name__)
+
+Publish = Callable[[str, Availability], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a server said of a group version: its entry in discovery, its line of OpenAPI 3, its part of OpenAPI 2."""
+
+    discovery: Document | None = None
+    v3: Document | None = None
+    v2: Document | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A document as it came last: `content` is None if there was none."""
+
+    content: Document | None = None
+    content_type: str = ""
+    etag: str = ""
+
+
+_NOTHING = _Fetched()
+
+
+class Remote:
+    """Follows one APIService until it is stopped. `changed` is called when `described` or `stale` has changed."""
+
+    def __init__(
+        self,
+        service: ApiService,
+        *,
+        backends: Backends,
+        cache: WatchCache,
+        publish: Publish,
+        changed: Callable[[], None],
+    ) -> None:
+        self.service = service
+        self.described = Described()
+        self.stale = True
+        self._backends = backends
+        self._cache = cache
+        self._signals: list[Signal] = []
+        self._publish = publish
+        self._changed = changed
+        self._fetched: dict[str, _Fetched] = {}
+        self._wake = asyncio.Event()
+        self._listen()
+        self._task = asyncio.create_task(self._run())
+
+    def update(self, service: ApiService) -> None:
+        """Go on with another spec; what the old server said is forgotten if it was another one."""
+        known, self.service = self.service, service
+        if service.target != known.target:
+            self._fetched.clear()
+            self.described = Described()
+            self._listen()
+            self._wake.set()
+
+    async def stop(self) -> None:
+        """Follow it no longer."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._quiet()
+
+    def _listen(self) -> None:
+        """Be woken by changes to the Service and to its endpoints."""
+        self._quiet()
+        assert self.service.target is not None and self.service.target.service is not None
+        reference = self.service.target.service
+        wake, namespace = self._wake.set, reference.namespace
+        labels = from_labels({SERVICE_LABEL: reference.name})
+        slices = self._cache.resource("discovery.k8s.io", "endpointslices")
+        self._signals = [
+            Signal(self._cache.resource("", "services"), wake, namespace=namespace, name=reference.name),
+            Signal(slices, wake, namespace=namespace, labels=labels),
+        ]
+
+    def _quiet(self) -> None:
+        for signal in self._signals:
+            signal.close()
+        self._signals = []
+
+    @property
+    def entry(self) -> Document:
+        """The entry in aggregated discovery."""
+        known = self.described.discovery
+        if self.stale or known is None:
+            return described.stale(known, self.service.version)
+        return known
+
+    async def _run(self) -> None:
+        delay = _FIRST_RETRY
+        while True:
+            self._wake.clear()
+            for signal in self._signals:
+                signal.renew()
+            try:
+                availability = await self._check()
+                await self._publish(self.service.name, availability)
+                await self._describe(availability)
+            except Exception:
+                _log.exception("the check of APIService %s failed", self.service.name)
+                availability = failed_check("")
+            failing = availability.reason == "FailedDiscoveryCheck"
+            delay = min(delay * 2, PERIOD) if failing else _FIRST_RETRY
+            try:
+                async with asyncio.timeout(delay if failing else PERIOD):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    # Availability
+
+    async def _check(self) -> Availability:
+        target = self.service.target
+        assert target is not None and target.service is not None
+        reference = target.service
+        known = self._cache.resource("", "services").get(reference.namespace, reference.name)
+        document = known.document if known is not None else None
+        problem = unreachable(reference, document, self._backends.slices(reference.namespace, reference.name))
+        if problem is not None:
+            return problem
+        error = await self._knock(reference)
+        if error:
+            # One endpoint of several may be gone: the others are asked before the whole is called unavailable.
+            errors = await asyncio.gather(*(self._knock(reference) for _ in range(_ATTEMPTS - 1)))
+            if all(errors):
+                return failed_check(errors[-1])
+        return PASSED
+
+    async def _knock(self, reference: ServiceReference) -> str:
+        """What is wrong with one endpoint, empty if it answers. Whoever it is: this is about its being there."""
+        try:
+            place: Place = self._backends.resolve(reference)
+        except ApiError as error:
+            return error.message
+        url = place.base + self.service.path
+        target = Target(None, place.base, Trust(insecure=True, front=True))
+        try:
+            async with self._backends.request(
+                target, "GET", path=self.service.path, headers=_SELF, timeout=_CHECK_TIMEOUT
+            ) as response:
+                if 200 <= response.status < 300:
+                    return ""
+                return f"failing or missing response from {url}: bad status from {url}: {response.status}"
+        except BackendError as error:
+            return f'failing or missing response from {url}: Get "{url}": {error}'
+
+    # What it says of itself
+
+    async def _describe(self, availability: Availability) -> None:
+        found = self.described
+        if availability.status:
+            found = await self._fetch_all()
+        stale = not availability.status or found.discovery is None
+        if found != self.described or stale != self.stale:
+            self.described, self.stale = found, stale
+            self._changed()
+
+    async def _fetch_all(self) -> Described:
+        service = self.service
+        discovery = None
+        answer = await self._fetch("/apis", AGGREGATED_TYPES)
+        if "as=APIGroupDiscoveryList" in answer.content_type and answer.content is not None:
+            discovery = described.version_in(answer.content, service.group, service.version)
+        if discovery is None:
+            answer = await self._fetch(service.path, _JSON)
+            if answer.content is not None and answer.content.get("kind") == "APIResourceList":
+                discovery = described.version_of(answer.content, service.group, service.version)
+        index = (await self._fetch("/openapi/v3", _JSON)).content or {}
+        v3 = (index.get("paths") or {}).get(service.path.lstrip("/"))
+        answer = await self._fetch("/openapi/v2", _JSON, keep=lambda each: described.part_of_v2(each, service.path))
+        return Described(discovery or self.described.discovery, v3, answer.content)
+
+    async def _fetch(self, path: str, accept: str, *, keep: Callable[[Document], Document] | None = None) -> _Fetched:
+        """A document of the server, the kept one if it has not changed; without content if there is none."""
+        known = self._fetched.get(path, _NOTHING)
+        assert self.service.target is not None
+        headers = [*_SELF, ("Accept", accept), *([("If-None-Match", known.etag)] if known.etag else [])]
+        try:
+            async with self._backends.request(
+                self.service.target, "GET", path=path, headers=headers, timeout=_DOCUMENT_TIMEOUT
+            ) as response:
+                if response.status == 304 and known.etag:
+                    return known
+                content = _document(await read_bounded(response, _DOCUMENT_LIMIT)) if response.status == 200 else None
+                content_type, etag = response.headers.get("Content-Type", ""), response.headers.get("ETag", "")
+        except (BackendError, ApiError) as error:
+            _log.info("%s of APIService %s cannot be read: %s", path, self.service.name, error)
+            return _NOTHING
+        if keep is not None and content is not None:
+            content = keep(content)
+        fetched = self._fetched[path] = _Fetched(content, content_type, etag)
+        return fetched
+
+
+def _document(body: bytes) -> Document | None:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None
