@@ -18,7 +18,7 @@ from ..strategies.base import Document
 from . import streams
 from .http import HttpProxy
 from .kubelets import Kubelets
-from .logs import logs
+from .logs import logs, to_websocket
 
 
 def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subresources:
@@ -33,7 +33,11 @@ def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subr
         return found
 
     async def read_logs(call: Call) -> Outcome:
-        return await logs(call, pod(call), kubelets=kubelets)
+        log = await logs(call, pod(call), kubelets=kubelets)
+        if call.scope["type"] != "websocket":
+            return log
+        await to_websocket(call, log)
+        return None
 
     def stream(action: str) -> Handler:
         async def handle(call: Call) -> Outcome:

@@ -1,9 +1,17 @@
-"""GET pods/<name>/log: the kubelet's stream, passed on piece by piece."""
+"""GET pods/<name>/log: the kubelet's stream, passed on piece by piece: an answer's body, or a WebSocket's messages.
+
+Source: Kubernetes' registry/core/pod/rest/log.go; apimachinery, util/httpstream/wsstream (Reader).
+"""
 
 from __future__ import annotations
 
+import asyncio
+import base64
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, cast
+
+from k8slite.errors import bad_request
 
 from ..calls import Answer, Call, Stream
 from ..strategies.base import Document
@@ -15,6 +23,8 @@ if TYPE_CHECKING:
 
 _TEXT = b"text/plain"
 _ERROR_LIMIT = 65536
+_TEXT_PROTOCOL = "base64.binary.k8s.io"
+_PROTOCOLS = ("binary.k8s.io", _TEXT_PROTOCOL)
 
 
 async def logs(call: Call, pod: Document, *, kubelets: Kubelets) -> Answer | Stream:
@@ -37,6 +47,38 @@ async def logs(call: Call, pod: Document, *, kubelets: Kubelets) -> Answer | Str
         async with response:
             raise target.refusal(response.status, await response.content.read(_ERROR_LIMIT))
     return Stream(_pieces(response), _TEXT)
+
+
+async def to_websocket(call: Call, log: Answer | Stream) -> None:
+    """Send a log in messages, and close at its end. Raises ApiError before the handshake."""
+    offered = call.scope.get("subprotocols") or []
+    chosen = next((name for name in offered if name in _PROTOCOLS), None)
+    if offered and chosen is None:
+        raise bad_request(f"requested protocol(s) are not supported: {offered}; supports {list(_PROTOCOLS)}")
+    await call.receive()  # websocket.connect
+    await call.send({"type": "websocket.accept", "subprotocol": chosen})
+    sending = asyncio.ensure_future(_send(call, log, as_text=chosen == _TEXT_PROTOCOL))
+    leaving = asyncio.ensure_future(_left(call))
+    try:
+        await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (sending, leaving):
+            task.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+
+
+async def _send(call: Call, log: Answer | Stream, *, as_text: bool) -> None:
+    if isinstance(log, Stream):
+        async with aclosing(cast(Any, log.chunks)) as pieces:
+            async for piece in pieces:
+                content = {"text": base64.b64encode(piece).decode()} if as_text else {"bytes": piece}
+                await call.send({"type": "websocket.send", **content})
+    await call.send({"type": "websocket.close", "code": 1000})
+
+
+async def _left(call: Call) -> None:
+    while (await call.receive())["type"] != "websocket.disconnect":
+        pass
 
 
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

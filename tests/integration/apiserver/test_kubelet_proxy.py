@@ -126,6 +126,23 @@ async def test_followed_logs_come_as_they_are_written(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
+    ("offered", "frames"),
+    [
+        ([], [b"one\n", b"two\n"]),
+        (["binary.k8s.io"], [b"one\n", b"two\n"]),
+        (["base64.binary.k8s.io"], ["b25lCg==", "dHdvCg=="]),
+    ],
+)
+async def test_logs_over_a_websocket(cluster: Cluster, offered: list[str], frames: list[Any]) -> None:
+    query = {"container": "main", "follow": "true"}
+    async with cluster.session.ws_connect(cluster.path("log"), params=query, protocols=offered) as socket:
+        assert (await socket.receive()).data == frames[0]
+        cluster.kubelet.more.set()
+        assert [message.data async for message in socket] == frames[1:]
+        assert socket.close_code == 1000
+
+
+@pytest.mark.parametrize(
     ("query", "code", "message"),
     [
         (
