@@ -36,20 +36,26 @@ class Rules:
         self._root = root
 
     @classmethod
-    def compile(cls, schema: Mapping[str, Any]) -> Rules:
-        """Compile every rule of a version's `openAPIV3Schema`. A rule that does not compile fails every object."""
-        return cls(_place(schema, root=True))
+    def compile(cls, schema: Mapping[str, Any], *, root: bool = True) -> Rules:
+        """Compile every rule of a version's `openAPIV3Schema`. A rule that does not compile fails every object.
+
+        `root` says that the schema is of a whole resource, of which rules see kind, apiVersion and metadata's name.
+        """
+        return cls(_place(schema, root=root))
 
     def __bool__(self) -> bool:
         return self._root is not None
 
-    def check(self, document: Document, old: Document | None = None) -> list[Cause]:
-        """Why the rules refuse `document`, which replaces `old` (None on create)."""
+    def check(self, document: Any, old: Any = None, *, path: str = "<nil>") -> list[Cause]:
+        """Why the rules refuse `document`, which replaces `old` (None on create).
+
+        `path` is where it stands; Kubernetes calls the whole object "<nil>".
+        """
         if self._root is None:
             return []
         run = _Run()
         with suppress(_Stopped):
-            run.check(self._root, document, _Old(old, lambda: old is not None and equal(document, old)), "<nil>")
+            run.check(self._root, document, _Old(old, lambda: old is not None and equal(document, old)), path)
         return run.causes
 
 

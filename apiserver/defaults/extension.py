@@ -92,3 +92,18 @@ def prioritylevelconfiguration(obj: Document) -> None:
             if queuing is not None:
                 for name, value in (("queues", 64), ("handSize", 8), ("queueLengthLimit", 50)):
                     queuing.setdefault(name, value)
+
+
+def customresourcedefinition(obj: Document) -> None:
+    """Fill in a CustomResourceDefinition."""
+    spec = obj.setdefault("spec", {})
+    names = spec.setdefault("names", {})
+    kind = names.get("kind") or ""
+    if not names.get("singular"):
+        names["singular"] = kind.lower()
+    if not names.get("listKind") and kind:
+        names["listKind"] = f"{kind}List"
+    conversion = spec.setdefault("conversion", {"strategy": "None"})
+    service = ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service")
+    if service:
+        service.setdefault("port", 443)
