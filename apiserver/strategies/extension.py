@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..aggregation.conditions import LOCAL, with_condition
 from ..defaults import extension as defaults
-from ..validation import admission_policies, apiregistration, flowcontrol, names, webhooks
+from ..validation import admission_policies, apiextensions, apiregistration, flowcontrol, names, webhooks
 from ..validation.values import unchanged
 from .base import Context, Document, Strategy
 from .definitions import DefinitionStrategy
@@ -61,7 +61,12 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         unconditional_update=False,
     ),
     ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy(
-        generation=True, unconditional_update=False
+        default=defaults.customresourcedefinition,
+        validate=apiextensions.definition,
+        validate_create=apiextensions.new_definition,
+        validate_update=apiextensions.changed_definition,
+        generation=True,
+        unconditional_update=False,
     ),
     ("apiregistration.k8s.io", "apiservices"): ApiServiceStrategy(
         default=defaults.apiservice,

@@ -10,6 +10,7 @@ from typing import Any
 
 from k8slite.errors import Cause, invalid_value
 
+from ..custom import validating
 from ..custom.rules import Rules
 
 Schema = Mapping[str, Any]
@@ -36,6 +37,10 @@ def _defaults(schema: Schema, field: str, *, resource: bool) -> Iterator[Cause]:
 def _default(schema: Schema, default: Any, field: str, *, resource: bool) -> Iterator[Cause]:
     if _has_unknown(default, schema, resource=resource):
         yield invalid_value(field, default, "must not have unknown fields")
+    values = validating.Rules(schema).check(default, prefix=field)
+    if values:
+        yield from values
+        return
     rules = Rules.compile(schema, root=resource)
     # As an unchanged value first, then as a new one: rules with an optional oldSelf see both.
     yield from rules.check(default, default, path=field) or rules.check(default, None, path=field)

@@ -335,6 +335,10 @@ _BUDGET = (
             {"type": "integer", "default": 1, "x-kubernetes-validations": [{"rule": "self > 1"}]},
             ".default: Invalid value: 1: failed rule: self > 1",
         ),
+        (
+            {"type": "integer", "default": "a"},
+            '.default: Invalid value: "string":  in body must be of type integer: "string"',
+        ),
         # rules
         ({"type": "integer", "x-kubernetes-validations": [{"rule": " "}]},
          ".x-kubernetes-validations[0].rule: Required value: rule is not specified"),
