@@ -10,7 +10,7 @@ import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from . import api_rates, cluster, idle, kubeconfig, ready, replicas, report, scheduling, watch_fanout
+from . import api_rates, cluster, idle, kubeconfig, many, ready, replicas, report, scheduling, watch_fanout
 from .context import Benchmark, Context, Skipped
 from .kube import Kube, Refused
 
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "idle": idle.run,
     "api": api_rates.run,
     "watch": watch_fanout.run,
+    "many": many.run,
     "schedule": scheduling.run,
     "replicas": replicas.run,
 }

@@ -1,17 +1,20 @@
-"""What GET, LIST and WATCH promise, over the memory and the SQLite store: revisions, pages, refusals, watches."""
+"""What GET, LIST and WATCH promise, over every store: revisions, pages, refusals, watches."""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from k8slite.config import StoreConfig
 from k8slite.testing import RunningServer, running_server
+from tests.contract.etcd_server import etcd
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -19,10 +22,17 @@ ALL = "/api/v1/configmaps"
 FUTURE = "999999999"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "sqlite"])
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[RunningServer]:
-    async with running_server(store=request.param) as running:
-        yield running
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "sqlite", "etcd"])
+async def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningServer]:
+    with ExitStack() as stack:
+        store = StoreConfig(engine=request.param)
+        if request.param == "etcd":
+            [member] = stack.enter_context(etcd(tmp_path_factory.mktemp("etcd")))
+            store = StoreConfig(engine="etcd", endpoints=[member.endpoint])
+        async with running_server(store=store if request.param == "etcd" else request.param) as running:
+            yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -46,14 +56,16 @@ def names(body: Any) -> list[str]:
     return [item["metadata"]["name"] for item in body["items"]]
 
 
-async def events(http: httpx.AsyncClient, url: str, *, accept: str = "application/json", **query: Any) -> list[Any]:
-    """Everything that a watch of a second says."""
-    found = []
-    parameters = {"watch": "1", "timeoutSeconds": "1", **query}
-    async with http.stream("GET", url, params=parameters, headers={"accept": accept}) as answer:
+async def events(http: httpx.AsyncClient, url: str, count: int = 0, **query: Any) -> list[Any]:
+    """The first events of a watch; without a count, everything that a watch of a second says."""
+    found: list[Any] = []
+    parameters = {"watch": "1", "timeoutSeconds": "20" if count else "1", **query}
+    async with http.stream("GET", url, params=parameters) as answer:
         assert answer.status_code == 200, await answer.aread()
         async for line in answer.aiter_lines():
             found.append(json.loads(line))
+            if len(found) == count:
+                break
     return found
 
 
@@ -311,6 +323,7 @@ class TestPages:
 async def forget(server: RunningServer, revision: int) -> None:
     """Make the server forget its history before a revision, in memory and in the store."""
     cache = server.app.registry.cache
+    await cache.consistent()
     await cache.store.compact(revision)
     resource = cache.resource("", "configmaps")
     resource._history.clear()
@@ -322,16 +335,18 @@ class TestWatches:
         first = await make(http, url, "a")
         await make(http, url, "b")
         await http.delete(f"{url}/a")
-        found = await events(http, url, resourceVersion=first)
+        found = await events(http, url, 2, resourceVersion=first)
         assert told(found) == [("ADDED", "b"), ("DELETED", "a")]
 
     async def test_from_no_revision_begin_with_what_is_there(self, http: httpx.AsyncClient, url: str) -> None:
         await make(http, url, "a", here="1")
         for revision in ("", "0"):
-            found = await events(http, url, resourceVersion=revision, labelSelector="here")
+            found = await events(http, url, 1, resourceVersion=revision, labelSelector="here")
             assert told(found) == [("ADDED", "a")]
-            found = await events(http, url, resourceVersion=revision, labelSelector="here", allowWatchBookmarks="true")
-            assert told(found)[:2] == [("ADDED", "a"), ("BOOKMARK", "")]
+            found = await events(
+                http, url, 2, resourceVersion=revision, labelSelector="here", allowWatchBookmarks="true"
+            )
+            assert told(found) == [("ADDED", "a"), ("BOOKMARK", "")]
             assert found[1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
     async def test_without_initial_events_tell_only_news(self, http: httpx.AsyncClient, url: str) -> None:
@@ -356,7 +371,7 @@ class TestWatches:
         gone = (await http.get(f"{url}/a")).json()["metadata"]["resourceVersion"]
         await http.patch(f"{url}/a", json={"metadata": {"labels": {"colour": "red"}}}, **patch)
         await http.delete(f"{url}/a")
-        found = await events(http, url, resourceVersion=start, labelSelector="colour=red")
+        found = await events(http, url, 4, resourceVersion=start, labelSelector="colour=red")
         assert told(found) == [("ADDED", "a"), ("DELETED", "a"), ("ADDED", "a"), ("DELETED", "a")]
         left = found[1]["object"]
         assert left["metadata"]["labels"] == {"colour": "red"} and "data" not in left
@@ -374,7 +389,8 @@ class TestWatches:
         self, http: httpx.AsyncClient, url: str, server: RunningServer
     ) -> None:
         start = await make(http, url, "a")
-        await forget(server, int(await make(http, url, "b")))
+        await make(http, url, "b")
+        await forget(server, int(await make(http, url, "c")))
         found = await events(http, url, resourceVersion=start)
         assert [event["type"] for event in found] == ["ERROR"]
         status = found[0]["object"]
@@ -384,15 +400,15 @@ class TestWatches:
     @pytest.mark.parametrize("way", ["field", "old", "old-all"])
     async def test_of_one_object(self, http: httpx.AsyncClient, url: str, way: str) -> None:
         start = await make(http, url, "other")
-        await make(http, url, "one")
         await make(http, url, "two")
+        await make(http, url, "one")
         old = url.replace("/api/v1/", "/api/v1/watch/")
         path, query = {
             "field": (url, {"fieldSelector": "metadata.name=one"}),
             "old": (f"{old}/one", {}),
             "old-all": (old, {"fieldSelector": "metadata.name=one"}),
         }[way]
-        assert told(await events(http, path, resourceVersion=start, **query)) == [("ADDED", "one")]
+        assert told(await events(http, path, 1, resourceVersion=start, **query)) == [("ADDED", "one")]
 
     async def test_of_one_object_refuse_another_name(self, http: httpx.AsyncClient, url: str) -> None:
         old = url.replace("/api/v1/", "/api/v1/watch/")
