@@ -29,13 +29,19 @@ class Taken(asyncio.StreamReaderProtocol):
 def take_over(
     transport: asyncio.Transport, *, former: asyncio.BaseProtocol
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """The connection as a reader and a writer. Nothing is sent; what the peer sends from now on is read."""
+    """The connection as a reader and a writer. Nothing is sent; what the peer sends from now on is read.
+
+    A peer that has left already is one whose input has ended.
+    """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=PIECE, loop=loop)
     protocol = Taken(reader, former=former)
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
-    transport.resume_reading()
+    if transport.is_closing():
+        reader.feed_eof()  # nobody will tell the new protocol that the peer has left already
+    else:
+        transport.resume_reading()
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
