@@ -12,6 +12,7 @@ import platform
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -38,7 +39,7 @@ from .authz.node import NodeAuthorizer
 from .authz.rbac import RBAC, CacheSource
 from .backends import Backends
 from .calls import Receive, Scope, Send
-from .custom.serving import CustomResources, Makers
+from .custom.serving import CustomResources
 from .custom.webhook_conversion import WebhookConversion
 from .discovery import Discovery
 from .dispatch import Dispatch
@@ -121,9 +122,7 @@ class ApiServer(FastAPI):
             key_file=config.proxy_client_key_file,
         )
         self.hooks = Webhooks(self.backends)
-        self.custom = CustomResources(
-            self.registry, makers=Makers(webhook=lambda config: WebhookConversion(self.hooks, config))
-        )
+        self.custom = CustomResources(self.registry, webhook=partial(WebhookConversion, self.hooks))
         self.aggregator = Aggregator(self.registry, backends=self.backends)
         self.metrics = RequestMetrics()
         self.dispatch = Dispatch(self.registry, subresources.table(self.registry, reviews=reviews, issuer=self.issuer))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k8slite.clock import timestamp
-from k8slite.schema.atoms import ANY, Atom
+from k8slite.schema.structural_atoms import structural_atom
 
 from .. import documents
 from ..openapi.custom import CustomSchemas, Published
@@ -44,14 +44,6 @@ _RETRY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Makers:
-    """What other rooms make of a definition: how it merges, who converts it."""
-
-    atom: Callable[[Mapping[str, Any]], Atom] = lambda schema: ANY
-    webhook: Callable[[Mapping[str, Any]], Asked | None] = lambda config: None
-
-
-@dataclass(frozen=True, slots=True)
 class _Installed:
     """A definition as it is served: `essence` is what it was made from."""
 
@@ -62,12 +54,15 @@ class _Installed:
 
 
 class CustomResources:
-    """Serves what definitions define. `published` tells OpenAPI their schemas."""
+    """Serves what definitions define. `published` tells OpenAPI their schemas.
 
-    def __init__(self, registry: Registry, *, makers: Makers | None = None) -> None:
+    `webhook` makes, of a definition's `spec.conversion.webhook`, somebody who converts.
+    """
+
+    def __init__(self, registry: Registry, *, webhook: Callable[[Mapping[str, Any]], Asked]) -> None:
         self.published = CustomSchemas()
         self._registry = registry
-        self._makers = makers or Makers()
+        self._webhook = webhook
         self._cache = registry.cache.resource(GROUP, PLURAL)
         self._seen: dict[str, tuple[int, str]] = {}
         self._installed: dict[str, _Installed] = {}
@@ -184,7 +179,7 @@ class CustomResources:
         schemas = {version.name: Structural(version.schema) for version in read.versions}
         asked = None
         if read.conversion.get("strategy") == "Webhook":
-            asked = self._makers.webhook(read.conversion.get("webhook") or {})
+            asked = self._webhook(read.conversion.get("webhook") or {})
         converter = CustomConverter(schemas, since=since, asked=asked)
         if known is not None and not same:
             self._settle(converter)
@@ -195,7 +190,7 @@ class CustomResources:
         self._installed[name] = _Installed(essence, read, converter, since)
 
     def _install(self, read: Definition, schemas: Mapping[str, Structural], converter: CustomConverter) -> None:
-        registry, makers = self._registry, self._makers
+        registry = self._registry
         name = read.name
         strategies = {}
         for version in read.versions:
@@ -210,7 +205,7 @@ class CustomResources:
         served = [(version, read.resource(version)) for version in read.versions if version.served]
         for version, resource in served:
             place = (read.group, version.name, resource.kind)
-            reader = CustomReader(resource, schemas[version.name], atom=makers.atom(version.schema))
+            reader = CustomReader(resource, schemas[version.name], atom=structural_atom(version.schema))
             registry.schemas.add(*place, reader)
             self.published.add(place, Published(version.schema, resource.list_kind, version.selectable))
         custom = Custom(read.resource(read.stored), strategies, converter)
