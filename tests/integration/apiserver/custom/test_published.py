@@ -29,7 +29,11 @@ _SCHEMA = {
                     "x-kubernetes-preserve-unknown-fields": True,
                     "properties": {"a": {"type": "string"}},
                 },
-                "whole": {"type": "object", "x-kubernetes-embedded-resource": True},
+                "whole": {
+                    "type": "object",
+                    "x-kubernetes-embedded-resource": True,
+                    "properties": {"spec": {"type": "object"}},
+                },
             },
         }
     },
@@ -107,7 +111,8 @@ async def test_openapi_3_has_the_whole_schema(http: httpx.AsyncClient) -> None:
     assert "anyOf" in thing["properties"]["spec"]["properties"]["either"]
     meta = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
     assert thing["properties"]["metadata"]["allOf"] == [{"$ref": meta}]
-    assert set(thing["properties"]["spec"]["properties"]["whole"]["properties"]) == {"apiVersion", "kind", "metadata"}
+    whole = thing["properties"]["spec"]["properties"]["whole"]
+    assert set(whole["properties"]) == {"apiVersion", "kind", "metadata", "spec"}
     listed = schemas["com.example.three.v1.Things"]
     assert listed["properties"]["items"]["items"] == {"$ref": "#/components/schemas/com.example.three.v1.Thing"}
     operations = (await http.get("/openapi/v3/apis/three.example.com/v1")).json()["paths"]
