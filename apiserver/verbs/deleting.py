@@ -19,13 +19,14 @@ from k8slite.errors import ApiError, conflict
 
 from ..admission.base import Admission
 from ..calls import Answer, Call
-from ..documents import Document, list_body
+from ..documents import Document
 from ..registry import Registry, Removal, Served, require_verb
 from ..strategies.base import Strategy
+from ..watching.objects import Entry
 from ..wire import options as query
 from ..wire.negotiation import json_body
 from ..wire.options import Options, Propagation
-from .reading import candidates
+from .reading import listing, show_listing
 from .representations import single
 
 _ORPHAN = "orphan"
@@ -184,24 +185,22 @@ async def remove(
 
 
 async def delete_collection(registry: Registry, call: Call) -> Answer:
-    """DELETE everything that matches: the list of what was there."""
+    """DELETE everything that matches, or a page of it: the list of what was there."""
     require_verb(call.resource, "deletecollection")
     served = registry.find(*call.resource.key)
     options = read_options(registry, call)
     _warn(served, call, options)
-    await registry.cache.consistent()
-    revision = registry.cache.revision
+    found, info = await listing(registry, served, call), call.info
     deleted = []
-    for entry in candidates(served, call.options, call.info.namespace):
-        call.info = replace(call.info, namespace=entry.namespace)
+    for entry in found.entries:
+        call.info = replace(info, namespace=entry.namespace)
         try:
             value, _, _ = await remove(registry, served, call, entry.name, options)
         except ApiError as error:
             if error.reason != "NotFound":
                 raise
+            deleted.append(entry)
         else:
-            deleted.append(await served.served_bytes(value, 0))
-    return Answer(
-        list_body(served.resource.list_kind, served.resource.api_version, deleted, revision=revision),
-        worth_gzip=True,
-    )
+            deleted.append(Entry(entry.key, value, entry.revision))
+    call.info = info
+    return await show_listing(registry, served, call, replace(found, entries=deleted))

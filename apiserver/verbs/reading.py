@@ -15,7 +15,7 @@ from ..documents import list_body, prefix
 from ..registry import Registry, Served, require_verb
 from ..storage.base import Compacted, FutureRevision
 from ..watching import watch
-from ..watching.cache import Entry, WatchCache
+from ..watching.cache import WatchCache
 from ..watching.resources import Listing
 from ..wire.options import Options, check_list, revision
 from . import paging, representations
@@ -55,27 +55,32 @@ async def list_objects(registry: Registry, call: Call) -> Answer:
     """LIST a collection."""
     require_verb(call.resource, "list")
     served = registry.find(*call.resource.key)
+    return await show_listing(registry, served, call, await listing(registry, served, call))
+
+
+async def show_listing(registry: Registry, served: Served, call: Call, found: Listing) -> Answer:
+    """A list, or a page of it, in the form that the client accepts."""
     options = call.options
-    check_list(options, watch=False)
-    listing = await _listing(registry, served, call)
     namespace = call.info.namespace if served.resource.namespaced else ""
     token = ""
     extra = b""
-    if listing.remaining:
+    if found.remaining:
         base = prefix(served.stored.group, served.stored.plural, namespace)
-        token = paging.encode(paging.Position(listing.revision, listing.last.removeprefix(base)))
+        token = paging.encode(paging.Position(found.revision, found.last.removeprefix(base)))
         extra = b',"continue":"%b"' % token.encode()
         if not options.label_selector and not options.field_selector:
-            extra += b',"remainingItemCount":%d' % listing.remaining
+            extra += b',"remainingItemCount":%d' % found.remaining
     if call.accept.form == "object" and not served.converts and served.converter is None:
-        items = [entry.value for entry in listing.entries]
+        items = [entry.value for entry in found.entries]
         resource = served.resource
-        body = list_body(resource.list_kind, resource.api_version, items, revision=listing.revision, extra=extra)
+        body = list_body(resource.list_kind, resource.api_version, items, revision=found.revision, extra=extra)
         return Answer(body, worth_gzip=True)
-    return await representations.collection(served, call, listing, registry.clock.now(), token=token, extra=extra)
+    return await representations.collection(served, call, found, registry.clock.now(), token=token, extra=extra)
 
 
-async def _listing(registry: Registry, served: Served, call: Call) -> Listing:
+async def listing(registry: Registry, served: Served, call: Call) -> Listing:
+    """What a list, or a page of it, holds. Raises ApiError."""
+    check_list(call.options, watch=False)
     options, namespace = call.options, call.info.namespace if served.resource.namespaced else ""
     fields = selectable(served, options.field_selector)
     wanted, exact, after = 0, False, ""
@@ -109,15 +114,6 @@ async def _listing(registry: Registry, served: Served, call: Call) -> Listing:
         raise paging.expired(position) if position else expired() from error
     except FutureRevision as error:
         raise too_large_resource_version(wanted, registry.cache.revision) from error
-
-
-def candidates(served: Served, options: Options, namespace: str) -> list[Entry]:
-    """What a selector matches now. Raises ApiError for a field that cannot be selected."""
-    return served.cache.select(
-        namespace=namespace if served.resource.namespaced else "",
-        labels=options.label_selector,
-        fields=selectable(served, options.field_selector),
-    )
 
 
 async def watch_objects(registry: Registry, call: Call) -> Stream:

@@ -67,6 +67,24 @@ async def test_propagation_is_left_to_the_garbage_collector(
     assert (await http.get(url)).status_code == 404
 
 
+async def test_a_page_of_a_collection_is_deleted(http: httpx.AsyncClient) -> None:
+    for name in ("p1", "p2", "p3"):
+        await http.post(CONFIGMAPS, json={"metadata": {"name": name, "labels": {"set": "paged"}}})
+    query = {"labelSelector": "set=paged", "limit": "2"}
+    first = (await http.delete(CONFIGMAPS, params=query)).json()
+    assert [item["metadata"]["name"] for item in first["items"]] == ["p1", "p2"]
+    rest = (await http.delete(CONFIGMAPS, params={**query, "continue": first["metadata"]["continue"]})).json()
+    assert [item["metadata"]["name"] for item in rest["items"]] == ["p3"]
+    assert (await http.get(CONFIGMAPS, params=query)).json()["items"] == []
+
+
+async def test_a_deleted_collection_is_shown_in_the_form_that_was_asked_for(http: httpx.AsyncClient) -> None:
+    await http.post(CONFIGMAPS, json={"metadata": {"name": "shown", "labels": {"set": "shown"}}, "data": {"a": "b"}})
+    accept = {"accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+    gone = (await http.delete(CONFIGMAPS, params={"labelSelector": "set=shown"}, headers=accept)).json()
+    assert gone["kind"] == "PartialObjectMetadataList" and "data" not in gone["items"][0]
+
+
 async def test_dependents_of_old_kinds_are_orphaned_unless_the_client_says_otherwise(http: httpx.AsyncClient) -> None:
     jobs = "/apis/batch/v1/namespaces/default/jobs"
     template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}
