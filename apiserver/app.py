@@ -182,6 +182,7 @@ class ApiServer(FastAPI):
         """Be ready no longer and end the watches, so that clients go elsewhere."""
         self.draining = True
         self.cache.end_watches()
+        self.aggregator.drain()
 
     async def checks(self) -> dict[str, str]:
         """Each health check's problem, empty if it passes."""
@@ -243,7 +244,7 @@ def _routes(app: ApiServer) -> None:
 
     @app.get("/")
     async def paths() -> dict[str, list[str]]:
-        groups = app.registry.catalogue.groups()
+        groups = app.aggregator.groups(app.registry.catalogue.groups())
         found = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
         for group, versions in groups.items():
             base = f"/apis/{group}" if group else "/api"

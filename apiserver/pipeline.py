@@ -129,7 +129,7 @@ class Pipeline:
             if self._aggregator.routes and (route := self._aggregator.find(info)) is not None:
                 upgrade = b"upgrade" in headers
                 body = await _read_body(receive, headers) if method in _WITH_BODY and not upgrade else b""
-                code = await self._aggregator.serve(route, Passing(info, user, body, scope, receive, send))
+                code = await self._aggregator.serve(route, Passing(info, user, body, scope, receive, send, extra[0][1]))
                 return
             if not info.plural:
                 await self._non_resource(scope, receive, send, headers, extra, user)

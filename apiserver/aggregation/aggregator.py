@@ -49,6 +49,7 @@ class Aggregator:
         self._custom: dict[str, tuple[int, frozenset[GroupVersion]]] = {}
         self._remotes: dict[str, Remote] = {}
         self._wake = asyncio.Event()
+        self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -65,6 +66,10 @@ class Aggregator:
             await asyncio.gather(self._task, return_exceptions=True)
         await asyncio.gather(*(remote.stop() for remote in self._remotes.values()))
         self._remotes.clear()
+
+    def drain(self) -> None:
+        """End the watches that other servers answer, so that clients go elsewhere."""
+        self._ending.set()
 
     # Requests
 
@@ -85,7 +90,7 @@ class Aggregator:
             return await answer_text(passing.send, 503, UNAVAILABLE)
         if service.problem:
             return await answer_text(passing.send, 500, service.problem)
-        return await pass_on(self._backends, service.target, passing)
+        return await pass_on(self._backends, service.target, passing, ending=self._ending)
 
     # Discovery and OpenAPI
 
@@ -149,7 +154,9 @@ class Aggregator:
                 old = entry.revision, services.read(entry.document)
             self._services[entry.name] = old
         present = self._present()
-        self.routes = {(each.group, each.version): each for each in present.values() if each.target is not None}
+        # APIServices themselves are always ours: nobody could take a wrong one back.
+        others = (each for each in present.values() if each.target is not None and each.group != services.GROUP)
+        self.routes = {(each.group, each.version): each for each in others}
         if known.keys() != present.keys() or any(known[name][1] != each for name, each in present.items()):
             self.generation += 1
 

@@ -31,7 +31,7 @@ _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te"}
     | {b"trailer", b"transfer-encoding", b"upgrade"}
 )
-_OURS = frozenset({b"authorization", b"host", b"content-length", b"expect", b"x-forwarded-for"})
+_OURS = frozenset({b"authorization", b"host", b"content-length", b"expect", b"x-forwarded-for", b"audit-id"})
 _OURS_PREFIXES = (b"x-remote-", b"impersonate-")
 _SAFE = "/:@!$&'()*+,;=~-._"
 _KEY_SAFE = "!#$&'*+-.^_`|~"
@@ -39,12 +39,13 @@ _KEY_SAFE = "!#$&'*+-.^_`|~"
 _LONG = frozenset({"exec", "attach", "log", "portforward", "proxy"})
 _TIMEOUT = 60.0
 """Seconds that another server has for what is not long."""
+_NOT_BACK = _HOP_BY_HOP | {b"audit-id", b"date"}
 UNAVAILABLE = "service unavailable"
 
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """A request that may go on: who asks for what, the body, and the connection that it came by."""
+    """A request that may go on: who asks for what, the body, the connection that it came by, and its name in logs."""
 
     info: RequestInfo
     user: User
@@ -52,6 +53,7 @@ class Passing:
     scope: Scope
     receive: Receive
     send: Send
+    audit_id: bytes
 
     @property
     def timeout(self) -> float | None:
@@ -59,12 +61,13 @@ class Passing:
         return None if self.info.verb == "watch" or self.info.subresource in _LONG else _TIMEOUT
 
 
-async def pass_on(backends: Backends, target: Target, passing: Passing) -> int:
-    """Answer on the connection itself; the status that went out."""
+async def pass_on(backends: Backends, target: Target, passing: Passing, *, ending: asyncio.Event) -> int:
+    """Answer on the connection itself, of what is long until `ending` at most; the status that went out."""
     scope = passing.scope
     query = scope["query_string"].decode("latin-1")
     path = quote(scope["path"], safe=_SAFE) + (f"?{query}" if query else "")
-    headers = [*request_headers(scope), *user_headers(passing.user)]
+    audit = ("Audit-Id", passing.audit_id.decode("latin-1"))
+    headers = [*request_headers(scope), audit, *user_headers(passing.user)]
     if joining.wanted(passing):
         return await _join(backends, target, passing, path=path, headers=headers)
     begun = False
@@ -82,7 +85,7 @@ async def pass_on(backends: Backends, target: Target, passing: Passing) -> int:
                 text = "the backend attempted to redirect this request, which is not permitted"
                 return await answer_text(passing.send, 502, text)
             begun = True
-            await _pass_back(passing, response)
+            await _pass_back(passing, response, ending=ending)
             return response.status
     except ApiError:
         return await answer_text(passing.send, 503, UNAVAILABLE)
@@ -155,27 +158,34 @@ def _address(host: str) -> str:
         return host
 
 
-async def _pass_back(passing: Passing, response: aiohttp.ClientResponse) -> None:
-    headers = [(name.lower(), value) for name, value in response.raw_headers if name.lower() not in _HOP_BY_HOP]
+async def _pass_back(passing: Passing, response: aiohttp.ClientResponse, *, ending: asyncio.Event) -> None:
+    headers = [(name.lower(), value) for name, value in response.raw_headers if name.lower() not in _NOT_BACK]
+    headers.append((b"audit-id", passing.audit_id))
     await passing.send({"type": "http.response.start", "status": response.status, "headers": headers})
     # An empty piece lets the headers leave now: a watch may have nothing to say for long.
     await passing.send({"type": "http.response.body", "body": b"", "more_body": True})
     pump = asyncio.ensure_future(_pump(passing.send, response))
-    gone = asyncio.ensure_future(_disconnected(passing.receive))
+    tasks = [pump, asyncio.ensure_future(_disconnected(passing.receive))]
+    if passing.timeout is None:
+        tasks.append(asyncio.ensure_future(_ended(ending)))
     try:
-        await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (pump, gone):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(pump, gone, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
     if not pump.cancelled():
         pump.result()
+    await passing.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _pump(send: Send, response: aiohttp.ClientResponse) -> None:
     async for piece in response.content.iter_any():
         await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _ended(ending: asyncio.Event) -> None:
+    await ending.wait()
 
 
 async def _disconnected(receive: Receive) -> None:

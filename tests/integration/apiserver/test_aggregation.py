@@ -204,6 +204,7 @@ async def test_the_other_server_learns_who_asks_and_nothing_else(cluster: World)
     assert request.headers["X-Remote-Uid"] == "u-1"
     assert request.headers["X-Remote-Extra-example.com%2Fscope"] == "read"
     assert request.headers["X-Own"] == "kept"
+    assert request.headers["Audit-Id"] == answer.headers["audit-id"]
     assert request.headers["X-Forwarded-For"] == "127.0.0.1"
     assert request.headers["Host"] == "readings.default.svc:443"
     names = {name.lower() for name in request.headers}
@@ -233,6 +234,16 @@ async def test_a_watch_comes_through_as_it_goes(cluster: World) -> None:
         assert not cluster.backend.left.is_set()
     async with asyncio.timeout(DEADLINE):
         await cluster.backend.left.wait()
+
+
+async def test_a_watch_ends_in_good_order_when_the_server_does(cluster: World) -> None:
+    await cluster.up()
+    async with cluster.http.stream("GET", READINGS, params={"watch": "1"}) as answer:
+        lines = answer.aiter_lines()
+        await anext(lines)
+        cluster.server.app.drain()
+        async with asyncio.timeout(DEADLINE):
+            assert [line async for line in lines] == []
 
 
 async def test_a_websocket_comes_through(cluster: World) -> None:
