@@ -6,6 +6,7 @@ imported with the first expression. Errors are put into cel-go's words, which cl
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,8 +54,9 @@ class Environment:
         from cel_expr_python import cel
 
         declarations = Declarations()
-        kinds = {name: declarations.checker_type(kind, name) for name, kind in self.variables.items()}
-        return cel.NewEnv(descriptor_pool=declarations.pool(), variables=kinds, extensions=_extensions())
+        listed = [{"name": name, **declarations.described(kind, name)} for name, kind in self.variables.items()]
+        config = cel.NewEnvConfigFromYaml(json.dumps({"variables": listed}))
+        return cel.NewEnv(descriptor_pool=declarations.pool(), config=config, extensions=_extensions())
 
     def compile(self, source: str) -> Compiled:
         """Check and prepare an expression. Raises CompileError."""

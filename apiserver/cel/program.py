@@ -157,7 +157,9 @@ def _call(node: Call) -> Step:
             run = dispatch.get(type(a), fallback)
             if run is None:
                 raise no_overload()
-            frame.charge(1 if charge is None else charge((a, b)))
+            frame.cost += 1 if charge is None else charge((a, b))
+            if frame.cost > frame.limit:
+                raise CostExceeded
             try:
                 return run(a, b)
             except TypeError:
@@ -305,6 +307,9 @@ def _fold(node: Comprehension) -> Step:
     always = isinstance(node.condition, Const) and node.condition.value is True
     condition = _step(node.condition)
     step = _appending(node) or _step(node.step)
+    stop = _stops_at(node)
+    quick = stop is not None
+    each = 3 if quick else 1  # the condition's own cost included
     variable, accumulator = node.variable, node.accumulator
 
     def fold(frame: Frame) -> Any:
@@ -314,11 +319,14 @@ def _fold(node: Comprehension) -> Step:
         names = frame.variables
         outer = [(name, names[name]) for name in (variable, accumulator) if name in names]
         names[accumulator] = initial(frame)
+        limit = frame.limit
         try:
             for item in list(items) if isinstance(items, dict) else items:
-                frame.charge(1)
+                frame.cost += each
+                if frame.cost > limit:
+                    raise CostExceeded
                 names[variable] = item
-                if not always and not condition(frame):
+                if not always and (names[accumulator] is stop if quick else not condition(frame)):
                     break
                 try:
                     names[accumulator] = step(frame)
@@ -335,6 +343,17 @@ def _fold(node: Comprehension) -> Step:
             names.update(outer)
 
     return fold
+
+
+def _stops_at(node: Comprehension) -> bool | None:
+    """The accumulator's value at which all and exists stop, which spares evaluating their condition; else None."""
+    match node.condition:
+        case Call(function="@not_strictly_false", args=(Ident(name=name),)) if name == node.accumulator:
+            return False
+        case Call(function="@not_strictly_false", args=(Call(function="!_", args=(Ident(name=name),)),)):
+            return True if name == node.accumulator else None
+        case _:
+            return None
 
 
 def _appending(node: Comprehension) -> Step | None:

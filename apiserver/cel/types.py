@@ -96,28 +96,27 @@ def written_type(text: str) -> Any:
 
 
 class Declarations:
-    """The messages of all object types of one environment, and the checker's type of each declared one."""
+    """The messages of all object types of one environment."""
 
     def __init__(self) -> None:
         self._file: FileDescriptorProto | None = None
         self._names: dict[int, str] = {}
         self._kept: list[DeclType] = []
 
-    def checker_type(self, declared: DeclType, name: str) -> Any:
-        """The checker's type; `name` names the message of an object."""
-        from cel_expr_python import cel
-
+    def described(self, declared: DeclType, name: str) -> dict[str, Any]:
+        """A variable's type as the checker's configuration describes it: the only way to declare an optional one."""
         match declared.kind:
-            case "list":
-                return cel.Type.List(self.checker_type(_element(declared), f"{name}_items"))
-            case "map":
-                return cel.Type.Map(cel.Type.STRING, self.checker_type(_element(declared), f"{name}_values"))
-            case "optional_type":
-                return cel.Type.AbstractType("optional_type", [self.checker_type(_element(declared), name)])
             case "object":
-                return cel.Type(f"{_PACKAGE}.{self._message(declared, name)}")
+                return {"type_name": f"{_PACKAGE}.{self._message(declared, name)}"}
+            case "list":
+                return {"type_name": "list", "params": [self.described(_element(declared), f"{name}_items")]}
+            case "map":
+                values = self.described(_element(declared), f"{name}_values")
+                return {"type_name": "map", "params": [{"type_name": "string"}, values]}
+            case "optional_type":
+                return {"type_name": "optional_type", "params": [self.described(_element(declared), name)]}
             case _:
-                return written_type(declared.kind)
+                return {"type_name": declared.kind}
 
     def pool(self) -> Any:
         """The descriptor pool with the messages, those of Kubernetes' own types among them."""

@@ -140,10 +140,11 @@ def equal(a: Any, b: Any) -> bool:
     if isinstance(a, list):
         if not isinstance(b, list) or len(a) != len(b):
             return False
-        if isinstance(a, KeyedList) and isinstance(b, KeyedList):
-            others = {b.identify(item): item for item in b}
+        keyed = a if isinstance(a, KeyedList) else b
+        if isinstance(keyed, KeyedList):
+            others = {keyed.identify(item): item for item in b}
             missing = object()
-            return all(equal(item, others.get(a.identify(item), missing)) for item in a)
+            return all(equal(item, others.get(keyed.identify(item), missing)) for item in a)
         return all(map(equal, a, b))
     if isinstance(a, dict):
         if not isinstance(b, dict) or len(a) != len(b):
