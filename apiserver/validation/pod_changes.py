@@ -155,7 +155,7 @@ def _only_more(new: Document, old: Document) -> bool:
 def ephemeral_update(new: Document, old: Document) -> list[Cause]:
     """Ephemeral containers are only ever added."""
     if MIRROR in (old["metadata"].get("annotations") or {}):
-        return [forbidden_field("", "static pods do not support ephemeral containers")]
+        return [forbidden_field("[]", "static pods do not support ephemeral containers")]
     field, causes = "spec.ephemeralContainers", []
     wanted = {container.get("name") or "": container for container in new["spec"].get("ephemeralContainers") or ()}
     for container in old["spec"].get("ephemeralContainers") or ():
