@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from k8slite.quantity import canonical
+
+from ..validation.pod_resources import aggregate_requests
+
 Document = dict[str, Any]
+
+_SCHEDULER = "default-scheduler"
 
 
 def pod_spec(spec: Document) -> None:
@@ -22,13 +28,14 @@ def pod_spec(spec: Document) -> None:
         _host_ports(spec)
     for volume in spec.get("volumes") or ():
         _volume(volume)
-    spec.setdefault("restartPolicy", "Always")
+    for name, value in (("restartPolicy", "Always"), ("dnsPolicy", "ClusterFirst"), ("schedulerName", _SCHEDULER)):
+        # The empty string means unset in all of them.
+        if not spec.get(name):
+            spec[name] = value
     spec.setdefault("terminationGracePeriodSeconds", 30)
-    spec.setdefault("dnsPolicy", "ClusterFirst")
     if account := spec.get("serviceAccountName") or spec.get("serviceAccount"):
         spec["serviceAccountName"] = spec["serviceAccount"] = account
     spec.setdefault("securityContext", {})
-    spec.setdefault("schedulerName", "default-scheduler")
 
 
 def pod(obj: Document) -> None:
@@ -43,12 +50,51 @@ def pod(obj: Document) -> None:
             requests = resources.setdefault("requests", {})
             for name, value in limits.items():
                 requests.setdefault(name, value)
+    if spec.get("resources"):
+        _pod_resources(spec)
+
+
+def _pod_resources(spec: Document) -> None:
+    """What the pod wants as a whole follows from its containers where it says no more."""
+    own = spec["resources"]
+    limits, totals = own.get("limits") or {}, aggregate_requests(spec)
+    every = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    if limits:
+        requests = dict(own.get("requests") or {})
+        for name, total in totals.items():
+            if name in ("cpu", "memory"):
+                requests.setdefault(name, canonical(f"{total:f}"))
+        for name, value in limits.items():
+            requests.setdefault(name, value)
+        if requests:
+            own["requests"] = requests
+    for name in {name for container in every for name in ((container.get("resources") or {}).get("limits") or ())}:
+        # Huge pages are given, never lent: their limit is what the containers ask for.
+        if name.startswith("hugepages-") and name not in limits and name in totals:
+            own.setdefault("limits", {})[name] = canonical(f"{totals[name]:f}")
+            own.setdefault("requests", {}).setdefault(name, own["limits"][name])
 
 
 def template(obj: Document) -> None:
     """Fill in a PodTemplateSpec."""
     obj.setdefault("metadata", {})
     pod_spec(obj.setdefault("spec", {}))
+
+
+SOURCES = (
+    ("hostPath", "type", ""),
+    ("iscsi", "iscsiInterface", "default"),
+    ("rbd", "pool", "rbd"),
+    ("rbd", "user", "admin"),
+    ("rbd", "keyring", "/etc/ceph/keyring"),
+    ("scaleIO", "storageMode", "ThinProvisioned"),
+    ("scaleIO", "fsType", "xfs"),
+    ("azureDisk", "cachingMode", "ReadWrite"),
+    ("azureDisk", "kind", "Shared"),
+    ("azureDisk", "fsType", "ext4"),
+    ("azureDisk", "readOnly", False),
+)
+"""(source of a volume, its member, what that is if it is not said), in pods and PersistentVolumes."""
 
 
 def image_pull_policy(image: str) -> str:
@@ -61,9 +107,11 @@ def image_pull_policy(image: str) -> str:
 
 def _container(container: Document) -> None:
     container.setdefault("resources", {})
-    container.setdefault("terminationMessagePath", "/dev/termination-log")
-    container.setdefault("terminationMessagePolicy", "File")
-    if "imagePullPolicy" not in container:
+    if not container.get("terminationMessagePath"):
+        container["terminationMessagePath"] = "/dev/termination-log"
+    if not container.get("terminationMessagePolicy"):
+        container["terminationMessagePolicy"] = "File"
+    if not container.get("imagePullPolicy"):
         container["imagePullPolicy"] = image_pull_policy(container.get("image") or "")
     for port in container.get("ports") or ():
         port.setdefault("protocol", "TCP")
@@ -114,8 +162,11 @@ def _volume(volume: Document) -> None:
     for source in ("secret", "configMap", "downwardAPI", "projected"):
         if source in volume:
             volume[source].setdefault("defaultMode", 0o644)
-    if "hostPath" in volume:
-        volume["hostPath"].setdefault("type", "")
+    if "image" in volume and not volume["image"].get("pullPolicy"):
+        volume["image"]["pullPolicy"] = image_pull_policy(volume["image"].get("reference") or "")
+    for source, name, value in SOURCES:
+        if source in volume:
+            volume[source].setdefault(name, value)
     for item in volume.get("downwardAPI", {}).get("items") or ():
         _downward(item)
     for source in volume.get("projected", {}).get("sources") or ():
@@ -127,8 +178,6 @@ def _volume(volume: Document) -> None:
         claim = volume["ephemeral"].get("volumeClaimTemplate") or {}
         if "spec" in claim:
             claim["spec"].setdefault("volumeMode", "Filesystem")
-    if "iscsi" in volume:
-        volume["iscsi"].setdefault("iscsiInterface", "default")
 
 
 def _downward(item: Document) -> None:

@@ -5,15 +5,15 @@ Source: Kubernetes' registry/core/{namespace,node}/strategy.go.
 
 from __future__ import annotations
 
-from k8slite.errors import Cause, duplicate, invalid_value, not_supported
+from k8slite.errors import Cause
 
 from ..defaults import core as defaults
 from ..validation import names
+from ..validation import nodes as rules
 from .base import Context, Document, Strategy
 from .simple import field, fields
 
 _FINALIZER = "kubernetes"
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 class NamespaceStrategy(Strategy):
@@ -44,6 +44,18 @@ class NamespaceStrategy(Strategy):
         """A Namespace that is being deleted stays so."""
         if obj["metadata"].get("deletionTimestamp"):
             obj.setdefault("status", {})["phase"] = "Terminating"
+        else:
+            obj.setdefault("status", {}).setdefault("phase", "Active")
+
+    def validate(self, obj: Document) -> list[Cause]:
+        """A Namespace's rules."""
+        return rules.namespace(obj)
+
+    def validate_subresource(self, subresource: str, obj: Document, old: Document) -> list[Cause]:
+        """The status fits the deletion; finalizers are well named."""
+        if subresource == "status":
+            return rules.namespace_status(obj, old)
+        return rules.namespace(obj, indexed=True)
 
     def begin_deletion(self, obj: Document) -> None:
         """Say so in its status."""
@@ -63,41 +75,16 @@ class NodeStrategy(Strategy):
 
     def default(self, obj: Document) -> None:
         """Fill in what the kubelet left out."""
-        defaults.node(obj)
         obj.setdefault("spec", {})
-
-    def prepare_update(self, obj: Document, old: Document, context: Context) -> None:
-        """The pod CIDR, once given, stays."""
-        before, spec = old.get("spec") or {}, obj.setdefault("spec", {})
-        for name in ("podCIDR", "podCIDRs", "providerID"):
-            if name in before:
-                spec.setdefault(name, before[name])
+        defaults.node(obj)
 
     def validate(self, obj: Document) -> list[Cause]:
-        """Taints are well formed and unique."""
-        causes: list[Cause] = []
-        seen = set()
-        for index, taint in enumerate((obj.get("spec") or {}).get("taints") or ()):
-            key, effect = taint.get("key") or "", taint.get("effect") or ""
-            here = f"spec.taints[{index}]"
-            if problem := names.qualified_name(key):
-                causes.append(invalid_value(f"{here}.key", key, problem))
-            if problem := names.label_value(taint.get("value") or ""):
-                causes.append(invalid_value(f"{here}.value", taint["value"], problem))
-            if effect not in _EFFECTS:
-                causes.append(not_supported(f"{here}.effect", effect, _EFFECTS))
-            if (key, effect) in seen:
-                causes.append(duplicate(here, {"key": key, "effect": effect}))
-            seen.add((key, effect))
-        return causes
+        """A Node's rules."""
+        return rules.node(obj)
 
     def validate_update(self, obj: Document, old: Document) -> list[Cause]:
-        """The pod CIDR does not change."""
-        before, after = old.get("spec") or {}, obj.get("spec") or {}
-        if before.get("podCIDR") and before["podCIDR"] != after.get("podCIDR"):
-            detail = 'node updates may not change podCIDR except from "" to valid'
-            return [Cause("FieldValueForbidden", f"Forbidden: {detail}", "spec.podCIDRs")]
-        return []
+        """What was given to a Node stays."""
+        return rules.node_update(obj, old)
 
 
 STRATEGIES: dict[tuple[str, str], Strategy] = {

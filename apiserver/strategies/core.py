@@ -5,11 +5,13 @@ Source: Kubernetes' registry/core/*/strategy.go.
 
 from __future__ import annotations
 
-from k8slite.errors import Cause, forbidden_field, invalid_value, required
+from k8slite.clock import timestamp
 
 from ..defaults import core as defaults
+from ..validation import claims, endpoints, persistent_volumes, quota, storage_warnings
 from ..validation import pods as pod_rules
-from .base import Document, Strategy
+from ..validation.pod_warnings import pod_warnings
+from .base import Context, Document, Strategy
 from .simple import SimpleStrategy, field, fields
 
 _OBJECT = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
@@ -19,49 +21,27 @@ def _event_source(event: Document) -> str:
     return field("source.component")(event) or field("reportingComponent")(event)
 
 
-def _validate_event(event: Document) -> list[Cause]:
-    subject = (event.get("involvedObject") or {}).get("namespace") or ""
-    namespace = event["metadata"].get("namespace") or ""
-    # Events of cluster-scoped objects lie in `default`.
-    if (subject and subject != namespace) or (not subject and namespace not in ("default", "kube-system")):
-        return [invalid_value("involvedObject.namespace", subject, "does not match event.namespace")]
-    return []
+class PersistentVolumeStrategy(SimpleStrategy):
+    """A volume tells when its phase changed last."""
 
+    def prepare_create(self, obj: Document, context: Context) -> None:
+        """Nobody has looked at it yet."""
+        obj["status"] = {"phase": "Pending", "lastPhaseTransitionTime": timestamp(context.now)}
 
-def _validate_claim(claim: Document) -> list[Cause]:
-    spec = claim.get("spec") or {}
-    causes: list[Cause] = []
-    if not spec.get("accessModes"):
-        causes.append(required("spec.accessModes", "at least 1 access mode is required"))
-    if not ((spec.get("resources") or {}).get("requests") or {}).get("storage"):
-        causes.append(required("spec.resources[storage]"))
-    return causes
-
-
-def _claim_update(new: Document, old: Document) -> list[Cause]:
-    free = ("resources", "volumeName", "volumeAttributesClassName")
-    before = {name: value for name, value in (old.get("spec") or {}).items() if name not in free}
-    after = {name: value for name, value in (new.get("spec") or {}).items() if name not in free}
-    volume = (old.get("spec") or {}).get("volumeName")
-    if before == after and (not volume or volume == (new.get("spec") or {}).get("volumeName")):
-        return []
-    detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
-    return [forbidden_field("spec", detail)]
-
-
-def _validate_volume(volume: Document) -> list[Cause]:
-    spec = volume.get("spec") or {}
-    causes: list[Cause] = []
-    if not spec.get("accessModes"):
-        causes.append(required("spec.accessModes"))
-    if not (spec.get("capacity") or {}).get("storage"):
-        causes.append(required("spec.capacity"))
-    return causes
+    def prepare_status_update(self, obj: Document, old: Document, context: Context) -> None:
+        """Note the time of a new phase, unless the writer did."""
+        status, before = obj.setdefault("status", {}), old.get("status") or {}
+        when = "lastPhaseTransitionTime"
+        if status.get("phase") == before.get("phase"):
+            if when in before:
+                status.setdefault(when, before[when])
+        elif status.get(when) in (None, before.get(when)):
+            status[when] = timestamp(context.now)
 
 
 STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("", "events"): SimpleStrategy(
-        validate=_validate_event,
+        validate=endpoints.event,
         create_on_update=True,
         propagation="",
         fields={
@@ -70,29 +50,40 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
             "source": _event_source,
         },
     ),
-    ("", "endpoints"): SimpleStrategy(default=defaults.endpoints, create_on_update=True),
-    ("", "serviceaccounts"): SimpleStrategy(returns_deleted=True),
+    ("", "endpoints"): SimpleStrategy(default=defaults.endpoints, validate=endpoints.endpoints, create_on_update=True),
+    ("", "serviceaccounts"): SimpleStrategy(default=defaults.serviceaccount, returns_deleted=True),
     ("", "podtemplates"): SimpleStrategy(
         default=defaults.podtemplate,
-        validate=lambda obj: pod_rules.template(obj.get("template"), "template"),
+        validate=lambda obj: pod_rules.template(obj.get("template") or {}, "template"),
+        warn=lambda obj, old: pod_warnings(obj.get("template") or {}, "template."),
         generation=True,
         create_on_update=True,
         returns_deleted=True,
     ),
-    ("", "persistentvolumes"): SimpleStrategy(
+    ("", "persistentvolumes"): PersistentVolumeStrategy(
         default=defaults.persistentvolume,
-        validate=_validate_volume,
-        initial_status={"phase": "Pending"},
+        validate=persistent_volumes.volume,
+        validate_update=persistent_volumes.volume_update,
+        validate_status=lambda obj, old: [],
+        warn=storage_warnings.of_volume,
         returns_deleted=True,
         status_keeps_labels=False,
     ),
     ("", "persistentvolumeclaims"): SimpleStrategy(
         default=defaults.persistentvolumeclaim,
-        validate=_validate_claim,
-        validate_update=_claim_update,
+        validate=claims.claim,
+        validate_update=claims.claim_update,
+        validate_status=claims.claim_status,
+        warn=storage_warnings.of_claim,
         initial_status={"phase": "Pending"},
         returns_deleted=True,
     ),
-    ("", "limitranges"): SimpleStrategy(default=defaults.limitrange, create_on_update=True),
-    ("", "resourcequotas"): SimpleStrategy(initial_status={}, returns_deleted=True),
+    ("", "limitranges"): SimpleStrategy(default=defaults.limitrange, validate=quota.limit_range, create_on_update=True),
+    ("", "resourcequotas"): SimpleStrategy(
+        validate=quota.resource_quota,
+        validate_update=quota.resource_quota_update,
+        validate_status=quota.resource_quota_status,
+        initial_status={},
+        returns_deleted=True,
+    ),
 }

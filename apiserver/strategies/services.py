@@ -21,6 +21,7 @@ from ..defaults import core as defaults
 from ..lookup import Rows
 from ..validation import services as rules
 from ..validation.names import dns_1035_label
+from ..validation.service_addresses import cluster_ips, validate_addresses_update
 from .base import Context, Document, Strategy
 from .simple import fields
 
@@ -86,6 +87,8 @@ def items_of(service: Document) -> Iterable[Item]:
     for port in spec.get("ports") or ():
         if port.get("nodePort"):
             yield port.get("protocol", "TCP"), port["nodePort"]
+    if spec.get("healthCheckNodePort"):
+        yield "TCP", spec["healthCheckNodePort"]
 
 
 class ServiceStrategy(Strategy):
@@ -128,6 +131,14 @@ class ServiceStrategy(Strategy):
         """A Service keeps its address."""
         return rules.validate_update(obj, old)
 
+    def validate_subresource(self, subresource: str, obj: Document, old: Document) -> list[Cause]:
+        """The status is what a load balancer says."""
+        return rules.validate_status(obj, old)
+
+    def warn(self, obj: Document, old: Document | None) -> list[str]:
+        """What it says in vain."""
+        return rules.warnings(obj, old)
+
     def after_delete(self, obj: Document, context: Context) -> None:
         """What it held may be given out at once."""
         self._allocations.free(items_of(obj))
@@ -138,9 +149,14 @@ class ServiceStrategy(Strategy):
                 spec["clusterIP"] = old["clusterIP"]
             if not spec.get("clusterIPs") and "clusterIPs" in old and spec.get("clusterIP") == old.get("clusterIP"):
                 spec["clusterIPs"] = old["clusterIPs"]
+            elif spec.get("clusterIPs") == old.get("clusterIPs") and spec.get("clusterIP") != old.get("clusterIP"):
+                # Who changes the first address alone means both forms.
+                spec["clusterIPs"] = [spec["clusterIP"]]
             for name in ("ipFamilies", "ipFamilyPolicy"):
                 if name in old:
                     spec.setdefault(name, old[name])
+        if rules.needs_health_check(spec) and rules.needs_health_check(old) and "healthCheckNodePort" in old:
+            spec.setdefault("healthCheckNodePort", old["healthCheckNodePort"])
         if spec["type"] in _WITH_NODE_PORTS and old.get("type") in _WITH_NODE_PORTS:
             held = {(p.get("protocol", "TCP"), p["port"]): p.get("nodePort") for p in old.get("ports") or ()}
             taken = {p.get("nodePort") for p in spec.get("ports") or ()}
@@ -152,24 +168,31 @@ class ServiceStrategy(Strategy):
     def _allocate(self, obj: Document, old: Document | None, context: Context) -> None:
         spec = obj["spec"]
         own = frozenset(items_of(old)) if old is not None else frozenset()
-        if spec["type"] not in _WITH_ADDRESS:
-            for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
-                spec.pop(name, None)
-        else:
-            self._address(obj, own, context)
+        if spec["type"] in _WITH_ADDRESS:
+            self._address(obj, old, own, context)
         if spec["type"] not in _WITH_NODE_PORTS:
             for port in spec.get("ports") or ():
-                if old is not None and (old["spec"].get("type") in _WITH_NODE_PORTS):
+                held = {(port.get("protocol") or "TCP", port.get("nodePort"))}
+                if old is not None and old["spec"].get("type") in _WITH_NODE_PORTS and held <= own:
                     port.pop("nodePort", None)
             return
+        if rules.needs_health_check(spec):
+            self._health_check(obj, own, context)
         if spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is False:
             return
         self._ports(obj, own, context)
 
-    def _address(self, obj: Document, own: frozenset[Item], context: Context) -> None:
+    def _address(self, obj: Document, old: Document | None, own: frozenset[Item], context: Context) -> None:
         spec = obj["spec"]
         family = f"IPv{self._network.version}"
-        wanted = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
+        if spec.get("clusterIP") and not spec.get("clusterIPs"):
+            spec["clusterIPs"] = [spec["clusterIP"]]
+        if causes := cluster_ips(spec):
+            raise invalid("Service", obj["metadata"].get("name") or "", causes)
+        self._check_families(obj, family)
+        wanted = spec.get("clusterIP") or ""
+        if old is not None and validate_addresses_update(spec, old["spec"]):
+            return  # validation says what may not change
         spec.setdefault("ipFamilies", [family])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
         if wanted == "None":
@@ -183,6 +206,40 @@ class ServiceStrategy(Strategy):
         spec["clusterIP"], spec["clusterIPs"] = wanted, [wanted]
         if not context.dry_run and (wanted, 0) not in own:
             self._allocations.reserve((wanted, 0), context.now)
+
+    def _check_families(self, obj: Document, family: str) -> None:
+        """Refuse families that this cluster has not. Raises ApiError 422."""
+        spec = obj["spec"]
+        causes: list[Cause] = []
+        if spec.get("ipFamilyPolicy") == "RequireDualStack" and not _chooses_itself(spec):
+            detail = "this cluster is not configured for dual-stack services"
+            causes.append(invalid_value("spec.ipFamilyPolicy", "RequireDualStack", detail))
+        if not _chooses_itself(spec):
+            for index, other in enumerate(spec.get("ipFamilies") or ()):
+                if other != family:
+                    detail = "not configured on this cluster"
+                    causes.append(invalid_value(f"spec.ipFamilies[{index}]", other, detail))
+        if causes:
+            raise invalid("Service", obj["metadata"].get("name") or "", causes)
+
+    def _health_check(self, obj: Document, own: frozenset[Item], context: Context) -> None:
+        """Give a balanced Service the port at which its nodes tell whether they have endpoints. Raises ApiError 422."""
+        spec, field = obj["spec"], "spec.healthCheckNodePort"
+        first, last = self._node_ports
+        number = spec.get("healthCheckNodePort") or 0
+        if not number:
+            item = self._free_port("TCP", set(), context.now)
+            spec["healthCheckNodePort"] = item[1]
+        elif ("TCP", number) in own:
+            return
+        elif not first <= number <= last:
+            detail = f"provided port is not in the valid range. The range of valid ports is {first}-{last}"
+            raise _refused(obj, invalid_value(field, number, detail))
+        elif self._allocations.holder(("TCP", number), context.now):
+            detail = f"failed to allocate requested HealthCheck NodePort {number}: provided port is already allocated"
+            raise internal(detail)
+        if not context.dry_run:
+            self._allocations.reserve(("TCP", spec["healthCheckNodePort"]), context.now)
 
     def _claim_address(self, obj: Document, wanted: str, context: Context) -> None:
         try:
@@ -251,16 +308,25 @@ class ServiceStrategy(Strategy):
 def _drop_of_other_types(spec: Document, old: Document) -> None:
     """What only the type before could have, and the user left as it was, goes with that type."""
     kind = spec["type"]
+    if not rules.needs_health_check(spec) and spec.get("healthCheckNodePort") == old.get("healthCheckNodePort"):
+        spec.pop("healthCheckNodePort", None)
     if kind == old.get("type"):
         return
     gone = []
-    if kind not in _WITH_NODE_PORTS:
-        gone += ["externalTrafficPolicy", "healthCheckNodePort"]
+    if kind not in _WITH_ADDRESS:
+        gone += ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
+    if not rules.externally_accessible(spec):
+        gone.append("externalTrafficPolicy")
     if kind != "LoadBalancer":
         gone += ["allocateLoadBalancerNodePorts", "loadBalancerClass"]
     for name in gone:
         if name in spec and spec[name] == old.get(name):
             del spec[name]
+
+
+def _chooses_itself(spec: Document) -> bool:
+    """Whether the user makes the endpoints by hand, of any family."""
+    return spec.get("clusterIP") == "None" and not spec.get("selector")
 
 
 def _refused(obj: Document, cause: Cause) -> ApiError:

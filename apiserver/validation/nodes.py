@@ -1,6 +1,6 @@
-"""Rules for Nodes and Namespaces, and for Bindings of pods to nodes.
+"""Rules for Nodes and Namespaces.
 
-Source: Kubernetes' core validation (ValidateNode, ValidateNamespace, ValidatePodBinding, and the updates).
+Source: Kubernetes' core validation (ValidateNode, ValidateNamespace, and the updates).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from k8slite.errors import Cause, duplicate, forbidden_field, invalid_value, not_supported, required
+from k8slite.errors import Cause, duplicate, forbidden_field, invalid_value, required
 
 from . import names
 from .addresses import both_families, ip_range
@@ -154,14 +154,3 @@ def namespace_status(new: Document, old: Document) -> list[Cause]:
     else:
         detail = "may only be 'Active' if `deletionTimestamp` is empty"
     return [invalid_value("status.Phase", phase, detail)]
-
-
-def binding(obj: Document) -> list[Cause]:
-    """What is wrong with a Binding."""
-    target = obj.get("target") or {}
-    causes: list[Cause] = []
-    if target.get("kind") not in (None, "", "Node"):
-        causes.append(not_supported("target.kind", target["kind"], ("Node", "<empty>"), in_order=True))
-    if not target.get("name"):
-        causes.append(required("target.name"))
-    return causes

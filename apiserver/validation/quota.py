@@ -111,8 +111,8 @@ def _scope_selector(spec: Document) -> list[Cause]:
         causes += [invalid_value(field, selector, _UNSUPPORTED)] * _misapplied(spec, scope)
         if scope in _ONLY_EXISTS and operator != "Exists":
             detail = (
-                "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
-                "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or "
+                "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, "
+                "ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or "
                 "ResourceQuotaScopeCrossNamespacePodAffinity"
             )
             causes.append(invalid_value(f"{field}.operator", operator, detail))

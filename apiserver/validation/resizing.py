@@ -41,9 +41,9 @@ def validate(pod: Document, old: Document, *, quality: tuple[str, str]) -> list[
     """What changed that must not; `quality` is the class of service before and after. The order was checked before."""
     spec, before = pod["spec"], old["spec"]
     if MIRROR in (old["metadata"].get("annotations") or {}):
-        return [forbidden_field("", "static pods cannot be resized")]
+        return [forbidden_field("[]", "static pods cannot be resized")]
     if (before.get("os") or {}).get("name") == "windows":
-        return [forbidden_field("", "windows pods cannot be resized")]
+        return [forbidden_field("[]", "windows pods cannot be resized")]
     causes: list[Cause] = []
     if quality[0] != quality[1]:
         causes.append(invalid_value("spec", quality[0], "Pod QOS Class may not change as a result of resizing"))

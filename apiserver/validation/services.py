@@ -143,7 +143,14 @@ def _numbers(ports: list[Document], kind: str) -> list[Cause]:
     for index, port in enumerate(ports):
         key = port.get("protocol") or "", port.get("port") or 0
         if key in inner:
-            shown = {"Name": "", "Protocol": key[0], "AppProtocol": None, "Port": key[1], "TargetPort": 0, "NodePort": 0}
+            shown = {
+                "Name": "",
+                "Protocol": key[0],
+                "AppProtocol": None,
+                "Port": key[1],
+                "TargetPort": 0,
+                "NodePort": 0,
+            }
             causes.append(duplicate(f"spec.ports[{index}]", shown))
         inner.add(key)
     return causes
@@ -217,9 +224,9 @@ def validate_update(new: Document, old: Document) -> list[Cause]:
     name = after.get("loadBalancerClass")
     if before.get("type") == after.get("type") == "LoadBalancer" and before.get("loadBalancerClass") != name:
         causes.append(invalid_value("spec.loadBalancerClass", name, "may not change once set"))
-    if needs_health_check(before) and needs_health_check(after):
-        if before.get("healthCheckNodePort") != after.get("healthCheckNodePort"):
-            causes.append(forbidden_field("spec.healthCheckNodePort", "field is immutable"))
+    checked = needs_health_check(before) and needs_health_check(after)
+    if checked and before.get("healthCheckNodePort") != after.get("healthCheckNodePort"):
+        causes.append(forbidden_field("spec.healthCheckNodePort", "field is immutable"))
     return causes
 
 

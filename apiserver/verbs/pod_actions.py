@@ -49,7 +49,7 @@ async def bind(registry: Registry, call: Call, name: str) -> Answer:
     node = target.get("name") or ""
     causes: list[Cause] = []
     if target.get("kind") not in (None, "", "Node"):
-        causes.append(not_supported("target.kind", target["kind"], ["Node", "<empty>"]))
+        causes.append(not_supported("target.kind", target["kind"], ["Node", "<empty>"], in_order=True))
     if not node:
         causes.append(required("target.name"))
     if causes:

@@ -36,7 +36,6 @@ STATUS: dict[str, dict[str, Any]] = {
     "cronjobs.batch": {"lastScheduleTime": "2026-01-01T00:00:00Z"},
     "jobs.batch": {"active": 1, "startTime": "2026-01-01T00:00:00Z"},
     "ingresses.networking.k8s.io": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
-    "services": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
     "volumeattachments.storage.k8s.io": {"attached": True},
     "validatingadmissionpolicies.admissionregistration.k8s.io": {"observedGeneration": 1},
     "poddisruptionbudgets.policy": {

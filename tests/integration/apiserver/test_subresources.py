@@ -184,7 +184,7 @@ async def test_binding(http: httpx.AsyncClient) -> None:
         "name in URL does not match name in Binding object",
     )
     code, message = await bind(http, path, metadata={"name": "bound"}, target={"kind": "Pod"})
-    assert code == 422 and 'target.kind: Unsupported value: "Pod": supported values: "<empty>", "Node"' in message
+    assert code == 422 and 'target.kind: Unsupported value: "Pod": supported values: "Node", "<empty>"' in message
     assert "target.name: Required value" in message
     code, message = await bind(http, path, metadata={"name": "bound", "uid": "other"}, target=node)
     assert code == 409 and "Precondition failed: UID in precondition: other" in message
