@@ -11,13 +11,13 @@ from k8slite.errors import method_not_allowed, no_such_path, wrong_method
 
 from .calls import Call, Outcome, Subresources
 from .registry import Registry
-from .verbs import applying, deleting, reading, scale, writing
+from .verbs import applying, deleting, patching, reading, scale, writing
 
 Verb = Callable[[Registry, Call], Awaitable[Outcome]]
 
 
 async def _patch(registry: Registry, call: Call) -> Outcome:
-    verb = applying.apply if call.content_type == applying.YAML else writing.patch
+    verb = applying.apply if call.content_type == applying.YAML else patching.patch
     return await verb(registry, call)
 
 

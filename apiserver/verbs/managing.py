@@ -8,6 +8,7 @@ Source: Kubernetes' apiserver, endpoints/handlers/{create,update,patch}.go and f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from k8slite.clock import timestamp
@@ -21,6 +22,7 @@ from ..fields import ownership
 from ..fields.entries import Entry, claimed, same_but_for_times
 from ..fields.ownership import Convert, View, Writer
 from ..fields.resets import owned_through
+from ..fields.sets import Filter
 from ..registry import Registry, Served
 from ..wire.options import LONGEST_MANAGER
 
@@ -43,20 +45,26 @@ class Wanted:
 
 def writer(registry: Registry, served: Served, call: Call) -> Writer:
     """Who writes by this request."""
-    resource, strategy, subresource = served.resource, served.strategy, call.info.subresource
+    resource, subresource = served.resource, call.info.subresource
     return Writer(
         manager=call.options.field_manager or _from_user_agent(call) or "unknown",
         api_version=resource.api_version,
         atom=registry.schemas.atom_of(resource.group, resource.version, resource.kind),
         now=timestamp(registry.clock.now()),
-        owned=owned_through(
-            subresource,
-            has_status=resource.subresource("status") is not None,
-            keeps_labels=strategy.status_keeps_labels,
-            keeps_metadata=strategy.status_keeps_metadata,
-        ),
+        owned=_owned(served, subresource),
         subresource=subresource,
         evolving=served.converter is not None,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _owned(served: Served, subresource: str) -> Filter:
+    strategy = served.strategy
+    return owned_through(
+        subresource,
+        has_status=served.resource.subresource("status") is not None,
+        keeps_labels=strategy.status_keeps_labels,
+        keeps_metadata=strategy.status_keeps_metadata,
     )
 
 

@@ -28,7 +28,8 @@ from ..wire.negotiation import json_body
 from ..wire.options import check_manager
 from . import applying, managing
 from .managing import Current, Wanted
-from .writing import Make, change_object, patch_function
+from .patching import patch_function
+from .writing import Make, change_object
 
 _GROUP, _VERSION, _KIND = "autoscaling", "v1", "Scale"
 
