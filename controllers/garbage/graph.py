@@ -83,6 +83,15 @@ class Graph:
                 found.append((member, item))
         return found
 
+    def naming(self, owner: Member) -> Sequence[tuple[Member, Object]]:
+        """The objects that name an owner of this kind."""
+        return [
+            (member, item)
+            for uid in list(self._dependents)
+            for member, item in self.dependents(uid)
+            if any(each.uid == uid and self.kind(each) is owner for each in item.metadata.owner_references)
+        ]
+
 
 def _owners(item: Object | None) -> set[str]:
     references: Iterable[OwnerReference] = item.metadata.owner_references if item is not None else ()

@@ -88,6 +88,9 @@ class Collector:
                 await informer.wait_synced()
         except TimeoutError:
             log.warning("%s cannot be listed; its objects are not collected yet", served.qualified)
+        if self._ready.is_set():
+            for other, dependent in self._graph.naming(member):  # judged when nobody knew the kind of their owners
+                self._enqueue(other, dependent)
 
     def _changed(self, member: Member, old: Object | None, new: Object | None) -> None:
         if new is None:

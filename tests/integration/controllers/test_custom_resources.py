@@ -1,0 +1,69 @@
+"""The controllers and kinds that were defined a moment ago: namespaces empty of them, owners take them along."""
+
+from __future__ import annotations
+
+from k8slite.kinds.base import ResourceType
+from k8slite.kinds.core import PartialObject
+from k8slite.kinds.resources import CONFIG_MAPS, NAMESPACES
+
+GROUP = "controlled.example.com"
+WIDGETS = ResourceType(GROUP, "v1", "widgets", "Widget", True, PartialObject)
+DEFINITIONS = ResourceType(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False, PartialObject
+)
+
+
+async def define(cluster) -> None:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    body = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"widgets.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {"plural": "widgets", "kind": "Widget"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+        },
+    }
+    await cluster.client.create(DEFINITIONS, body)
+
+    async def served() -> bool:
+        listed = await cluster.client.request("GET", "/apis")
+        return any(group["name"] == GROUP for group in listed["groups"])
+
+    await cluster.until(served)
+
+
+def widget(name: str, owners: list[dict[str, str]] | None = None) -> dict[str, object]:
+    metadata = {"name": name, "ownerReferences": owners or []}
+    return {"apiVersion": f"{GROUP}/v1", "kind": "Widget", "metadata": metadata}
+
+
+async def test_the_end_of_a_namespace_takes_custom_objects_along(cluster) -> None:
+    await define(cluster)
+    await cluster.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ends"}})
+    await cluster.client.create(WIDGETS, widget("one"), namespace="ends")
+    await cluster.client.delete(NAMESPACES, "ends")
+
+    async def gone() -> bool:
+        return await cluster.get(NAMESPACES, "ends") is None
+
+    await cluster.until(gone)
+    assert not await cluster.list(WIDGETS, namespace="ends")
+
+
+async def test_what_a_custom_object_owns_goes_with_it(cluster) -> None:
+    await define(cluster)
+    owner = await cluster.client.create(WIDGETS, widget("owner"), namespace="default")
+    reference = {"apiVersion": f"{GROUP}/v1", "kind": "Widget", "name": "owner", "uid": owner.uid}
+    await cluster.client.create(WIDGETS, widget("owned", [reference]), namespace="default")
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owned", "ownerReferences": [reference]}}
+    await cluster.client.create(CONFIG_MAPS, body, namespace="default")
+    await cluster.client.delete(WIDGETS, "owner", namespace="default")
+
+    async def gone() -> bool:
+        left = [await cluster.get(WIDGETS, "owned"), await cluster.get(CONFIG_MAPS, "owned")]
+        return not any(left)
+
+    await cluster.until(gone)
