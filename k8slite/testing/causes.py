@@ -1,7 +1,7 @@
 """Tables of validation: a change to a good document, and the causes that it must bring.
 
 A row says of each cause its reason, its field and a part of its message. Reasons are short here: `invalid`, `required`,
-`forbidden`, `unsupported`, `duplicate`, `long`, `many`.
+`forbidden`, `unsupported`, `duplicate`, `missing`, `long`, `many`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _REASONS = {
     "forbidden": "FieldValueForbidden",
     "unsupported": "FieldValueNotSupported",
     "duplicate": "FieldValueDuplicate",
+    "missing": "FieldValueNotFound",
     "long": "FieldValueTooLong",
     "many": "FieldValueTooMany",
 }
