@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import socket
+from dataclasses import replace
 
 from k8slite.client import Client, ClientConfig
 from k8slite.clock import SystemClock
@@ -24,7 +25,9 @@ async def serve(config: ControllerManagerConfig) -> None:
     enabled(config.controllers)
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(Client(ClientConfig.from_kubeconfig(config.kubeconfig)))
+        client = await stack.enter_async_context(
+            Client(replace(ClientConfig.from_kubeconfig(config.kubeconfig), user_agent="k8slite-controller-manager"))
+        )
         if config.metrics_port:
             await stack.enter_async_context(serve_metrics(config.metrics_port))
         try:

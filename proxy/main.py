@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from k8slite.client import Client, ClientConfig
 from k8slite.clock import Clock, SystemClock
@@ -38,7 +39,10 @@ async def serve(config: ProxyConfig) -> None:
         service_cidr=config.service_cidr,
         node_port_addresses=tuple(config.node_port_addresses),
     )
-    async with Client(ClientConfig.from_kubeconfig(config.kubeconfig)) as client, serve_metrics(config.metrics_port):
+    async with (
+        Client(replace(ClientConfig.from_kubeconfig(config.kubeconfig), user_agent="k8slite-proxy")) as client,
+        serve_metrics(config.metrics_port),
+    ):
         services = Informer(client, SERVICES, clock=clock)
         slices = Informer(client, ENDPOINT_SLICES, clock=clock, indexers={SERVICE_INDEX: slice_service})
         rules = ServiceRules(services=services, slices=slices, settings=settings, nodes=config.node_names, clock=clock)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import socket
+from dataclasses import replace
 
 from k8slite.client import Client, ClientConfig
 from k8slite.clock import SystemClock
@@ -21,7 +22,9 @@ async def serve(config: SchedulerConfig) -> None:
     clock = SystemClock()
     identity = f"{socket.gethostname()}_{os.getpid()}_{random.getrandbits(32):08x}"
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(Client(ClientConfig.from_kubeconfig(config.kubeconfig)))
+        client = await stack.enter_async_context(
+            Client(replace(ClientConfig.from_kubeconfig(config.kubeconfig), user_agent="k8slite-scheduler"))
+        )
         if config.metrics_port:
             await stack.enter_async_context(serve_metrics(config.metrics_port))
 
