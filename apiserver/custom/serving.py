@@ -64,7 +64,7 @@ class CustomResources:
         self._registry = registry
         self._webhook = webhook
         self._cache = registry.cache.resource(GROUP, PLURAL)
-        self._seen: dict[str, tuple[int, str]] = {}
+        self._seen: dict[str, int] = {}
         self._installed: dict[str, _Installed] = {}
         self._terminating: set[str] = set()
         self._finalizer = Finalizer(registry)
@@ -73,7 +73,7 @@ class CustomResources:
 
     async def start(self) -> None:
         """Serve what is stored, and follow from now on."""
-        await self._sync(starting=True)
+        await self._sync()
         self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
@@ -112,34 +112,31 @@ class CustomResources:
                 self._seen.clear()
                 await asyncio.sleep(_RETRY)
 
-    async def _sync(self, *, starting: bool = False) -> None:
+    async def _sync(self) -> None:
         """Look at every group in which a definition changed. Raises StoreUnavailable."""
         entries = {entry.name: entry for entry in self._cache.select()}
-        groups = {group for name, (_, group) in self._seen.items() if name not in entries}
-        for name in [name for name in self._seen if name not in entries]:
+        gone = [name for name in self._seen if name not in entries]
+        changed = [name for name, entry in entries.items() if self._seen.get(name) != entry.revision]
+        for name in gone:
             del self._seen[name]
             self._withdraw(name)
-        stored = {name: entry.document for name, entry in entries.items()}
-        groups |= {
-            stored[name]["spec"]["group"]
-            for name, entry in entries.items()
-            if self._seen.get(name, (0, ""))[0] != entry.revision
-        }
-        for name, entry in entries.items():
-            self._seen[name] = (entry.revision, stored[name]["spec"]["group"])
-        for group in sorted(groups):
-            members = {name: document for name, document in stored.items() if document["spec"]["group"] == group}
+        self._seen.update((name, entries[name].revision) for name in changed)
+        for group in sorted({_group(name) for name in (*gone, *changed)}):
+            members = {name: entry.document for name, entry in entries.items() if _group(name) == group}
             for name in sorted(members, key=lambda name: (not conditions.is_served(members[name]), name)):
-                members[name] = await self._look_at(members[name], members, starting=starting)
+                try:
+                    members[name] = await self._look_at(members[name], members)
+                except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+                    log.exception("%s cannot be served", name)
 
-    async def _look_at(self, document: Document, group: Mapping[str, Document], *, starting: bool) -> Document:
+    async def _look_at(self, document: Document, group: Mapping[str, Document]) -> Document:
         """Serve a definition, tell its status, begin its end; the document as it is then."""
         name = document["metadata"]["name"]
         others = [other for other in group.values() if other["metadata"]["name"] != name]
         now = timestamp(self._registry.clock.now())
         decided = {**document, "status": conditions.status_of(document, others, now=now)}
         if conditions.is_served(decided):
-            self._serve(decided, starting=starting)
+            self._serve(decided)
         if decided != document:
             decided = await self._write(decided) or document
         if document["metadata"].get("deletionTimestamp"):
@@ -160,7 +157,7 @@ class CustomResources:
             return None
         return documents.decode(record.value)
 
-    def _serve(self, document: Document, *, starting: bool) -> None:
+    def _serve(self, document: Document) -> None:
         """Install what a definition defines, unless it is served so already."""
         meta = document["metadata"]
         name = meta["name"]
@@ -245,4 +242,10 @@ class CustomResources:
 
 def _stored_alike(old: Definition, new: Definition) -> bool:
     """Whether what the old definition stored is as the new one would store it."""
-    return old.uid == new.uid and (old.stored.name, old.stored.schema) == (new.stored.name, new.stored.schema)
+    kept = (old.uid, old.names["kind"], old.stored.name, old.stored.schema)
+    return kept == (new.uid, new.names["kind"], new.stored.name, new.stored.schema)
+
+
+def _group(name: str) -> str:
+    """The group of a definition, which is the second part of its name."""
+    return name.partition(".")[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from k8slite.catalogue import Catalogue, Resource
@@ -72,7 +72,7 @@ def _definitions(
     return {**definitions(roots, facts, version), **others}
 
 
-_Render = Callable[[Operation, str, str], Schema]
+_Render = Callable[[Operation, str, str, Sequence[str]], Schema]
 
 
 def _paths(rows: Iterable[Resource], facts: FactsTable, version: Version, render: _Render) -> dict[str, Schema]:
@@ -84,14 +84,22 @@ def _paths(rows: Iterable[Resource], facts: FactsTable, version: Version, render
         for path, operation in operations(row):
             item = paths.setdefault(path, {"parameters": _path_parameters(path, version)})
             name = definition_name(facts, *operation.kind)
+            list_name = definition_name(facts, row.group, row.version, row.list_kind)
             item[operation.method] = {
                 "operationId": _operation_id(operation.name, title),
                 "tags": [f"{title[:1].lower()}{title[1 : -len(row.version)]}_{row.version}"],
-                **render(operation, name, definition_name(facts, row.group, row.version, row.list_kind)),
+                **render(operation, name, list_name, _patches(facts, operation)),
                 "x-kubernetes-action": operation.action,
                 "x-kubernetes-group-version-kind": dict(zip(("group", "version", "kind"), operation.kind, strict=True)),
             }
     return dict(sorted(paths.items()))
+
+
+def _patches(facts: FactsTable, operation: Operation) -> Sequence[str]:
+    """The forms of patches: a custom resource has no merge keys, so it takes no strategic merge."""
+    if facts.by_kind(*operation.kind) is not None:
+        return _PATCH_TYPES
+    return [media for media in _PATCH_TYPES if "strategic" not in media]
 
 
 def _operation_id(name: str, title: str) -> str:
@@ -141,12 +149,12 @@ def _codes(operation: Operation) -> dict[str, str]:
     return dict(sorted(codes.items()))
 
 
-def _operation_3(operation: Operation, name: str, list_name: str) -> Schema:
+def _operation_3(operation: Operation, name: str, list_name: str, patches: Sequence[str]) -> Schema:
     rendered: Schema = {}
     if query := _query(operation, "v3"):
         rendered["parameters"] = query
     if body := _body(operation, name):
-        types = _PATCH_TYPES if operation.body == "patch" else ("*/*",)
+        types = patches if operation.body == "patch" else ("*/*",)
         rendered["requestBody"] = {
             "content": {media: {"schema": reference(body, "v3")} for media in types},
             **({"required": True} if operation.body != "DeleteOptions" else {}),
@@ -163,7 +171,7 @@ def _operation_3(operation: Operation, name: str, list_name: str) -> Schema:
     return rendered
 
 
-def _operation_2(operation: Operation, name: str, list_name: str) -> Schema:
+def _operation_2(operation: Operation, name: str, list_name: str, patches: Sequence[str]) -> Schema:
     parameters = _query(operation, "v2")
     if body := _body(operation, name):
         parameters.insert(
@@ -178,7 +186,7 @@ def _operation_2(operation: Operation, name: str, list_name: str) -> Schema:
     answer = _answer(operation, name, list_name)
     schema: Any = reference(answer, "v2") if answer else {"type": "string"}
     return {
-        "consumes": list(_PATCH_TYPES) if operation.body == "patch" else ["*/*"],
+        "consumes": list(patches) if operation.body == "patch" else ["*/*"],
         "produces": ["application/json", "application/yaml"] if answer else ["*/*"],
         "schemes": ["https"],
         "parameters": parameters,

@@ -117,6 +117,12 @@ async def test_openapi_3_has_the_whole_schema(http: httpx.AsyncClient) -> None:
     assert listed["properties"]["items"]["items"] == {"$ref": "#/components/schemas/com.example.three.v1.Thing"}
     operations = (await http.get("/openapi/v3/apis/three.example.com/v1")).json()["paths"]
     assert "post" in operations["/apis/three.example.com/v1/namespaces/{namespace}/things"]
+    patch = operations["/apis/three.example.com/v1/namespaces/{namespace}/things/{name}"]["patch"]
+    assert set(patch["requestBody"]["content"]) == {
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/apply-patch+yaml",
+    }
     answered = (await http.get(path(made))).json()
     assert answered["kind"] == "Things"
     await remove(http, "things.three.example.com")
