@@ -84,7 +84,8 @@ def invalid_field(field: str, detail: str) -> Cause:
 def _quoted(value: object) -> str:
     match value:
         case str():
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            plain = value.replace("\\", "\\\\").replace('"', '\\"')
+            return f'"{plain}"' if plain.isprintable() else f'"{"".join(_escaped(one) for one in plain)}"'
         case bool():
             return "true" if value else "false"
         case None:
@@ -95,6 +96,18 @@ def _quoted(value: object) -> str:
             return orjson.dumps(value).decode()
         case _:
             return str(value)
+
+
+def _escaped(character: str) -> str:
+    """A character as Go's `%q` shows it."""
+    if character.isprintable():
+        return character
+    code = ord(character)
+    named = _ESCAPES.get(character)
+    return named or (f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+
+
+_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 
 class ApiError(Exception):

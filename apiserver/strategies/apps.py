@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..defaults import apps as defaults
 from ..validation import apps as rules
+from ..validation.pod_warnings import workload_warnings
 from .base import Document, Strategy
 from .simple import SimpleStrategy, field, number
 
@@ -26,6 +27,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         default=defaults.deployment,
         validate=rules.deployment,
         validate_update=rules.deployment_update,
+        warn=workload_warnings,
         generation=True,
         initial_status=_EMPTY,
     ),
@@ -33,6 +35,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         default=defaults.replicaset,
         validate=rules.replicaset,
         validate_update=rules.replicaset_update,
+        warn=workload_warnings,
         generation=True,
         initial_status={"replicas": 0},
         fields={"status.replicas": number("status.replicas")},
@@ -41,6 +44,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         default=defaults.statefulset,
         validate=rules.statefulset,
         validate_update=rules.statefulset_update,
+        warn=workload_warnings,
         generation=True,
         initial_status={"replicas": 0, "availableReplicas": 0},
     ),
@@ -48,6 +52,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         default=defaults.daemonset,
         validate=rules.daemonset,
         validate_update=rules.daemonset_update,
+        warn=workload_warnings,
         generation=True,
         initial_status={
             "currentNumberScheduled": 0,
@@ -61,6 +66,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         default=defaults.replicationcontroller,
         validate=rules.replicationcontroller,
         validate_update=rules.replicationcontroller_update,
+        warn=workload_warnings,
         generation=True,
         initial_status={"replicas": 0},
         propagation="Orphan",

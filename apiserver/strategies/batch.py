@@ -11,6 +11,7 @@ from k8slite.errors import Cause
 
 from ..defaults import apps as defaults
 from ..validation import batch as rules
+from ..validation.pod_warnings import workload_warnings
 from .base import Context, Document, Strategy
 from .simple import SimpleStrategy
 
@@ -59,6 +60,10 @@ class JobStrategy(Strategy):
         """Most of a Job's spec is for ever."""
         return rules.job_update(obj, old)
 
+    def warn(self, obj: Document, old: Document | None) -> list[str]:
+        """What is seldom meant in its pods."""
+        return workload_warnings(obj, old)
+
 
 STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("batch", "jobs"): JobStrategy(),
@@ -67,6 +72,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         validate=rules.cronjob,
         validate_create=rules.cronjob_create,
         validate_update=rules.cronjob_update,
+        warn=workload_warnings,
         generation=True,
         initial_status={},
     ),

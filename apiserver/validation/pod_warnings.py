@@ -57,6 +57,22 @@ def pod_warnings(obj: Document, prefix: str) -> list[str]:
     return list(_warnings(obj.get("metadata") or {}, obj.get("spec") or {}, prefix))
 
 
+def workload_warnings(obj: Document, old: Document | None) -> list[str]:
+    """Warnings about a kind that makes pods, when it is new or its spec has changed."""
+    found: list[str] = []
+    if old is None and (problem := names.dns_label(obj["metadata"].get("name") or "")):
+        found.append(
+            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS "
+            f"label is recommended: [{problem}]"
+        )
+    if old is not None and obj["metadata"].get("generation") == old["metadata"].get("generation"):
+        return found
+    spec, path = obj.get("spec") or {}, "spec"
+    if "jobTemplate" in spec:
+        spec, path = (spec["jobTemplate"] or {}).get("spec") or {}, "spec.jobTemplate.spec"
+    return found + pod_warnings(spec.get("template") or {}, f"{path}.template.")
+
+
 def _warnings(meta: Document, spec: Document, prefix: str) -> Iterator[str]:
     field = f"{prefix}spec"
     for key in spec.get("nodeSelector") or ():

@@ -63,6 +63,23 @@ async def test_warnings_go_with_the_answer(http: httpx.AsyncClient) -> None:
     assert f'299 - "{hidden}"' in answer.headers.get_list("warning")
 
 
+async def test_workloads_warn_of_their_pods(http: httpx.AsyncClient) -> None:
+    template = {
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "a", "image": "b"}], "nodeSelector": {"beta.kubernetes.io/os": "linux"}},
+    }
+    body = {"metadata": {"name": "warned"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}
+    answer = await http.post("/apis/apps/v1/namespaces/default/deployments", json=body)
+    words = 'deprecated since v1.14; use \\"kubernetes.io/os\\" instead'
+    expected = f'299 - "spec.template.spec.nodeSelector[beta.kubernetes.io/os]: {words}"'
+    assert expected in answer.headers.get_list("warning")
+
+
+async def test_lines_in_values_stay_on_one_line(http: httpx.AsyncClient) -> None:
+    refused = await http.post(f"{CORE}/configmaps", json={"metadata": {"name": "lines"}, "data": {"a\nb\u00a0": ""}})
+    assert 'Invalid value: "a\\nb\\u00a0": a valid config key' in refused.json()["message"]
+
+
 async def test_balanced_services_get_a_port_for_health_checks_and_keep_it(http: httpx.AsyncClient) -> None:
     spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "ports": [{"port": 80}]}
     made = (await http.post(f"{CORE}/services", json={"metadata": {"name": "balanced"}, "spec": spec})).json()
