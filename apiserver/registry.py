@@ -169,8 +169,11 @@ class Registry:
         self._served: dict[tuple[str, str, str], Served] = {}
         self._generation = -1
         self._plain = SimpleStrategy()
-        for place, strategy in strategies.items():
-            cache.resource(*place).index(strategy.selectable_fields)
+        for resource in catalogue:
+            stored = catalogue.stored(resource)
+            place = (stored.group, stored.plural)
+            if place in strategies:
+                cache.resource(*place).index(strategies[place].selectable_fields)
         self.custom: dict[GroupPlural, Custom] = {}
         """The custom resources by group and plural."""
 
@@ -192,7 +195,9 @@ class Registry:
             else:
                 stored = self.catalogue.stored(resource)
                 place = (stored.group, stored.plural)
-                strategy = self.strategies.get(place, self._plain)
+                # A group that serves another group's objects may have rules of its own for them.
+                own = self.strategies.get((group, plural))
+                strategy = own or self.strategies.get(place, self._plain)
                 served = Served(resource, stored, stored, strategy, self.cache.resource(*place))
             self._served[(group, version, plural)] = served
         return served

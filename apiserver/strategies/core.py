@@ -8,7 +8,7 @@ from __future__ import annotations
 from k8slite.clock import timestamp
 
 from ..defaults import core as defaults
-from ..validation import claims, endpoints, persistent_volumes, quota, storage_warnings
+from ..validation import claims, endpoints, events, persistent_volumes, quota, storage_warnings
 from ..validation import pods as pod_rules
 from ..validation.pod_warnings import pod_warnings
 from .base import Context, Document, Strategy
@@ -19,6 +19,13 @@ _OBJECT = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", 
 
 def _event_source(event: Document) -> str:
     return field("source.component")(event) or field("reportingComponent")(event)
+
+
+_EVENT_FIELDS = {
+    **fields(*(f"involvedObject.{name}" for name in _OBJECT)),
+    **fields("reason", "reportingComponent", "type"),
+    "source": _event_source,
+}
 
 
 class PersistentVolumeStrategy(SimpleStrategy):
@@ -41,14 +48,15 @@ class PersistentVolumeStrategy(SimpleStrategy):
 
 STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("", "events"): SimpleStrategy(
+        validate=endpoints.event, create_on_update=True, propagation="", fields=_EVENT_FIELDS
+    ),
+    ("events.k8s.io", "events"): SimpleStrategy(
         validate=endpoints.event,
+        validate_create=events.complete,
+        validate_update=events.fixed,
         create_on_update=True,
         propagation="",
-        fields={
-            **fields(*(f"involvedObject.{name}" for name in _OBJECT)),
-            **fields("reason", "reportingComponent", "type"),
-            "source": _event_source,
-        },
+        fields=_EVENT_FIELDS,
     ),
     ("", "endpoints"): SimpleStrategy(default=defaults.endpoints, validate=endpoints.endpoints, create_on_update=True),
     ("", "serviceaccounts"): SimpleStrategy(default=defaults.serviceaccount, returns_deleted=True),

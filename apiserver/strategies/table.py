@@ -1,6 +1,7 @@
 """The strategy of every kind that has one: (group, plural) → strategy.
 
-A kind that is not here is stored as the schema admits it.
+A kind that is not here is stored as the schema admits it. Objects that two groups serve have the strategy of the group
+in which they are stored, unless the other has one of its own (Events are held to more by the newer group).
 """
 
 from __future__ import annotations

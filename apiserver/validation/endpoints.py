@@ -74,9 +74,9 @@ def event(obj: Document) -> list[Cause]:
         causes.append(invalid_value(field, subject, _MISMATCH))
     reporter = obj.get("reportingComponent") or ""
     if not reporter:
-        causes.append(required("reportingComponent"))
+        causes.append(required("reportingController"))
     if problem := names.qualified_name(reporter):
-        causes.append(invalid_value("reportingComponent", reporter, problem))
+        causes.append(invalid_value("reportingController", reporter, problem))
     for name in ("reportingInstance", "action", "reason"):
         text = obj.get(name) or ""
         if not text:

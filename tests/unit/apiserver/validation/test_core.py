@@ -355,8 +355,8 @@ def test_events() -> None:
     assert_causes(endpoints.event(event), [mismatch])
     newer = {"metadata": {"namespace": "a"}, "involvedObject": {"namespace": "a"}, "eventTime": "2026-01-01T00:00:00Z"}
     assert [cause.field for cause in endpoints.event(newer)] == [
-        "reportingComponent",
-        "reportingComponent",
+        "reportingController",
+        "reportingController",
         "reportingInstance",
         "action",
         "reason",
