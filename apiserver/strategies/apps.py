@@ -43,6 +43,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("apps", "statefulsets"): SimpleStrategy(
         default=defaults.statefulset,
         validate=rules.statefulset,
+        validate_create=rules.statefulset_claims,
         validate_update=rules.statefulset_update,
         warn=workload_warnings,
         generation=True,

@@ -11,11 +11,13 @@ from k8slite.errors import Cause, forbidden_field, invalid_value, not_supported,
 from k8slite.selectors import from_object
 
 from . import names
+from .claims import claim_spec
 from .pods import template
 from .selectors import label_selector
 from .values import (
     choice,
     count_or_percentage,
+    each,
     needed,
     non_negative,
     not_above_all,
@@ -102,6 +104,14 @@ def statefulset(obj: Document) -> list[Cause]:
     if (service := spec.get("serviceName")) and (problem := names.dns_subdomain(service)):
         causes.append(invalid_value("spec.serviceName", service, problem))
     return causes + _workload(spec, "StatefulSet")
+
+
+def statefulset_claims(obj: Document) -> list[Cause]:
+    """What is wrong with the claims of a new StatefulSet; they never change."""
+    claims = (obj.get("spec") or {}).get("volumeClaimTemplates")
+    return each(
+        claims, "spec.volumeClaimTemplates", lambda claim, field: claim_spec(claim.get("spec") or {}, f"{field}.spec")
+    )
 
 
 def _statefulset_update_strategy(strategy: Document, field: str) -> list[Cause]:

@@ -15,13 +15,43 @@ from .values import each, named, needed, positive, spelled
 
 Document = dict[str, Any]
 
-_EXEMPT = "exempt"
+_EXEMPT, _CATCH_ALL = "exempt", "catch-all"
 _LOWEST_PRECEDENCE = 10_000
 _METHODS = ("ByNamespace", "ByUser")
 _SUBJECTS = {"Group": "group", "ServiceAccount": "serviceAccount", "User": "user"}
 _VERBS = frozenset({"create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"})
 _MOST_QUEUES = 10_000_000
 _HASH_BITS = 60
+_EVERYTHING: Document = {
+    "resourceRules": [
+        {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": True, "namespaces": ["*"]}
+    ],
+    "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+}
+
+
+def _groups(*names: str) -> list[Document]:
+    return [{"kind": "Group", "group": {"name": name}} for name in names]
+
+
+_MANDATORY_SCHEMAS: dict[str, Document] = {
+    _EXEMPT: {
+        "priorityLevelConfiguration": {"name": _EXEMPT},
+        "matchingPrecedence": 1,
+        "rules": [{"subjects": _groups("system:masters"), **_EVERYTHING}],
+    },
+    _CATCH_ALL: {
+        "priorityLevelConfiguration": {"name": _CATCH_ALL},
+        "matchingPrecedence": _LOWEST_PRECEDENCE,
+        "distinguisherMethod": {"type": "ByUser"},
+        "rules": [{"subjects": _groups("system:unauthenticated", "system:authenticated"), **_EVERYTHING}],
+    },
+}
+"""The schemas between which all requests fall: nobody may make other ones of these names."""
+_CATCH_ALL_LEVEL: Document = {
+    "type": "Limited",
+    "limited": {"nominalConcurrencyShares": 5, "lendablePercent": 0, "limitResponse": {"type": "Reject"}},
+}
 
 
 def flow_schema(obj: Document) -> list[Cause]:
@@ -42,7 +72,18 @@ def flow_schema(obj: Document) -> list[Cause]:
         causes += spelled(level, here, names.dns_subdomain)
     else:
         causes.append(required(here, "must reference a priority level"))
-    return causes + each(spec.get("rules"), "spec.rules", _rule)
+    causes += each(spec.get("rules"), "spec.rules", _rule)
+    if name in _MANDATORY_SCHEMAS and _spoken(spec) != _spoken(_MANDATORY_SCHEMAS[name]):
+        causes.append(invalid_value("spec", spec, f"spec of '{name}' must equal the fixed value"))
+    return causes
+
+
+def _spoken(value: Any) -> Any:
+    """A value without what is empty or false, which says nothing."""
+    if isinstance(value, dict):
+        spoken = {key: _spoken(item) for key, item in value.items()}
+        return {key: item for key, item in spoken.items() if item not in (None, False, "", [], {})}
+    return [_spoken(item) for item in value] if isinstance(value, list) else value
 
 
 def _rule(rule: Document, field: str) -> list[Cause]:
@@ -160,6 +201,11 @@ def priority_level(obj: Document) -> list[Cause]:
                 causes += _limited(limited, "spec.limited")
         case _:
             causes.append(not_supported("spec.type", kind, ("Exempt", "Limited")))
+    if name == _EXEMPT and {key: value for key, value in spec.items() if key != "exempt"} != {"type": "Exempt"}:
+        detail = f"spec of '{name}' except the 'spec.exempt' field must equal the fixed value"
+        causes.append(invalid_value("spec", spec, detail))
+    elif name == _CATCH_ALL and spec != _CATCH_ALL_LEVEL:
+        causes.append(invalid_value("spec", spec, f"spec of '{name}' must equal the fixed value"))
     return causes
 
 

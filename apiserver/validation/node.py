@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from k8slite.errors import Cause
+from k8slite.errors import Cause, duplicate
 
 from . import names
+from .affinity import tolerations
 from .metadata import label_map
 from .resources import requirements
 from .values import spelled, unchanged
@@ -22,8 +23,17 @@ def runtime_class(obj: Document) -> list[Cause]:
     causes = spelled(obj.get("handler") or "", "handler", names.dns_label)
     if fixed := (obj.get("overhead") or {}).get("podFixed"):
         causes += requirements({"requests": fixed}, "overhead.podFixed")
-    if selector := (obj.get("scheduling") or {}).get("nodeSelector"):
+    scheduling = obj.get("scheduling") or {}
+    if selector := scheduling.get("nodeSelector"):
         causes += label_map(selector, "scheduling.nodeSelector")
+    listed, here = scheduling.get("tolerations") or [], "scheduling.tolerations"
+    causes += tolerations(listed, here)
+    seen: list[Document] = []
+    for index, toleration in enumerate(listed):
+        key = {name: value for name, value in toleration.items() if name != "tolerationSeconds"}
+        if key in seen:
+            causes.append(duplicate(f"{here}[{index}]", toleration))
+        seen.append(key)
     return causes
 
 

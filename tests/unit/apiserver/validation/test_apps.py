@@ -172,6 +172,19 @@ def test_selector_is_for_ever(rule: Any) -> None:
     assert_causes(rule(new, old), [("invalid", "spec.selector", "field is immutable")])
 
 
+def test_claims_of_a_new_statefulset_are_judged_as_claims() -> None:
+    templates = [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}, {"spec": {}}]
+    assert_causes(
+        rules.statefulset_claims({"spec": {"volumeClaimTemplates": templates}}),
+        [
+            ("required", "spec.volumeClaimTemplates[0].spec.resources[storage]", "Required value"),
+            ("required", "spec.volumeClaimTemplates[1].spec.accessModes", "at least 1 access mode is required"),
+            ("required", "spec.volumeClaimTemplates[1].spec.resources[storage]", "Required value"),
+        ],
+    )
+    assert rules.statefulset_claims({"spec": {}}) == []
+
+
 def test_statefulset_changes() -> None:
     old = made("statefulset", {"spec.serviceName": "web"})
     free = changed(old, {"spec.replicas": 3, "spec.ordinals": {"start": 1}, "spec.minReadySeconds": 1})

@@ -269,7 +269,22 @@ TABLE: dict[str, list[Row]] = {
             ],
         ),
     ],
-    "runtimeclass": [({"handler": "A"}, [("invalid", "handler", "a lowercase RFC 1123 label must consist of")])],
+    "runtimeclass": [
+        ({"handler": "A"}, [("invalid", "handler", "a lowercase RFC 1123 label must consist of")]),
+        (
+            {
+                "scheduling.tolerations": [
+                    {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1},
+                    {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 2},
+                    {"key": "a b", "operator": "Exists"},
+                ]
+            },
+            [
+                ("invalid", "scheduling.tolerations[2].key", "name part must consist of"),
+                ("duplicate", "scheduling.tolerations[1]", "Duplicate value"),
+            ],
+        ),
+    ],
     "ingress": [
         ({"spec": {}}, [("invalid", "spec", "either `defaultBackend` or `rules` must be specified")]),
         (
@@ -546,6 +561,10 @@ TABLE: dict[str, list[Row]] = {
     ],
     "flowschema": [
         (
+            {"metadata": {"name": "catch-all"}},
+            [("invalid", "spec", "spec of 'catch-all' must equal the fixed value")],
+        ),
+        (
             {"spec.matchingPrecedence": 1, "spec.priorityLevelConfiguration": {}, "spec.rules": [{"subjects": []}]},
             [
                 ("invalid", "spec.matchingPrecedence", "only the schema named 'exempt' may have matchingPrecedence 1"),
@@ -573,6 +592,17 @@ TABLE: dict[str, list[Row]] = {
         ),
     ],
     "prioritylevel": [
+        (
+            {"metadata": {"name": "catch-all"}},
+            [("invalid", "spec", "spec of 'catch-all' must equal the fixed value")],
+        ),
+        (
+            {"metadata": {"name": "exempt"}},
+            [
+                ("invalid", "spec.type", "type must be 'Exempt' if and only if name is 'exempt'"),
+                ("invalid", "spec", "spec of 'exempt' except the 'spec.exempt' field must equal the fixed value"),
+            ],
+        ),
         ({"spec": {"type": "Exempt"}}, [("invalid", "spec.type", "type must be 'Exempt' if and only if name is")]),
         (
             {"spec.limited.limitResponse": {"type": "Queue", "queuing": {"queues": 2, "handSize": 3}}},
@@ -713,3 +743,28 @@ def test_what_is_for_ever(rule: Any, field: str, reason: str, words: str) -> Non
     old, new = changed(META, {field: {"a": 1}}), changed(META, {field: {"a": 2}})
     assert rule(old, old) == []
     assert_causes(rule(new, old), [(reason, field, words)])
+
+
+RULE_FOR_ALL = {
+    "resourceRules": [
+        {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": True, "namespaces": ["*"]}
+    ],
+    "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+}
+
+
+def test_the_mandatory_objects_of_flow_control_are_right_as_kubernetes_makes_them() -> None:
+    everyone = ("system:unauthenticated", "system:authenticated")
+    for name, precedence, groups in (("exempt", 1, ("system:masters",)), ("catch-all", 10000, everyone)):
+        subjects = [{"kind": "Group", "group": {"name": group}} for group in groups]
+        spec: Document = {"matchingPrecedence": precedence, "priorityLevelConfiguration": {"name": name}}
+        spec["rules"] = [{"subjects": subjects, **RULE_FOR_ALL}]
+        if name == "catch-all":
+            spec["distinguisherMethod"] = {"type": "ByUser"}
+        assert flowcontrol.flow_schema({"metadata": {"name": name}, "spec": spec}) == []
+    limited = {"nominalConcurrencyShares": 5, "lendablePercent": 0, "limitResponse": {"type": "Reject"}}
+    for name, level in (
+        ("exempt", {"type": "Exempt", "exempt": {"nominalConcurrencyShares": 10, "lendablePercent": 50}}),
+        ("catch-all", {"type": "Limited", "limited": limited}),
+    ):
+        assert flowcontrol.priority_level({"metadata": {"name": name}, "spec": level}) == []
