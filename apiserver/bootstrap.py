@@ -50,6 +50,7 @@ async def bootstrap(store: Store, *, config: ApiServerConfig, clock: Clock, port
         _ensure(store, clock, group, plural, document, mend=mend)
         for group, plural, document, mend in _own_service(config, port or config.port)
     ]
+    writes.append(_ensure(store, clock, "networking.k8s.io", "servicecidrs", _service_range(config, clock)))
     authentication = _authentication(config)
     writes.append(_ensure(store, clock, "", "configmaps", authentication, mend=_replace("data")))
     await asyncio.gather(*writes)
@@ -166,6 +167,24 @@ def _priority_classes() -> Iterator[Document]:
             "description": f"For system critical pods that must run {where}.",
             "preemptionPolicy": "PreemptLowerPriority",
         }
+
+
+def _service_range(config: ApiServerConfig, clock: Clock) -> Document:
+    """The range that Services get their addresses from, as clients read it. It is for ever: it is made once."""
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "",
+        "message": "Kubernetes default Service CIDR is ready",
+        "lastTransitionTime": timestamp(clock.now()),
+    }
+    return {
+        "kind": "ServiceCIDR",
+        "apiVersion": "networking.k8s.io/v1",
+        "metadata": {"name": "kubernetes", "generation": 1},
+        "spec": {"cidrs": [config.service_cidr]},
+        "status": {"conditions": [ready]},
+    }
 
 
 def _own_service(config: ApiServerConfig, port: int) -> Iterator[tuple[str, str, Document, Mend]]:
