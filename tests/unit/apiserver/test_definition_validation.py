@@ -177,8 +177,8 @@ def test_versions_that_differ_are_reported_each():
         ),
         (
             {"deprecated": True, "deprecationWarning": "a\nb"},
-            'spec.versions[0].deprecationWarning: Invalid value: "a\nb": must only contain printable UTF-8 characters; '
-            "non-printable character found at index 1",
+            'spec.versions[0].deprecationWarning: Invalid value: "a\\nb": must only contain printable UTF-8 '
+            "characters; non-printable character found at index 1",
         ),
         (
             {"additionalPrinterColumns": [{"name": "A", "type": "text", "jsonPath": "spec"}]},
