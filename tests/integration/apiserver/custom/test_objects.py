@@ -347,3 +347,33 @@ async def test_custom_objects_and_their_definitions_outlive_the_server(tmp_path:
     async with running_server(store="sqlite", directory=tmp_path) as server, server.http() as http:
         assert (await http.get(f"{path(made)}/one")).status_code == 200
         assert (await http.get("/apis/kept.example.com/v1")).json()["resources"][0]["kind"] == "Kept"
+
+
+async def test_a_write_that_changes_nothing_keeps_the_revision(http: httpx.AsyncClient) -> None:
+    filled = schema(spec=schema(a={"type": "string"}, b={"type": "integer", "default": 1}))
+    made = definition("idles", "idle.example.com", version(schema=filled))
+    await establish(http, made)
+    created = (await http.post(path(made), json=custom("idle.example.com/v1", "Idle", "one", spec={"a": "x"}))).json()
+    again = await http.put(f"{path(made)}/one", json=created)
+    assert again.json()["metadata"]["resourceVersion"] == created["metadata"]["resourceVersion"]
+    nulled = await http.patch(f"{path(made)}/one", json={"spec": {"b": None}}, headers=MERGE)
+    assert nulled.json() == created
+    await remove(http, "idles.idle.example.com")
+
+
+async def test_rules_of_a_schema_are_run(http: httpx.AsyncClient) -> None:
+    rules = [{"rule": "self.least <= self.most", "message": "least must not be more than most"}]
+    ordered = {**schema(least={"type": "integer"}, most={"type": "integer"}), "x-kubernetes-validations": rules}
+    made = definition("rules", "cel.example.com", version(schema=schema(spec=ordered)))
+    await establish(http, made)
+    broken = custom("cel.example.com/v1", "Rule", "one", spec={"least": 2, "most": 1})
+    refused = await http.post(path(made), json=broken)
+    assert refused.status_code == 422
+    assert "spec: Invalid value: " in refused.json()["message"]
+    assert refused.json()["message"].endswith(": least must not be more than most")
+    mistyped = await http.post(
+        path(made), json=custom("cel.example.com/v1", "Rule", "one", spec={"least": "2", "most": 1})
+    )
+    unchecked = "some validation rules were not checked because the object was invalid; correct the existing errors"
+    assert f"<nil>: Invalid value: null: {unchecked} to complete validation" in mistyped.json()["message"]
+    await remove(http, "rules.cel.example.com")
