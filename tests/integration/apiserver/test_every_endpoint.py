@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -22,7 +23,10 @@ WITH_STATUS = [row for row in STORED if row.subresource("status") is not None]
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON = "application/json-patch+json"
+APPLY = "application/apply-patch+yaml"
 LABEL = "every-endpoint"
+#: The annotations that the writes of the test leave, one after the other.
+MARKS = {"also", "at-last", "by", "last"}
 #: Nothing waits for a garbage collector, which is not there.
 AT_ONCE = {"propagationPolicy": "Background"}
 #: A member of the status that anybody may change; other kinds get a condition.
@@ -91,7 +95,8 @@ def row_id(row: Resource) -> str:
 
 
 async def patch(api: httpx.AsyncClient, url: str, kind: str, body: Any) -> dict[str, Any]:
-    answer = await api.patch(url, headers={"content-type": kind}, content=json.dumps(body))
+    query = {"fieldManager": "tester", "force": "true"} if kind == APPLY else {}
+    answer = await api.patch(url, headers={"content-type": kind}, content=json.dumps(body), params=query)
     assert answer.status_code == 200, answer.text
     result: dict[str, Any] = answer.json()
     return result
@@ -104,15 +109,18 @@ async def put(api: httpx.AsyncClient, url: str, body: Any) -> dict[str, Any]:
     return result
 
 
-async def events(api: httpx.AsyncClient, url: str, *, after: str, count: int) -> list[dict[str, Any]]:
+async def story(api: httpx.AsyncClient, url: str, *, after: str, ended: str) -> list[dict[str, Any]]:
+    """The events of a collection up to the one in which its object goes."""
     query = {"watch": "1", "resourceVersion": after, "timeoutSeconds": "5", "labelSelector": LABEL}
     seen: list[dict[str, Any]] = []
     async with api.stream("GET", url, params=query) as answer:
         async for line in answer.aiter_lines():
             seen.append(json.loads(line))
-            if len(seen) == count:
+            if seen[-1]["type"] == ended and (
+                ended == "DELETED" or "deletionTimestamp" in seen[-1]["object"]["metadata"]
+            ):
                 return seen
-    raise AssertionError(f"{len(seen)} of {count} events")
+    raise AssertionError(f"{len(seen)} events, and it is still there")
 
 
 @pytest.mark.parametrize("row", STORED, ids=row_id)
@@ -143,14 +151,22 @@ async def test_operations(row: Resource, api: httpx.AsyncClient) -> None:
     assert {"by": "update", "last": "json"}.items() <= updated["metadata"]["annotations"].items()
     assert (await api.get(one)).json() == updated
 
+    intent = {"kind": row.kind, "apiVersion": row.api_version, "metadata": {"annotations": {"at-last": "apply"}}}
+    applied = await patch(api, one, APPLY, intent)
+    assert {"at-last": "apply", "by": "update"}.items() <= applied["metadata"]["annotations"].items()
+    assert applied["metadata"]["managedFields"][0]["manager"] == "tester"
+
     if "deletecollection" in row.verbs:
         gone = await api.delete(url, params={"labelSelector": f"{LABEL}={row.plural}", **AT_ONCE})
     else:
         gone = await api.delete(one)
     assert gone.status_code == 200, gone.text
-    seen = await events(api, url, after=start, count=6)
     ended = "MODIFIED" if row.plural == "namespaces" else "DELETED"
-    assert [event["type"] for event in seen] == ["ADDED", "MODIFIED", "MODIFIED", "MODIFIED", "MODIFIED", ended]
+    seen = await story(api, url, after=start, ended=ended)
+    assert [event["type"] for event in seen] == ["ADDED", *["MODIFIED"] * (len(seen) - 2), ended]
+    told = [tuple(sorted(MARKS & event["object"]["metadata"].get("annotations", {}).keys())) for event in seen]
+    each_once = [marks for marks, _ in itertools.groupby(told)]  # the server writes the status of some kinds between
+    assert each_once == [(), ("by",), ("also", "by"), ("also", "by", "last"), ("also", "at-last", "by", "last")]
     assert {event["object"]["metadata"]["uid"] for event in seen} == {uid}
     if ended == "DELETED":
         assert (await api.get(one)).status_code == 404
@@ -184,6 +200,12 @@ async def test_status(row: Resource, api: httpx.AsyncClient) -> None:
     updated = await put(api, f"{one}/status", after)
     assert updated.get("spec") == made.json().get("spec"), "a status endpoint leaves the spec alone"
     assert updated["metadata"].get("generation") == made.json()["metadata"].get("generation")
+
+    intent = {"kind": row.kind, "apiVersion": row.api_version, "status": updated["status"]}
+    applied = await patch(api, f"{one}/status", APPLY, intent)
+    assert applied["status"] == updated["status"], "the status that is there already may be applied"
+    written = await patch(api, f"{one}/status", JSON, [{"op": "add", "path": "/status", "value": updated["status"]}])
+    assert written["status"] == updated["status"]
 
     kept = await patch(api, one, MERGE, {"status": None, "metadata": {"annotations": {"by": "main"}}})
     assert kept["status"] == updated["status"], "the main endpoint leaves the status alone"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -176,11 +177,28 @@ async def test_explain_knows_fields_their_types_and_enumerates_them(kubectl: Kub
 async def test_raw_paths_and_what_is_served(kubectl: Kubectl) -> None:
     assert good(await kubectl("get", "--raw", "/readyz")) == "ok"
     assert json.loads(good(await kubectl("get", "--raw", "/apis/apps/v1")))["groupVersion"] == "apps/v1"
-    assert "apps/v1" in good(await kubectl("api-versions")).splitlines()
+    assert {"apps/v1", "v1"} <= set(good(await kubectl("api-versions")).splitlines())
     listed = good(await kubectl("api-resources", "--namespaced=false", "--verbs=list", "-o", "wide"))
     assert any(line.split()[:2] == ["nodes", "no"] for line in listed.splitlines())
     assert "deploy" in good(await kubectl("api-resources", "--api-group=apps"))
-    assert "is running at" in good(await kubectl("cluster-info"))
+    assert "Kubernetes control plane is running at" in re.sub(
+        "\x1b\\[[0-9;]*m", "", good(await kubectl("cluster-info"))
+    )
+
+
+async def test_version_names_client_and_server(kubectl: Kubectl) -> None:
+    lines = good(await kubectl("version")).splitlines()
+    versions = dict(line.split(": ", 1) for line in lines)
+    assert {"Client Version", "Server Version"} <= set(versions)
+    assert versions["Server Version"].startswith("v1.37.")
+
+
+async def test_run_makes_a_pod_that_is_never_restarted(kubectl: Kubectl) -> None:
+    good(await kubectl("run", "once", "--restart=Never", "--pod-running-timeout=2m0s", "--image=httpd:2"))
+    made = json.loads(good(await kubectl("get", "pod", "once", "-o", "json")))
+    assert [container["image"] for container in made["spec"]["containers"]] == ["httpd:2"]
+    assert made["spec"]["restartPolicy"] == "Never"
+    good(await kubectl("delete", "pod", "once"))
 
 
 async def test_what_replaces_and_what_is_sorted(kubectl: Kubectl) -> None:
