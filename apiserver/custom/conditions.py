@@ -1,4 +1,4 @@
-"""The status of a definition: a pure decision from the document and the other definitions of its group.
+"""The status of a definition: a pure decision from the document and the names that others of its group have.
 
 Source: Kubernetes' apiextensions-apiserver, controller/{status,establish,apiapproval,nonstructuralschema}; the API
 approval policy for groups of the community.
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import naming
-from .definition import condition, is_true
+from .definition import is_true
 
 Document = dict[str, Any]
 _APPROVED = "api-approved.kubernetes.io"
@@ -19,7 +19,10 @@ _POLICY = "see https://github.com/kubernetes/enhancements/pull/1111"
 
 
 def status_of(document: Document, others: Iterable[Document], *, now: str) -> Document:
-    """The status that a definition should have; equal to the one it has if there is nothing to tell."""
+    """The status that a definition should have; equal to the one it has if there is nothing to tell.
+
+    `others` are the names accepted of the other definitions of its group.
+    """
     status: Document = dict(document.get("status") or {})
     conditions = [dict(each) for each in status.get("conditions") or ()]
     names = naming.decide(document, others)
@@ -76,6 +79,3 @@ def _approval(document: Document) -> tuple[str, str, str] | None:
         return "True", "ApprovedAnnotation", f"approved in {given}"
     detail = f'with either a URL or a reason starting with "unapproved", {_POLICY}'
     return "False", "InvalidAnnotation", f'protected groups must have approval annotation "{_APPROVED}" {detail}'
-
-
-__all__ = ["condition", "is_served", "put", "status_of", "with_condition"]

@@ -13,7 +13,6 @@ from k8slite.catalogue import ALL_VERBS, Resource, Subresource, version_rank
 
 Document = dict[str, Any]
 GROUP, PLURAL = "apiextensions.k8s.io", "customresourcedefinitions"
-FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _SUBRESOURCE_VERBS = ("get", "patch", "update")
 
 

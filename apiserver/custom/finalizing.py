@@ -19,12 +19,13 @@ from ..calls import Call
 from ..documents import Document
 from ..registry import Registry, Removal, Served
 from ..storage.base import StoreError
+from ..strategies.definitions import FINALIZER
 from ..verbs import deleting
 from ..wire.negotiation import OBJECT
 from ..wire.options import Options
 from ..wire.request import RequestInfo
 from .conditions import with_condition
-from .definition import FINALIZER, GROUP, PLURAL, is_true
+from .definition import GROUP, PLURAL, is_true
 
 log = logging.getLogger(__name__)
 

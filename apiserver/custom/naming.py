@@ -22,13 +22,12 @@ class Naming:
 
 
 def decide(document: Document, others: Iterable[Document]) -> Naming:
-    """Give a definition the names that no other definition of its group has."""
+    """Give a definition the names that no other of its group has; `others` are the names accepted of those."""
     wanted = requested(document)
     had: Document = (document.get("status") or {}).get("acceptedNames") or {}
     resources: set[str] = set()
     kinds: set[str] = set()
-    for other in others:
-        names = (other.get("status") or {}).get("acceptedNames") or {}
+    for names in others:
         resources.update(filter(None, (names.get("plural"), names.get("singular"), *(names.get("shortNames") or ()))))
         kinds.update(filter(None, (names.get("kind"), names.get("listKind"))))
     accepted = {name: value for name, value in had.items() if name != "categories"}

@@ -1,6 +1,6 @@
 """Definitions followed in the watch cache, and what they define served: rows, readers, strategies, OpenAPI schemas.
 
-Level-triggered: whenever a definition changes, its whole group is looked at again, because names are freed and taken.
+Level-triggered: a definition is looked at when it changed; those that wait for names, when any of their group changed.
 The status of a definition is written on condition of the revision that was decided on; whoever loses such a race sees
 the winner's write and decides again. So any number of servers may do this over one store.
 
@@ -53,6 +53,15 @@ class _Installed:
     since: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is kept of a definition that was looked at: `waits` if others have names that it wants."""
+
+    revision: int
+    accepted: Document
+    waits: bool
+
+
 class CustomResources:
     """Serves what definitions define. `published` tells OpenAPI their schemas.
 
@@ -64,7 +73,7 @@ class CustomResources:
         self._registry = registry
         self._webhook = webhook
         self._cache = registry.cache.resource(GROUP, PLURAL)
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, _Seen] = {}
         self._installed: dict[str, _Installed] = {}
         self._terminating: set[str] = set()
         self._finalizer = Finalizer(registry)
@@ -113,26 +122,36 @@ class CustomResources:
                 await asyncio.sleep(_RETRY)
 
     async def _sync(self) -> None:
-        """Look at every group in which a definition changed. Raises StoreUnavailable."""
+        """Look at what changed, and at what waits for names in the same group. Raises StoreUnavailable."""
         entries = {entry.name: entry for entry in self._cache.select()}
-        gone = [name for name in self._seen if name not in entries]
-        changed = [name for name, entry in entries.items() if self._seen.get(name) != entry.revision]
+        gone = {*self._seen, *self._installed} - entries.keys()
+        seen = {name: known.revision for name, known in self._seen.items()}
+        changed = [name for name, entry in entries.items() if seen.get(name) != entry.revision]
         for name in gone:
-            del self._seen[name]
+            self._seen.pop(name, None)
             self._withdraw(name)
-        self._seen.update((name, entries[name].revision) for name in changed)
-        for group in sorted({_group(name) for name in (*gone, *changed)}):
-            members = {name: entry.document for name, entry in entries.items() if _group(name) == group}
-            for name in sorted(members, key=lambda name: (not conditions.is_served(members[name]), name)):
-                try:
-                    members[name] = await self._look_at(members[name], members)
-                except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-                    log.exception("%s cannot be served", name)
+        groups = {_group(name) for name in (*gone, *changed)}
+        waiting = [name for name, known in self._seen.items() if known.waits and _group(name) in groups]
+        due = {name: entries[name].document for name in dict.fromkeys((*changed, *waiting))}
+        for document in due.values():
+            self._see(document)
+        # Whoever was established has its names, whatever the others want.
+        for name in sorted(due, key=lambda name: (not conditions.is_served(due[name]), name)):
+            try:
+                self._see(await self._look_at(due[name]))
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+                log.exception("%s cannot be served", name)
 
-    async def _look_at(self, document: Document, group: Mapping[str, Document]) -> Document:
+    def _see(self, document: Document) -> None:
+        meta, accepted = document["metadata"], (document.get("status") or {}).get("acceptedNames") or {}
+        waits = not definition.is_true(document, "NamesAccepted")
+        self._seen[meta["name"]] = _Seen(int(meta["resourceVersion"]), accepted, waits)
+
+    async def _look_at(self, document: Document) -> Document:
         """Serve a definition, tell its status, begin its end; the document as it is then."""
         name = document["metadata"]["name"]
-        others = [other for other in group.values() if other["metadata"]["name"] != name]
+        group = _group(name)
+        others = [seen.accepted for other, seen in self._seen.items() if other != name and _group(other) == group]
         now = timestamp(self._registry.clock.now())
         decided = {**document, "status": conditions.status_of(document, others, now=now)}
         if conditions.is_served(decided):

@@ -54,14 +54,14 @@ def test_names_that_nobody_has_are_given() -> None:
     ],
 )
 def test_a_name_that_another_has_is_refused(taken: dict[str, Any], reason: str, message: str) -> None:
-    decided = naming.decide(definition(shortNames=["f", "g"]), [definition("others", accepted=taken)])
+    decided = naming.decide(definition(shortNames=["f", "g"]), [taken])
     assert (decided.reason, decided.message) == (reason, message)
 
 
 def test_names_once_accepted_stay_when_new_ones_are_taken() -> None:
     mine = {"plural": "foos", "singular": "foo", "shortNames": ["f"], "kind": "Foo", "listKind": "FooList"}
     changed = definition(accepted=mine, shortNames=["f", "x"], singular="other")
-    decided = naming.decide(changed, [definition("others", accepted={"plural": "x"})])
+    decided = naming.decide(changed, [{"plural": "x"}])
     assert decided.accepted == {**mine, "singular": "other"}
     assert decided.reason == "ShortNamesConflict"
 
@@ -83,7 +83,7 @@ def test_who_was_established_stays_so_when_names_clash_later() -> None:
     document = definition()
     document["status"] = status_of(document, [], now=NOW)
     document["spec"]["names"]["shortNames"] = ["x"]
-    document["status"] = status_of(document, [definition("others", accepted={"plural": "x"})], now=NOW)
+    document["status"] = status_of(document, [{"plural": "x"}], now=NOW)
     assert condition(document, "NamesAccepted")["status"] == "False"  # type: ignore[index]
     assert condition(document, "Established")["status"] == "True"  # type: ignore[index]
 
