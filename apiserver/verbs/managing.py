@@ -69,7 +69,11 @@ def _owned(served: Served, subresource: str) -> Filter:
 
 
 def _from_user_agent(call: Call) -> str:
-    agent = next((value for name, value in call.scope["headers"] if name == b"user-agent"), b"")
+    return _named_by(next((value for name, value in call.scope["headers"] if name == b"user-agent"), b""))
+
+
+@lru_cache(maxsize=1024)
+def _named_by(agent: bytes) -> str:
     name = "".join(filter(str.isprintable, agent.decode("latin-1").partition("/")[0]))
     return name if len(name) <= LONGEST_MANAGER else name.encode()[:LONGEST_MANAGER].decode(errors="ignore")
 
