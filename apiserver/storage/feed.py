@@ -28,6 +28,11 @@ class Batch(list[Change]):
         self.revision = revision
 
 
+def reached(batch: list[Change]) -> int:
+    """The revision up to which a stream is complete after a batch."""
+    return batch.revision if isinstance(batch, Batch) else batch[-1].revision
+
+
 Follower = Callable[[Batch], None]
 Replay = Callable[[str, int, int], Awaitable[list[Change]]]
 """`replay(prefix, after, until)`: the journal's changes, possibly only the first part of them. Raises Compacted."""
@@ -123,9 +128,8 @@ class Subscription:
                 until = self._replay_until
                 changes = await self._replay(self._prefix, self._seen, until)
                 self._seen = changes[-1].revision if changes else until
-                if changes:
-                    return changes
-            elif self._queue:
+                return Batch(changes, self._seen)
+            if self._queue:
                 changes, self._queue = self._queue, []
                 changes = [change for change in changes if change.revision > self._seen]
                 if changes:

@@ -15,7 +15,8 @@ from k8slite.errors import ApiError
 from ..documents import Document, decode
 from ..registry import Served
 from ..storage.base import revision_of
-from ..watching.watch import WatchStream, line, parts_of
+from ..watching.events import line, parts_of
+from ..watching.watch import WatchStream
 
 Render = Callable[[Document], bytes]
 """From a document of the version asked for to what the client wants."""

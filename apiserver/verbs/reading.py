@@ -14,9 +14,9 @@ from ..calls import Answer, Call, Stream
 from ..documents import list_body, prefix
 from ..registry import Registry, Served, require_verb
 from ..storage.base import Compacted, FutureRevision
-from ..watching import watch
 from ..watching.cache import WatchCache
 from ..watching.resources import Listing
+from ..watching.watch import WatchStream
 from ..wire.options import Options, check_list, revision
 from . import paging, representations
 from .converted_watch import ConvertedWatch
@@ -142,7 +142,7 @@ async def watch_objects(registry: Registry, call: Call) -> Stream:
     )
     timeout = options.timeout_seconds or registry.source.randint(_SHORTEST_WATCH, 2 * _SHORTEST_WATCH)
     shown, render = representations.watched(served, call, registry.clock)
-    lines = watch.stream(watcher, shown, timeout=timeout)
+    lines = WatchStream(watcher, shown, timeout=timeout)
     if render is not None:
         plain = call.accept.form == "object"
         return Stream(ConvertedWatch(lines, served=served, render=render, keeps_plain=plain))

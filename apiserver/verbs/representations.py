@@ -21,8 +21,8 @@ from ..calls import Answer, Call
 from ..documents import decode, list_body, partial_metadata
 from ..registry import Served
 from ..storage.base import revision_of
+from ..watching.events import INITIAL_END, Shown
 from ..watching.resources import Listing
-from ..watching.watch import INITIAL_END, Shown
 from ..wire.negotiation import Version
 from .converted_watch import Render
 

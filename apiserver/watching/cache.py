@@ -19,8 +19,8 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
-from ..storage.base import Change, Compacted, FutureRevision, Record, Store, StoreUnavailable
-from ..storage.feed import Batch, Embedded
+from ..storage.base import Change, Compacted, FutureRevision, Record, Store, StoreError, StoreUnavailable
+from ..storage.feed import Batch, Embedded, reached
 from .objects import Entry
 from .resources import ResourceCache
 
@@ -64,7 +64,8 @@ class WatchCache:
             stop()
             self._fill(page.records, page.revision)
             for batch in early:
-                self._apply(batch)
+                if batch.revision > page.revision:
+                    self._apply(batch)
             self._stop_following = cast(Embedded, store).follow(self._apply)
         else:
             page = await store.range("/")
@@ -88,7 +89,7 @@ class WatchCache:
 
     def end_watches(self) -> None:
         """End every watch; its client resumes elsewhere, or later."""
-        for resource in self._resources.values():
+        for resource in list(self._resources.values()):  # whoever is woken may ask for one more
             resource.end()
 
     def resource(self, group: str, plural: str) -> ResourceCache:
@@ -100,12 +101,17 @@ class WatchCache:
         if self.revision >= revision:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (revision, next(self._order), future))
+        waiting = (revision, next(self._order), future)
+        heapq.heappush(self._waiting, waiting)
         try:
             async with asyncio.timeout(timeout):
                 await future
         except TimeoutError:
             raise FutureRevision(f"revision {revision} not reached; current is {self.revision}") from None
+        finally:
+            if future.cancelled():  # nobody waits any more, and the revision may never come
+                self._waiting.remove(waiting)
+                heapq.heapify(self._waiting)
 
     async def consistent(self) -> None:
         """Wait until every write that was acknowledged before this call, by any server, is in the cache.
@@ -156,7 +162,7 @@ class WatchCache:
     def _apply(self, batch: list[Change]) -> None:
         for change in batch:
             self._below(_prefix(change.key)).apply(change)
-        self.revision = max(self.revision, batch.revision if isinstance(batch, Batch) else batch[-1].revision)
+        self.revision = max(self.revision, reached(batch))
         if self._waiting:
             self._answer()
 
@@ -177,6 +183,8 @@ class WatchCache:
                 log.warning("the store compacted changes that the cache had not seen; listing again")
             except StoreUnavailable as error:
                 log.warning("the store's watch broke: %s", error)
+            except Exception:  # a cache that follows no longer would answer with the past for ever
+                log.exception("a change could not be taken in; listing again")
             await self._refill(store)
 
     async def _refill(self, store: Store) -> None:
@@ -184,7 +192,7 @@ class WatchCache:
         while True:
             try:
                 page = await store.range("/")
-            except StoreUnavailable:
+            except StoreError:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
                 continue
@@ -192,9 +200,9 @@ class WatchCache:
             return
 
     def _bookmark(self) -> None:
-        for resource in self._resources.values():
-            resource.bookmark()
         self._bookmarks = asyncio.get_running_loop().call_later(BOOKMARK_PERIOD, self._bookmark)
+        for resource in list(self._resources.values()):
+            resource.bookmark()
 
 
 def _prefix(key: str) -> str:

@@ -7,6 +7,7 @@ history takes a list back to a past revision, so that the pages of one list agre
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -16,13 +17,16 @@ from k8slite.errors import too_old
 from k8slite.selectors import EVERYTHING, FieldSelector, LabelSelector
 
 from ..storage.base import Change, Compacted, FutureRevision, Record, Store, revision_of
+from .events import Event
 from .objects import NO_FIELDS, Entry, Listing, Objects, Scope
-from .watch import Event, Watcher
+from .watch import Watcher
 
 if TYPE_CHECKING:
     from .cache import WatchCache
 
 __all__ = ["Entry", "Listing", "ResourceCache"]
+
+log = logging.getLogger(__name__)
 
 
 class ResourceCache(Objects):
@@ -73,7 +77,7 @@ class ResourceCache(Objects):
             raise FutureRevision(f"revision {revision} is in the future; current is {self.revision}")
         at = revision or self.revision
         if at < self.changed:
-            found = self._undone(namespace, revision)
+            found = self._undone(namespace, revision, after)
             if found is None:
                 page = await self.store.range(self.below(namespace), after=after, revision=revision)
                 found = [Entry(record.key, record.value, record.revision) for record in page.records]
@@ -81,17 +85,18 @@ class ResourceCache(Objects):
                 found = [entry for entry in found if self.matches(entry, labels, fields)]
         elif labels or fields:
             found = self.select(namespace=namespace, labels=labels, fields=fields)
+            if after:
+                found = found[bisect_right(found, after, key=lambda entry: entry.key) :]
         else:  # cut before anything is collected: the usual case of large lists
             keys = self.span(namespace)
             start = bisect_right(keys, after) if after else 0
             stop = min(len(keys), start + limit) if limit else len(keys)
             return Listing(self.at(keys[start:stop]), at, len(keys) - stop)
-        start = bisect_right(found, after, key=lambda entry: entry.key) if after else 0
-        stop = min(len(found), start + limit) if limit else len(found)
-        return Listing(found[start:stop], at, len(found) - stop)
+        stop = min(len(found), limit) if limit else len(found)
+        return Listing(found[:stop], at, len(found) - stop)
 
-    def _undone(self, namespace: str, revision: int) -> list[Entry] | None:
-        """What was there at a past revision, by undoing events; None if the history does not reach back so far."""
+    def _undone(self, namespace: str, revision: int, after: str) -> list[Entry] | None:
+        """What was there at a past revision after a key, by undoing events; None if the history begins later."""
         if revision < self._floor:
             return None
         state: dict[str, Entry | None] = {}
@@ -99,10 +104,14 @@ class ResourceCache(Objects):
             if event.revision <= revision:
                 break
             state[event.entry.key] = event.old
-        prefix = self.below(namespace)
-        keys = sorted({*self.span(namespace), *(key for key in state if key.startswith(prefix))})
-        entries = (state[key] if key in state else self._entries[key] for key in keys)
-        return [entry for entry in entries if entry is not None]
+        prefix, entries = self.below(namespace), self._entries
+        keys = self.span(namespace)
+        keys = keys[bisect_right(keys, after) :]
+        removed = [key for key in state if key not in entries and key.startswith(prefix) and key > after]
+        if removed:
+            keys = sorted([*keys, *removed])
+        found = (state[key] if key in state else entries[key] for key in keys)
+        return [entry for entry in found if entry is not None]
 
     def fill(self, records: Iterable[Record], revision: int) -> None:
         """Start over from a list: watches end, history begins here."""
@@ -126,7 +135,11 @@ class ResourceCache(Objects):
         self._remember(event)
         if self._watchers:
             for watcher in self._interested(event):
-                watcher.offer(event)
+                try:
+                    watcher.offer(event)
+                except Exception:  # neither the cache nor another watcher may miss a change because of one
+                    log.exception("a watcher of %s could not be told of a change", self.prefix)
+                    watcher.end()
 
     def _remember(self, event: Event) -> None:
         self._history.append(event)

@@ -1,11 +1,10 @@
-"""Watches: what one client follows, and its stream of lines.
+"""Watches: what one client follows, and the stream of its lines.
 
-A change is one `Event` for everybody, and its line is encoded once per form in which it is wanted (a type, a
-transformation). A `Watcher` says which events its client sees and as what: an object that starts to match a selector
-is ADDED for it, one that stops matching is DELETED. Each watcher holds a bounded queue; one that does not read is
-ended, and its client resumes from the last revision it saw.
+A `Watcher` says which events its client sees and as what: an object that starts to match a selector is ADDED for it,
+one that stops matching is DELETED. Each watcher holds a bounded queue; one that does not read is ended, and its client
+resumes from the last revision it saw.
 
-`stream` turns a watcher into the body of a response: everything queued goes out as one piece.
+A `WatchStream` is the body of a response: what is queued goes out together, in pieces of a bounded size.
 
 Source: Kubernetes API concepts, "Efficient detection of changes", "Watch bookmarks", "Streaming lists".
 """
@@ -13,104 +12,28 @@ Source: Kubernetes API concepts, "Efficient detection of changes", "Watch bookma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TYPE_CHECKING
 
 import orjson
 
-from k8slite.errors import ApiError, too_old
+from k8slite.errors import ApiError, internal, too_old
 from k8slite.selectors import FieldSelector, LabelSelector
 
 from ..storage.base import Change, Compacted, StoreUnavailable
-from ..storage.batch import restamp
+from ..storage.feed import reached
+from .events import Event, Shown, Transform, Verdict, line
 
 if TYPE_CHECKING:
     from .objects import Entry, Scope
     from .resources import ResourceCache
 
+log = logging.getLogger(__name__)
 
-Transform: TypeAlias = Callable[[bytes], bytes]
-"""From the stored document to what the client wants (a table, another version). Pass the same function object for the
-same transformation: what it makes of a change is shared by all watchers that pass it."""
-
-Verdict: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED", "LEFT"]
-"""What an event is for a watcher; LEFT goes out as DELETED, with the object as it was when it still matched."""
-
-INITIAL_END = "k8s.io/initial-events-end"
-"""The annotation of the bookmark that ends the initial objects."""
-INITIAL = 500
-"""Initial objects sent in one piece."""
-
-
-def line(kind: str, document: bytes) -> bytes:
-    """One line of a watch."""
-    return b'{"type":"%b","object":%b}\n' % (kind.encode(), document)
-
-
-def parts_of(text: bytes) -> tuple[bytes, bytes]:
-    """The kind and the document of such a line."""
-    kind, _, document = text.removeprefix(b'{"type":"').partition(b'","object":')
-    return kind, document[:-2]
-
-
-@lru_cache(maxsize=64)
-def bookmark_line(
-    kind: str, api_version: str, revision: int, initial_end: bool, transform: Transform | None = None
-) -> bytes:
-    """A bookmark: everything up to `revision` was sent; `initial_end` marks the end of the initial objects."""
-    metadata: dict[str, Any] = {"resourceVersion": str(revision)}
-    if initial_end:
-        metadata["annotations"] = {INITIAL_END: "true"}
-    document = orjson.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata})
-    return line("BOOKMARK", transform(document) if transform else document)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """How a watch shows objects: the kind that was asked for, and the transformation of each object.
-
-    Bookmarks are of that kind, and go through `mark` (a table's bookmark is a table too).
-    """
-
-    kind: str
-    api_version: str
-    transform: Transform | None = None
-    mark: Transform | None = None
-
-    def bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
-        """The line of a bookmark."""
-        return bookmark_line(self.kind, self.api_version, revision, initial_end, self.mark)
-
-
-class Event:
-    """One change of one object. For DELETED `entry` is the last document with the deletion's revision."""
-
-    __slots__ = ("_lines", "entry", "old", "revision", "type")
-
-    def __init__(self, kind: Literal["ADDED", "MODIFIED", "DELETED"], entry: Entry, old: Entry | None) -> None:
-        self.type = kind
-        self.entry = entry
-        self.old = old
-        self.revision = entry.revision
-        self._lines: dict[tuple[Verdict, Transform | None], bytes] = {}
-
-    def line(self, verdict: Verdict, transform: Transform | None) -> bytes:
-        """The line for a watcher with that verdict."""
-        known = self._lines.get((verdict, transform))
-        if known is None:
-            if verdict == "LEFT" and self.old is not None:
-                document = restamp(self.old.value, self.old.revision, self.revision)
-            else:
-                document = self.entry.value
-            shown = transform(document) if transform else document
-            known = self._lines[verdict, transform] = line("DELETED" if verdict == "LEFT" else verdict, shown)
-        return known
-
-    def forget_lines(self) -> None:
-        """Free the encoded lines; they are made again if a late reader needs them."""
-        self._lines.clear()
+PIECE = 64 * 1024
+"""Bytes after which a piece is sent as it is. What waits in a watcher is shared with others, a piece is not."""
 
 
 class Watcher:
@@ -139,16 +62,18 @@ class Watcher:
         self._fields = fields
         self._selective = bool(labels or fields)
         self._bookmarks = bookmarks
-        self._initial: list[Entry] = []
+        self._initial: deque[Entry] = deque()
         self._initial_end = 0
         """The revision of the bookmark that ends the initial objects, while it is to be sent."""
-        self._queue: list[tuple[Event, Verdict]] = []
+        self._queue: deque[tuple[Event, Verdict]] = deque()
         self._limit = self.LIMIT
         self._after = after
         """Only what comes after this revision is news."""
         self._told = after
         """The revision of the last bookmark."""
         self._bookmark_due = 0
+        self._sent = 0
+        """The revision of the last event that was taken."""
         self._error: ApiError | None = None
         self._ended = False
         self.on_ready: Callable[[], None] | None = None
@@ -180,9 +105,9 @@ class Watcher:
 
     # Feeding
 
-    def begin(self, entries: list[Entry], *, initial_bookmark: bool) -> None:
+    def begin(self, entries: Iterable[Entry], *, initial_bookmark: bool) -> None:
         """Send these first, as ADDED."""
-        self._initial = entries
+        self._initial.extend(entries)
         self._initial_end = self._resource.revision if initial_bookmark else 0
 
     def offer(self, event: Event) -> None:
@@ -219,11 +144,11 @@ class Watcher:
     async def _catch_up(self, changes: AsyncIterator[list[Change]]) -> None:
         try:
             async for batch in changes:
-                if not batch:
-                    continue
+                if self._ended:
+                    return
                 self.replay([self._resource.event(change) for change in batch])
                 # The store may be ahead of the cache, which then offers again what was just read.
-                self._position = self._after = batch[-1].revision
+                self._position = self._after = reached(batch)
                 if self._resource.attach(self, after=self._position):
                     self._catching_up = None
                     return
@@ -235,6 +160,9 @@ class Watcher:
             self.fail(too_old(self._position, error.oldest))
         except StoreUnavailable:
             self.end()
+        except Exception:  # its client would wait for the rest of its time
+            log.exception("the history of %s could not be read", self._resource.prefix)
+            self.fail(internal("the history of changes could not be read"))
         finally:
             close = getattr(changes, "aclose", None)
             if close is not None:
@@ -270,32 +198,54 @@ class Watcher:
 
     def skip(self) -> None:
         """Forget what is to be sent: for a reader that only wants to know when to look at the cache."""
-        self._initial = []
+        self._initial.clear()
         self._queue.clear()
         self._room.set()
 
     def take(self, shown: Shown) -> bytes:
-        """Everything that is to be sent now, empty if nothing (of many initial objects, some)."""
-        transform = shown.transform
-        if self._initial:
-            entries, self._initial = self._initial[:INITIAL], self._initial[INITIAL:]
-            return b"".join([line("ADDED", transform(e.value) if transform else e.value) for e in entries])
-        lines = []
-        if self._initial_end:
+        """What is to be sent now, empty if nothing: all of it, or about `PIECE` bytes."""
+        if self._initial or self._initial_end:
+            lines = self._take_objects(shown)
+        else:
+            lines = self._take_events(shown.transform)
+            if not self._queue:
+                lines += self._take_last(shown)
+        return lines[0] if len(lines) == 1 else b"".join(lines)
+
+    def _take_objects(self, shown: Shown) -> list[bytes]:
+        lines, size, transform = [], 0, shown.transform
+        while self._initial and size < PIECE:
+            value = self._initial.popleft().value
+            lines.append(line("ADDED", transform(value) if transform else value))
+            size += len(lines[-1])
+        if not self._initial and self._initial_end:
             lines.append(shown.bookmark(self._initial_end, initial_end=True))
             self._initial_end = 0
-        if self._queue:
-            lines += [event.line(verdict, transform) for event, verdict in self._queue]
-            self._queue.clear()
+        return lines
+
+    def _take_events(self, transform: Transform | None) -> list[bytes]:
+        lines, size = [], 0
+        while self._queue and size < PIECE:
+            event, verdict = self._queue.popleft()
+            lines.append(event.line(verdict, transform))
+            size += len(lines[-1])
+            self._sent = event.revision
+        if not self._queue:
             self._limit = self.LIMIT
             self._room.set()
+        return lines
+
+    def _take_last(self, shown: Shown) -> list[bytes]:
+        lines = []
         if self._bookmark_due:
-            lines.append(shown.bookmark(self._bookmark_due))
+            # What came after the bookmark was due went out before it: it must not lead back.
+            self._told = max(self._bookmark_due, self._sent)
+            lines.append(shown.bookmark(self._told))
             self._bookmark_due = 0
         if self._error is not None:
             lines.append(line("ERROR", orjson.dumps(self._error.status())))
             self._error = None
-        return lines[0] if len(lines) == 1 else b"".join(lines)
+        return lines
 
     @property
     def ended(self) -> bool:
@@ -315,7 +265,8 @@ class Watcher:
 class WatchStream(AsyncIterator[bytes]):
     """The body of a watch, to be iterated, or to be taken from as `on_ready` says (`fanout.py`), until it has ended.
 
-    A class and not a generator, so that closing it works before it was first read.
+    It ends after `timeout` seconds at the latest. Close it with `aclose`; as this is no generator, that works before
+    it was first read.
     """
 
     def __init__(self, watcher: Watcher, shown: Shown, *, timeout: float) -> None:
@@ -362,11 +313,3 @@ class WatchStream(AsyncIterator[bytes]):
         """Forget the client."""
         self._expiry.cancel()
         self._watcher.close()
-
-
-def stream(watcher: Watcher, shown: Shown, *, timeout: float) -> WatchStream:
-    """The lines of a watch as they come, joined where several are ready; ends after `timeout` seconds.
-
-    Close it with `aclose`.
-    """
-    return WatchStream(watcher, shown, timeout=timeout)

@@ -18,8 +18,9 @@ from k8slite.apiserver.storage.etcd.compaction import Compaction
 from k8slite.apiserver.storage.etcd.connection import Connection
 from k8slite.apiserver.storage.etcd.protocol import RangeRequest
 from k8slite.apiserver.watching.cache import WatchCache
+from k8slite.apiserver.watching.events import Shown
 from k8slite.apiserver.watching.settled import settled
-from k8slite.apiserver.watching.watch import Shown, stream
+from k8slite.apiserver.watching.watch import WatchStream
 from k8slite.clock import VirtualClock
 
 from .engines import document, take
@@ -252,7 +253,7 @@ async def test_a_cache_that_missed_compacted_changes_lists_again(tmp_path: Path)
         await cache.start(store)
         following = cache._follower
         assert following is not None
-        lines = stream(cache.resource("", "pods").watch(after=record.revision), Shown("Pod", "v1"), timeout=60)
+        lines = WatchStream(cache.resource("", "pods").watch(after=record.revision), Shown("Pod", "v1"), timeout=60)
         reading = asyncio.ensure_future(anext(lines, b"the end"))
         following.cancel()
         await asyncio.wait([following])

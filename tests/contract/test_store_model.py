@@ -14,7 +14,8 @@ from k8slite.apiserver.storage.base import Compacted, KeyExists, Record, Revisio
 from k8slite.apiserver.storage.memory import MemoryStore
 from k8slite.apiserver.storage.sqlite import SqliteStore
 from k8slite.apiserver.watching.cache import ResourceCache, WatchCache
-from k8slite.apiserver.watching.watch import Shown, stream
+from k8slite.apiserver.watching.events import Shown
+from k8slite.apiserver.watching.watch import WatchStream
 from k8slite.selectors import parse_field_selector, parse_label_selector
 
 from .engines import document, take
@@ -232,4 +233,4 @@ def follow(
     pods: ResourceCache, selection: dict[str, Any], after: int | None, start: dict[str, int] | None = None
 ) -> View:
     watcher = pods.watch(**selection, after=after, bookmarks=True)
-    return View(stream(watcher, Shown("Pod", "v1"), timeout=60), start or {}, after or 0)
+    return View(WatchStream(watcher, Shown("Pod", "v1"), timeout=60), start or {}, after or 0)

@@ -14,7 +14,8 @@ from k8slite.apiserver.storage.memory import MemoryStore
 from k8slite.apiserver.strategies.simple import SimpleStrategy
 from k8slite.apiserver.verbs.converted_watch import ConvertedWatch
 from k8slite.apiserver.watching.cache import WatchCache
-from k8slite.apiserver.watching.watch import Shown, stream
+from k8slite.apiserver.watching.events import Shown
+from k8slite.apiserver.watching.watch import WatchStream
 from k8slite.catalogue import Resource, builtin
 from k8slite.errors import internal
 
@@ -57,7 +58,7 @@ class World:
         await self.store.create(self.rows.key("n", name), encode(document, self.stored))
 
     def watch(self, served: Served, *, keeps_plain: bool = True) -> ConvertedWatch:
-        lines = stream(self.rows.watch(bookmarks=True), Shown("K", "v"), timeout=60)
+        lines = WatchStream(self.rows.watch(bookmarks=True), Shown("K", "v"), timeout=60)
         return ConvertedWatch(lines, served=served, render=served.encode, keeps_plain=keeps_plain)
 
 

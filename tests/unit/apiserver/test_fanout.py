@@ -10,7 +10,8 @@ import pytest
 from k8slite.apiserver.storage.base import PLACEHOLDER, Record
 from k8slite.apiserver.storage.memory import MemoryStore
 from k8slite.apiserver.watching.cache import ResourceCache, WatchCache
-from k8slite.apiserver.watching.watch import Shown, Watcher, stream
+from k8slite.apiserver.watching.events import Shown
+from k8slite.apiserver.watching.watch import Watcher, WatchStream
 from k8slite.apiserver.wire.connection import Outlet
 from k8slite.apiserver.wire.fanout import LEAST, TURN, Delivery, Fanout
 
@@ -57,7 +58,7 @@ class World:
         return await self.store.create(self.pods.key("a", name), value)
 
     def deliver(self, client: Client, watcher: Watcher, **how: Any) -> Delivery:
-        pieces = stream(watcher, Shown("Pod", "v1", **how), timeout=60)
+        pieces = WatchStream(watcher, Shown("Pod", "v1", **how), timeout=60)
         delivery = Delivery(pieces, outlet=cast(Outlet, client), fanout=self.fanout)
         delivery.start()
         return delivery

@@ -11,7 +11,8 @@ from k8slite.apiserver.storage.base import PLACEHOLDER, FutureRevision, Record
 from k8slite.apiserver.storage.feed import Batch
 from k8slite.apiserver.storage.memory import MemoryStore
 from k8slite.apiserver.watching.cache import ResourceCache, WatchCache
-from k8slite.apiserver.watching.watch import Shown, Watcher, stream
+from k8slite.apiserver.watching.events import Shown
+from k8slite.apiserver.watching.watch import Watcher, WatchStream
 from k8slite.selectors import parse_field_selector, parse_label_selector
 
 
@@ -55,7 +56,7 @@ class Client:
 
     def __init__(self, watcher: Watcher, timeout: float = 60) -> None:
         self.watcher = watcher
-        self._pieces = stream(watcher, Shown("Pod", "v1"), timeout=timeout)
+        self._pieces = WatchStream(watcher, Shown("Pod", "v1"), timeout=timeout)
         self._lines: list[dict[str, Any]] = []
 
     async def next(self) -> tuple[str, str, int]:
@@ -290,7 +291,8 @@ async def test_a_transformation_runs_once_for_all_watchers(world: World) -> None
         return b'{"kind":"Table"}'
 
     streams = [
-        stream(world.pods.watch(after=world.cache.revision), Shown("Pod", "v1", table), timeout=5) for _ in range(10)
+        WatchStream(world.pods.watch(after=world.cache.revision), Shown("Pod", "v1", table), timeout=5)
+        for _ in range(10)
     ]
     waiting = [asyncio.ensure_future(anext(pieces)) for pieces in streams]
     await asyncio.sleep(0)
@@ -318,3 +320,63 @@ async def test_a_watch_from_a_revision_that_another_server_has_reached_waits_for
     await world.create("a", "x")
     second = await world.create("a", "y")
     assert await client.next() == ("ADDED", "y", second.revision)
+
+
+async def test_nothing_is_kept_of_those_who_waited_in_vain(world: World) -> None:
+    for _ in range(3):
+        with pytest.raises(FutureRevision):
+            await world.cache.wait_for(world.cache.revision + 1_000_000, 0)
+    leaving = asyncio.create_task(world.cache.wait_for(world.cache.revision + 1_000_000, 60))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert world.cache._waiting == []
+
+
+async def test_a_watch_that_resumes_after_a_restart_is_told_how_far_it_is(world: World) -> None:
+    record = await world.create("a", "x")
+    last = await world.store.create("/core/secrets/a/s", pod("s"))
+    restarted = WatchCache()
+    await restarted.start(world.store)
+    pods = restarted.resource("", "pods")
+    client = Client(pods.watch(after=record.revision, bookmarks=True))
+    async with asyncio.timeout(5):
+        while not pods.watchers:  # noqa: ASYNC110 — memory takes over without waiting for a change
+            await asyncio.sleep(0)
+    pods.bookmark()
+    assert await client.next() == ("BOOKMARK", "", last.revision)
+    later = await world.create("a", "y")
+    assert await client.next() == ("ADDED", "y", later.revision)
+    await restarted.stop()
+
+
+async def test_one_watcher_that_fails_costs_no_other_a_change(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, whole = world.pods.watch(after=world.cache.revision), world.pods.watch(after=world.cache.revision)
+    client = Client(whole)
+
+    def fail() -> None:
+        monkeypatch.setattr(broken, "on_ready", None)
+        raise ValueError("not today")
+
+    broken.on_ready = fail
+    record = await world.create("a", "x")
+    assert await client.next() == ("ADDED", "x", record.revision)
+    assert world.cache.revision == record.revision
+    assert broken.ended
+    assert "not today" in caplog.text
+
+
+async def test_large_objects_leave_in_several_pieces(world: World) -> None:
+    for name in "abc":
+        await world.create("ns", name, text="x" * 50_000)
+    watcher = world.pods.watch(after=None, bookmarks=True, initial_bookmark=True)
+    for name in "def":
+        await world.create("ns", name, text="x" * 50_000)
+    pieces = []
+    while watcher.pending:
+        pieces.append(watcher.take(Shown("Pod", "v1")))
+    assert max(map(len, pieces)) < 120_000
+    events = [json.loads(line) for line in b"".join(pieces).splitlines()]
+    assert [event["object"]["metadata"].get("name", event["type"]) for event in events] == [*"abc", "BOOKMARK", *"def"]
