@@ -50,12 +50,14 @@ class Outlet:
     `on_room` is called when the outlet is no longer full. Whoever holds the answer may set it.
     """
 
-    __slots__ = ("_flow", "on_room", "write")
+    __slots__ = ("_flow", "abort", "on_room", "write")
 
     def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
         self._flow = flow
         self.write: Callable[[bytes], None] = transport.write
         """Sends chunks as HTTP frames them (`chunk`)."""
+        self.abort: Callable[[], None] = transport.abort
+        """Ends the connection at once, whatever is still to be sent."""
         self.on_room: Callable[[], None] | None = None
 
     @property

@@ -6,7 +6,8 @@ connection, past ASGI's messages. `docs/adr/0001-watch-fan-out.md` has the figur
 A `Delivery` joins a watch to the outlet of its connection. When its watcher has news it is due; `Fanout` serves those
 that are due in turn, a bounded amount at each turn of the loop, so that other requests are answered in between. A
 client that does not read has a full outlet: its delivery is left alone until there is room, its events wait in its
-watcher, and the watcher's own bound cuts it off. Whatever came while a delivery waited leaves in one piece.
+watcher, and the watcher's own bound cuts it off. It may then read what it is owed; if it does not do so in `PATIENCE`,
+its connection is ended, for nothing else would ever end it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from .connection import Outlet, chunk
 
 TURN = 64 * 1024
 """Bytes sent in one turn of the event loop."""
+PATIENCE = 30.0
+"""Seconds that a client has for reading something once its watch has ended."""
 LEAST = 2 * 1024
 """What a small piece counts for: its system call takes as long as to encrypt and copy so many bytes more."""
 
@@ -62,13 +65,14 @@ class Fanout:
 class Delivery:
     """One watch on its way to one client. Await `over`, then `stop`."""
 
-    __slots__ = ("_fanout", "_is_due", "_outlet", "_stream", "over")
+    __slots__ = ("_fanout", "_is_due", "_outlet", "_patience", "_stream", "over")
 
     def __init__(self, stream: WatchStream, *, outlet: Outlet, fanout: Fanout) -> None:
         self._stream = stream
         self._outlet = outlet
         self._fanout = fanout
         self._is_due = False
+        self._patience: asyncio.TimerHandle | None = None
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the watch has ended and all of it is written, or the client is known to be gone."""
 
@@ -86,8 +90,13 @@ class Delivery:
     def deliver(self) -> int:
         """Write what is there, unless the client is slow or gone; how many bytes."""
         self._is_due = False
-        if self._outlet.full or self.over.done():
+        if self.over.done():
             return 0
+        if self._outlet.full:
+            if self._stream.ended and self._patience is None:
+                self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
+            return 0
+        self._keep_patience()
         piece = self._stream.take()
         if piece:
             self._outlet.write(self._fanout.frame(piece))
@@ -96,6 +105,15 @@ class Delivery:
         elif self._stream.ended:
             self.finish()
         return len(piece)
+
+    def _keep_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _lose_patience(self) -> None:
+        self._outlet.abort()
+        self.finish()
 
     def finish(self) -> None:
         """Write nothing more."""
@@ -110,4 +128,5 @@ class Delivery:
     def stop(self) -> None:
         """Let go of the connection and the watch."""
         self.over.cancel()
+        self._keep_patience()
         self._stream.on_ready = self._outlet.on_room = None

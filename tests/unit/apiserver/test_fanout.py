@@ -12,6 +12,7 @@ from k8slite.apiserver.storage.memory import MemoryStore
 from k8slite.apiserver.watching.cache import ResourceCache, WatchCache
 from k8slite.apiserver.watching.events import Shown
 from k8slite.apiserver.watching.watch import Watcher, WatchStream
+from k8slite.apiserver.wire import fanout
 from k8slite.apiserver.wire.connection import Outlet
 from k8slite.apiserver.wire.fanout import LEAST, TURN, Delivery, Fanout
 
@@ -23,6 +24,10 @@ class Client:
         self.full = False
         self.on_room: Callable[[], None] | None = None
         self.frames: list[bytes] = []
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def write(self, frame: bytes) -> None:
         self.frames.append(frame)
@@ -148,6 +153,27 @@ async def test_a_slow_watcher_is_cut_off_after_what_was_queued(world: World, mon
     client.read_on()
     await asyncio.wait_for(delivery.over, 5)
     assert client.events() == [("ADDED", "0"), ("ADDED", "1"), ("ADDED", "2")]
+
+
+async def test_a_client_that_never_reads_is_left_once_its_watch_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanout, "PATIENCE", 0.5)
+    stalled, reading = Client(), Client()
+    over = []
+    for client in (stalled, reading):
+        watcher = world.pods.watch(after=world.cache.revision)
+        over.append(world.deliver(client, watcher))
+        client.full = True
+        await world.create(f"x{len(over)}")
+        watcher.expire()
+    await turns()
+    assert not any(delivery.over.done() for delivery in over)
+    reading.read_on()
+    for delivery in over:
+        await asyncio.wait_for(delivery.over, 5)
+    assert (stalled.aborted, reading.aborted) == (True, False)
+    assert (stalled.events(), reading.events()) == ([], [("ADDED", "x2")])
 
 
 async def test_what_is_there_comes_first_and_the_end_last(world: World) -> None:
