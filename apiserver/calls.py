@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from k8slite.catalogue import Resource
 
@@ -54,11 +54,23 @@ class Answer:
     worth_gzip: bool = False
 
 
+class Pieces(Protocol):
+    """The pieces of an answer, an asynchronous generator or what closes as one."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Itself."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything; nothing more is asked for."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer that comes in pieces until the client leaves or the iterator ends."""
+    """An answer that comes in pieces until the client leaves or the iterator ends. Whoever gets it closes `chunks`."""
 
-    chunks: AsyncIterator[bytes]
+    chunks: Pieces
     content_type: bytes = JSON
 
 

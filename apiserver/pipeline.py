@@ -41,6 +41,7 @@ from .wire.respond import (
     error_answer,
     error_headers,
     send_answer,
+    send_head,
     send_stream,
     send_watch,
     warning_headers,
@@ -119,9 +120,9 @@ class Pipeline:
         warnings: list[str] = []
         code = 200
         try:
+            user = await self._authenticator.authenticate(_credentials(scope, headers))
             parsed = options.parse(scope["query_string"])
             info = request.parse(method, scope["path"], parsed)
-            user = await self._authenticator.authenticate(_credentials(scope, headers))
             if b"impersonate-user" in headers or any(name.startswith(b"impersonate-") for name in headers):
                 user = await impersonate(user, scope["headers"], authorizer=self._authorizer)
             attributes = _attributes(info, parsed, user)
@@ -154,8 +155,8 @@ class Pipeline:
                 extra += warning_headers(warnings)
             if isinstance(outcome, Answer):
                 code = outcome.code
-                gzip = outcome.worth_gzip and b"gzip" in headers.get(b"accept-encoding", b"")
-                await send_answer(send, outcome, accept=accept, accepts_gzip=gzip, extra=extra, head=method == "HEAD")
+                gzip = outcome.worth_gzip and negotiation.accepts_gzip(headers.get(b"accept-encoding", b""))
+                await send_answer(send, outcome, accept=accept, accepts_gzip=gzip, extra=extra)
             elif outcome is not None:
                 await self._stream(outcome, call, extra)
         except ApiError as error:
@@ -176,10 +177,11 @@ class Pipeline:
                 send, internal("the server met an unexpected condition; its log says more"), accept, extra
             )
         finally:
-            if info is not None:
-                long_running = info.verb in _LONG_RUNNING or info.subresource in _LONG_RUNNING
-                seconds = -1.0 if long_running else time.perf_counter() - began
-                self._metrics.observe(_metric_key(info, self._catalogue), code, seconds)
+            if info is None:  # a stranger, or a query that cannot be read
+                info = request.parse(method, scope["path"], options.DEFAULT)
+            long_running = info.verb in _LONG_RUNNING or info.subresource in _LONG_RUNNING
+            seconds = -1.0 if long_running else time.perf_counter() - began
+            self._metrics.observe(_metric_key(info, self._catalogue), code, seconds)
 
     async def _stream(self, stream: Stream, call: Call, extra: Headers) -> None:
         key = _metric_key(call.info, self._catalogue)
@@ -191,7 +193,9 @@ class Pipeline:
                 offered = call.scope.get("subprotocols") or ()
                 subprotocols = [name for name in offered if not name.startswith(TOKEN_PROTOCOL)]
                 await send_events(call.receive, call.send, stream, subprotocols=subprotocols)
-            elif outlet is not None and isinstance(watch, WatchStream) and call.info.method == "GET":
+            elif call.info.method == "HEAD":
+                await send_head(call.send, stream, extra=extra)
+            elif outlet is not None and isinstance(watch, WatchStream):
                 await send_watch(
                     call.receive, call.send, stream, watch=watch, outlet=outlet, fanout=self._fanout, extra=extra
                 )
@@ -202,6 +206,7 @@ class Pipeline:
             _log.exception("the stream of %s broke", call.info.path)
         finally:
             streams[key] -= 1
+            await stream.chunks.aclose()
 
     async def _non_resource(
         self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes], extra: Headers, user: User
@@ -216,15 +221,8 @@ class Pipeline:
                 raise no_such_path()
             answer = Answer(found.body, found.status, found.content_type.encode(), worth_gzip=True)
             extra += [(b"etag", found.etag.encode()), (b"vary", b"Accept")]
-            gzip = b"gzip" in headers.get(b"accept-encoding", b"")
-            await send_answer(
-                send,
-                answer,
-                accept=negotiation.OBJECT,
-                accepts_gzip=gzip,
-                extra=extra,
-                head=scope.get("method") == "HEAD",
-            )
+            gzip = negotiation.accepts_gzip(headers.get(b"accept-encoding", b""))
+            await send_answer(send, answer, accept=negotiation.OBJECT, accepts_gzip=gzip, extra=extra)
             return
         scope.setdefault("state", {})["user"] = user
         await self._others(scope, receive, send)

@@ -114,6 +114,11 @@ def _representation(options: dict[str, str], as_yaml: bool, tables: bool) -> Rep
     return None
 
 
+def accepts_gzip(header: bytes) -> bool:
+    """Whether an Accept-Encoding names gzip; as in Kubernetes, one with a quality does not count."""
+    return b"gzip" in header and any(token.strip() == b"gzip" for token in header.split(b","))
+
+
 def prettified(body: bytes) -> bytes:
     """A JSON document for the eyes."""
     return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import Any, cast
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import orjson
 
@@ -58,9 +57,9 @@ def warning_headers(warnings: Sequence[str]) -> Headers:
 
 
 async def send_answer(
-    send: Send, answer: Answer, *, accept: Representation, accepts_gzip: bool, extra: Headers, head: bool = False
+    send: Send, answer: Answer, *, accept: Representation, accepts_gzip: bool, extra: Headers
 ) -> None:
-    """Send a whole answer."""
+    """Send a whole answer. (Of an answer to HEAD the connection sends no body.)"""
     body, content_type = answer.body, answer.content_type
     if content_type == JSON:
         if accept.yaml:
@@ -75,23 +74,19 @@ async def send_answer(
         headers.append((b"vary", b"Accept-Encoding"))
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": answer.code, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else body})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_head(send: Send, stream: Stream, *, extra: Headers) -> None:
+    """Send what a HEAD request wants to know of a stream."""
+    await _begin_stream(send, stream, extra)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def send_stream(receive: Receive, send: Send, stream: Stream, *, extra: Headers) -> None:
     """Send pieces as they come until the iterator ends or the client leaves."""
     await _begin_stream(send, stream, extra)
-    task = asyncio.ensure_future(_pump(send, stream.chunks))
-    gone = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-        if not task.done():
-            task.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
-    if not task.cancelled():
-        task.result()
+    await while_connected(_pump(send, stream), gone=disconnected(receive, "http.disconnect"))
 
 
 async def send_watch(
@@ -100,7 +95,7 @@ async def send_watch(
     """The same for a watch whose connection has an outlet: its pieces go there, only head and end through ASGI."""
     await _begin_stream(send, stream, extra)
     delivery = Delivery(watch, outlet=outlet, fanout=fanout)
-    gone = asyncio.ensure_future(_disconnected(receive))
+    gone = asyncio.ensure_future(disconnected(receive, "http.disconnect"))
     gone.add_done_callback(lambda _: delivery.finish())
     delivery.start()
     try:
@@ -108,7 +103,6 @@ async def send_watch(
     finally:
         delivery.stop()
         gone.cancel()
-        await watch.aclose()
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -119,13 +113,28 @@ async def _begin_stream(send: Send, stream: Stream, extra: Headers) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": True})
 
 
-async def _pump(send: Send, chunks: AsyncIterator[bytes]) -> None:
-    async with aclosing(cast(Any, chunks)) as pieces:
-        async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+async def _pump(send: Send, stream: Stream) -> None:
+    async for piece in stream.chunks:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
+async def while_connected(sending: Coroutine[Any, Any, None], *, gone: Coroutine[Any, Any, None]) -> bool:
+    """Send until all is sent (True) or the client has gone (False). Raises what `sending` raises."""
+    tasks = asyncio.ensure_future(sending), asyncio.ensure_future(gone)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks[0].cancelled():
+        return False
+    tasks[0].result()
+    return True
+
+
+async def disconnected(receive: Receive, message: str) -> None:
+    """Return when ASGI tells by that message that the client has gone. Whatever else it says is ignored."""
+    while (await receive())["type"] != message:
         pass

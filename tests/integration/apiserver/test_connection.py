@@ -134,6 +134,27 @@ async def test_head_has_the_length_and_no_body(server: RunningServer, http: http
     await connection.close()
 
 
+async def test_head_of_a_watch_ends_with_its_head(server: RunningServer, http: httpx.AsyncClient) -> None:
+    connection = await Connection.open(server)
+    connection.send("HEAD", f"{CONFIGMAPS}?watch=1")
+    assert (await connection.head())[0] == 200
+    connection.send("GET", "/livez")
+    assert (await connection.answer())[1] == b"ok"
+    await connection.close()
+    await until_no_watches(http)
+
+
+async def test_a_stranger_is_refused_before_the_query_is_read(server: RunningServer, http: httpx.AsyncClient) -> None:
+    query = {"labelSelector": "a in ("}
+    assert (await http.get(CONFIGMAPS, params=query)).status_code == 400
+    stranger = {"authorization": "Bearer nobody"}
+    context = ssl.create_default_context(cafile=str(server.admin.ca_file))
+    async with httpx.AsyncClient(base_url=str(http.base_url), verify=context) as other:
+        assert (await other.get(CONFIGMAPS, params=query, headers=stranger)).status_code == 401
+    counted = [line for line in (await http.get("/metrics")).text.splitlines() if 'code="401"' in line]
+    assert any('resource="configmaps"' in line for line in counted)
+
+
 async def test_an_old_client_is_answered_and_left(server: RunningServer) -> None:
     connection = await Connection.open(server)
     connection.send("GET", "/livez", version="1.0")
