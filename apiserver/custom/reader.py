@@ -6,6 +6,7 @@ Source: Kubernetes documentation, "API concepts: field validation"; apiextension
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -39,8 +40,8 @@ class CustomReader:
         """How its documents merge."""
         return self._atom
 
-    def decode(self, body: bytes, strictness: Strictness) -> Decoded:
-        """A JSON body. Raises ApiError 400."""
+    def decode(self, body: bytes, strictness: Strictness, noticed: Sequence[str] = ()) -> Decoded:
+        """A JSON body; what was `noticed` before comes first among its findings. Raises ApiError 400."""
         kind = self._resource.kind
         try:
             document = orjson.loads(body)
@@ -55,9 +56,9 @@ class CustomReader:
                         f"'{text}' ({text[:30]}{' ...' if len(text) > 30 else ''})"
                     )
         encoded = self._encode(document)
-        repeated: list[str] = []
+        repeated = list(noticed)
         if strictness != "Ignore" and len(encoded) != len(body) and encoded.count(b'":') != body.count(b'":'):
-            repeated = _repeated(parse_json(body, kind), "")  # keys may have been lost on the way in
+            repeated += _repeated(parse_json(body, kind), "")  # keys may have been lost on the way in
         return self._decoded(document, repeated, strictness)
 
     def check(self, document: Document, strictness: Strictness) -> Decoded:

@@ -9,7 +9,7 @@ Source: Kubernetes' apiserver, endpoints/handlers/{create,update,patch}.go, regi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -35,7 +35,7 @@ from ..registry import Registry, Removal, Served, require_verb
 from ..storage.base import KeyExists, StoreUnavailable
 from ..strategies.base import Context
 from ..validation import metadata as metadata_rules
-from ..wire.negotiation import json_body
+from ..wire.negotiation import json_body, repeated_in_yaml
 from ..wire.options import check_manager
 from . import managing, metadata
 from .managing import Current, Wanted
@@ -240,8 +240,11 @@ def _validate(
 
 def decode(registry: Registry, call: Call, resource: Resource) -> Decoded:
     """The body as an object of the resource; its warnings go to the client. Raises ApiError."""
-    decoded = _decode_body(registry, resource, _json(call), cast(Strictness, call.options.field_validation))
-    call.warnings.extend(decoded.warnings)
+    strictness = cast(Strictness, call.options.field_validation)
+    body = _json(call)
+    noticed = repeated_in_yaml(call.body, call.content_type) if strictness != "Ignore" else []
+    decoded = _decode_body(registry, resource, body, strictness, noticed)
+    call.warnings.extend(" ".join(warning.split()) for warning in decoded.warnings)
     return decoded
 
 
@@ -249,9 +252,16 @@ def _json(call: Call) -> bytes:
     return json_body(call.body, call.content_type)
 
 
-def _decode_body(registry: Registry, resource: Resource, body: bytes, strictness: Strictness) -> Decoded:
+def _decode_body(
+    registry: Registry, resource: Resource, body: bytes, strictness: Strictness, noticed: Sequence[str] = ()
+) -> Decoded:
     return registry.schemas.decode(
-        body, group=resource.group, version=resource.version, kind=resource.kind, strictness=strictness
+        body,
+        group=resource.group,
+        version=resource.version,
+        kind=resource.kind,
+        strictness=strictness,
+        noticed=noticed,
     )
 
 

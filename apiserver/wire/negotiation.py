@@ -141,6 +141,15 @@ def json_body(body: bytes, content_type: str) -> bytes:
     return orjson.dumps(load_yaml(body), option=orjson.OPT_NON_STR_KEYS)
 
 
+def repeated_in_yaml(body: bytes, content_type: str) -> list[str]:
+    """Keys that a YAML body sets more than once, in a sentence; it must be one that can be read.
+
+    JSON bodies are looked at where they are decoded.
+    """
+    lines = _repeated_keys(body) if content_type in _YAML_TYPES else []
+    return ["\n  ".join(["yaml: unmarshal errors:", *lines])] if lines else []
+
+
 def load_yaml(body: bytes) -> Any:
     """Read YAML. Raises ApiError 400 with the line."""
     try:

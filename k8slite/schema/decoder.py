@@ -71,18 +71,25 @@ class _Walker:
         root: bool = False,
     ) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        known = facts.fields
-        if isinstance(value, DuplicateKeys):
-            self._strict("duplicate", (_join(path, key) for key in value.repeated))
-        self._strict("unknown", (_join(path, key) for key in value if key not in known))
+        known, said, of_field = facts.fields, self.findings.strict, {}
         for name, entry in known.items():
             below = demanding and not (root and name == "status")
             given = value.get(name)
             if given is not None:
                 place = _Place(facts, entry, _join(path, name), (*names, name), below)
+                self.findings.strict = of_field[name] = list[str]()
                 result[name] = self._value(given, place, depth=0)
             if below and not result.get(name) and is_demanded(facts, entry):
                 self._missing(result, entry, path=_join(path, name))
+        self.findings.strict = said
+        # Fields are read in the order of the facts, but spoken of in that of the document.
+        repeated = value.repeated if isinstance(value, DuplicateKeys) else ()
+        for name in value:
+            if name in repeated:
+                self._strict("duplicate", (_join(path, name),))
+            if name not in known:
+                self._strict("unknown", (_join(path, name),))
+            said += of_field.get(name, ())
         return result
 
     def _value(self, value: Any, place: _Place, *, depth: int) -> Any:

@@ -9,6 +9,7 @@ Source: Kubernetes documentation, "API concepts: field validation"; apiserver's 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -47,8 +48,8 @@ class Reader(Protocol):
         """How its documents merge."""
         ...
 
-    def decode(self, body: bytes, strictness: Strictness) -> Decoded:
-        """A JSON body. Raises ApiError 400."""
+    def decode(self, body: bytes, strictness: Strictness, noticed: Sequence[str] = ()) -> Decoded:
+        """A JSON body; what was `noticed` before comes first among its findings. Raises ApiError 400."""
         ...
 
     def check(self, document: dict[str, Any], strictness: Strictness) -> Decoded:
@@ -83,13 +84,23 @@ class Schemas:
         facts = self._facts.by_kind(group, version, kind)
         return self._facts.by_name(_DELETE_OPTIONS) if facts is None and kind == "DeleteOptions" else facts
 
-    def decode(self, body: bytes, *, group: str, version: str, kind: str, strictness: Strictness = "Warn") -> Decoded:
+    def decode(
+        self,
+        body: bytes,
+        *,
+        group: str,
+        version: str,
+        kind: str,
+        strictness: Strictness = "Warn",
+        noticed: Sequence[str] = (),
+    ) -> Decoded:
         """Read a JSON body as an object of that kind.
 
-        Raises ApiError 400 in Kubernetes' words: for broken JSON, for another kind or version in the body, for a value
-        of the wrong type, and with `Strict` for unknown and duplicate fields.
+        `noticed` is what the body lost on its way to JSON: it counts as unknown and duplicate fields do. Raises
+        ApiError 400 in Kubernetes' words: for broken JSON, for another kind or version in the body, for a value of the
+        wrong type, and with `Strict` for unknown and duplicate fields.
         """
-        return self._reader(group, version, kind).decode(body, strictness)
+        return self._reader(group, version, kind).decode(body, strictness, noticed)
 
     def check(
         self, document: dict[str, Any], *, group: str, version: str, kind: str, strictness: Strictness = "Warn"
@@ -122,16 +133,16 @@ class _Kind:
     def atom(self) -> Atom:
         return atom_of(self.facts)
 
-    def decode(self, body: bytes, strictness: Strictness) -> Decoded:
+    def decode(self, body: bytes, strictness: Strictness, noticed: Sequence[str] = ()) -> Decoded:
         try:
             document = self.validator.validate_json(body)
         except ValidationError:
             pass
         else:
             encoded = _encode(document, self)
-            if strictness == "Ignore" or not _may_repeat_keys(body, encoded):
+            if strictness == "Ignore" or not (noticed or _may_repeat_keys(body, encoded)):
                 return Decoded(_headed(document, self), [])
-        return _slowly(parse_json(body, self.kind), self, strictness)
+        return _slowly(parse_json(body, self.kind), self, strictness, noticed)
 
     def check(self, document: dict[str, Any], strictness: Strictness) -> Decoded:
         try:
@@ -146,7 +157,7 @@ class _Kind:
         )
 
 
-def _slowly(document: Any, expected: _Kind, strictness: Strictness) -> Decoded:
+def _slowly(document: Any, expected: _Kind, strictness: Strictness, noticed: Sequence[str] = ()) -> Decoded:
     _refuse_other_kind(document, expected)
     try:
         result, findings = walk(document, expected.facts)
@@ -154,10 +165,11 @@ def _slowly(document: Any, expected: _Kind, strictness: Strictness) -> Decoded:
         raise expected.error("exceeded max depth") from None
     if findings.error:
         raise expected.error(findings.error)
-    if findings.strict and strictness == "Strict":
-        raise expected.error("strict decoding error: " + ", ".join(findings.strict))
+    strict = [*noticed, *findings.strict]
+    if strict and strictness == "Strict":
+        raise expected.error("strict decoding error: " + ", ".join(strict))
     _encode(result, expected)
-    return Decoded(_headed(result, expected), findings.strict if strictness == "Warn" else [], findings.causes)
+    return Decoded(_headed(result, expected), strict if strictness == "Warn" else [], findings.causes)
 
 
 def _encode(document: dict[str, Any], expected: _Kind) -> bytes:

@@ -85,6 +85,20 @@ def test_unknown_fields_are_pruned_silently_when_ignored():
     assert decoded.warnings == []
 
 
+def test_unknown_and_repeated_fields_are_named_in_the_order_of_the_document():
+    body = b'{"metadata":{"nme":1},"odd":{},"spec":{"x":1,"replicas":2,"replicas":3,"template":{"y":1}},"even":{}}'
+    decoded = SCHEMAS.decode(body, group="apps", version="v1", kind="Deployment", noticed=["before"])
+    assert decoded.warnings == [
+        "before",
+        'unknown field "metadata.nme"',
+        'unknown field "odd"',
+        'unknown field "spec.x"',
+        'duplicate field "spec.replicas"',
+        'unknown field "spec.template.y"',
+        'unknown field "even"',
+    ]
+
+
 def test_unknown_fields_are_refused_when_strict():
     message = refusal({**POD, "extra": 1, "more": 2}, strictness="Strict")
     assert message == (
