@@ -11,6 +11,7 @@ from k8slite.kinds.resources import (
     ENDPOINTS,
     EVENTS,
     JOBS,
+    NAMESPACES,
     PODS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
@@ -183,6 +184,80 @@ async def test_services_follow_their_pods(cluster):
     async def gone():
         slices = [s for s in await cluster.list(ENDPOINT_SLICES) if s.service_name == "web"]
         return not slices and await cluster.get(ENDPOINTS, "web") is None
+
+    await cluster.until(gone)
+
+
+async def test_a_service_without_pods_has_empty_endpoints_that_go_with_it(cluster):
+    client = cluster.client
+    spec = {"selector": {"does-not-match": "any-pod"}, "ports": [{"name": "example", "port": 80, "protocol": "TCP"}]}
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "lonely"}, "spec": spec}
+    await client.create(SERVICES, body, namespace="default")
+
+    async def both():
+        slices = [s for s in await cluster.list(ENDPOINT_SLICES) if s.service_name == "lonely"]
+        endpoints = await cluster.get(ENDPOINTS, "lonely")
+        return (slices, endpoints) if slices and endpoints else None
+
+    [only], endpoints = await cluster.until(both)
+    assert not only.endpoints and not endpoints.subsets
+    [owner] = only.metadata.owner_references
+    assert (owner.kind, owner.name) == ("Service", "lonely")
+    await client.delete(SERVICES, "lonely", namespace="default")
+
+    async def gone():
+        slices = [s for s in await cluster.list(ENDPOINT_SLICES) if s.service_name == "lonely"]
+        return not slices and await cluster.get(ENDPOINTS, "lonely") is None
+
+    await cluster.until(gone)
+
+
+async def test_a_namespace_takes_its_services_with_it(cluster):
+    client = cluster.client
+    await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+    await client.create(SERVICES, body, namespace="team")
+    await client.delete(NAMESPACES, "team")
+
+    async def gone():
+        return await cluster.get(NAMESPACES, "team") is None
+
+    await cluster.until(gone)
+    await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    assert await cluster.list(SERVICES, namespace="team") == []
+
+
+async def test_a_job_is_suspended_resumed_labelled_and_deleted(cluster):
+    client = cluster.client
+    template = {"spec": {"restartPolicy": "OnFailure", "containers": [{"name": "c", "image": "web:1"}]}}
+    spec = {"template": template, "suspend": True, "parallelism": 2, "completions": 4, "backoffLimit": 6}
+    metadata = {"name": "work", "labels": {"e2e": "work"}}
+    body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+    await client.create(JOBS, body, namespace="default")
+
+    async def suspended():
+        job = await cluster.get(JOBS, "work")
+        return any(c.type == "Suspended" and c.status == "True" for c in job.status.conditions)
+
+    await cluster.until(suspended)
+    assert not await cluster.list(PODS)
+    patch = {"metadata": {"labels": {"work": "patched"}}, "spec": {"suspend": False}}
+    patched = await client.patch(JOBS, "work", patch, namespace="default")
+    assert patched.metadata.labels["work"] == "patched"
+
+    async def active():
+        job = await cluster.get(JOBS, "work")
+        return job if job.status.active == 2 else None
+
+    job = await cluster.until(active)
+    assert job.status.start_time is not None
+    updated = await client.patch(JOBS, "work", {"metadata": {"annotations": {"updated": "true"}}}, namespace="default")
+    assert updated.metadata.annotations["updated"] == "true"
+    assert [found.name for found in await cluster.list(JOBS, "work=patched", namespace="")] == ["work"]
+    await client.delete(JOBS, "work", namespace="default", propagation="Foreground")
+
+    async def gone():
+        return not await cluster.list(JOBS) and not await cluster.list(PODS)
 
     await cluster.until(gone)
 
