@@ -28,7 +28,7 @@ from .authz.chain import Chain as Authorizer
 from .calls import Answer, Call, Receive, Scope, Send, Stream
 from .discovery import DiscoveryAnswer
 from .dispatch import Dispatch
-from .proxying.joining import TOKEN_PROTOCOL
+from .proxying import joining
 from .storage.base import FutureRevision, StoreUnavailable
 from .watching.watch import WatchStream
 from .wire import negotiation, options, request
@@ -128,9 +128,10 @@ class Pipeline:
             attributes = _attributes(info, parsed, user)
             await self._authorizer.require(attributes)
             if self._aggregator.routes and (route := self._aggregator.find(info)) is not None:
-                upgrade = b"upgrade" in headers
-                body = await _read_body(receive, headers) if method in _WITH_BODY and not upgrade else b""
-                code = await self._aggregator.serve(route, Passing(info, user, body, scope, receive, send, extra[0][1]))
+                passing = Passing(info, user, b"", scope, receive, send, extra[0][1])
+                if method in _WITH_BODY and not joining.wanted(passing):
+                    passing = replace(passing, body=await _read_body(receive, headers))
+                code = await self._aggregator.serve(route, passing)
                 return
             if not info.plural:
                 await self._non_resource(scope, receive, send, headers, extra, user)
@@ -191,7 +192,7 @@ class Pipeline:
             watch, outlet = stream.chunks, call.scope.get("state", {}).get(OUTLET)
             if call.scope["type"] == "websocket":
                 offered = call.scope.get("subprotocols") or ()
-                subprotocols = [name for name in offered if not name.startswith(TOKEN_PROTOCOL)]
+                subprotocols = [name for name in offered if not name.startswith(joining.TOKEN_PROTOCOL)]
                 await send_events(call.receive, call.send, stream, subprotocols=subprotocols)
             elif call.info.method == "HEAD":
                 await send_head(call.send, stream, extra=extra)
@@ -268,8 +269,8 @@ def _credentials(scope: Scope, headers: dict[bytes, bytes]) -> Credentials:
 def _subprotocol_token(protocols: str) -> str:
     """Browsers cannot set headers on a WebSocket: they bring their token as the name of a subprotocol."""
     for name in protocols.split(","):
-        if name.strip().startswith(TOKEN_PROTOCOL):
-            text = name.strip().removeprefix(TOKEN_PROTOCOL)
+        if name.strip().startswith(joining.TOKEN_PROTOCOL):
+            text = name.strip().removeprefix(joining.TOKEN_PROTOCOL)
             try:
                 return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
             except (binascii.Error, UnicodeDecodeError):

@@ -36,6 +36,8 @@ class Readings:
     bodies: list[bytes] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """A watch has been left by its client."""
+    silent: asyncio.Event = field(default_factory=asyncio.Event)
+    """Something is asked for that is never answered, not even begun."""
     added: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def asked_by(self, user: str) -> list[web.BaseRequest]:
@@ -63,8 +65,14 @@ class Readings:
             return await self._echo(request)
         parts = request.path.removeprefix(f"{PATH}/").split("/")
         name = parts[3] if parts[0] == "namespaces" and len(parts) > 3 else ""
+        if name == "silent":
+            return await self._keep_silent()
+        if name.startswith("status-"):
+            return web.Response(status=int(name.removeprefix("status-")))
         if name == "elsewhere":
             return web.Response(status=302, headers={"Location": "https://example.com/"})
+        if request.headers.get("Upgrade") == "elsewhere":
+            return web.Response(status=307, headers={"Location": "https://example.com/"})
         if request.method == "POST":
             await self.add("posted", "1")
             return web.json_response(self.objects["posted"], status=201)
@@ -77,6 +85,14 @@ class Readings:
         return web.json_response(
             {"kind": "ReadingList", "apiVersion": f"{GROUP}/{VERSION}", "metadata": {}, "items": items}
         )
+
+    async def _keep_silent(self) -> web.StreamResponse:
+        self.silent.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+        raise AssertionError
 
     async def _watch(self, request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})

@@ -246,6 +246,65 @@ async def test_a_watch_ends_in_good_order_when_the_server_does(cluster: World) -
             assert [line async for line in lines] == []
 
 
+@pytest.mark.parametrize("query", ["", "?watch=1"])
+async def test_who_gives_up_on_a_silent_server_leaves_nothing_behind(cluster: World, query: str) -> None:
+    await cluster.up()
+    asked = asyncio.create_task(cluster.http.get(f"{READINGS}/silent{query}"))
+    async with asyncio.timeout(DEADLINE):
+        await cluster.backend.silent.wait()
+        asked.cancel()
+        await cluster.backend.left.wait()
+
+
+async def test_a_watch_that_never_began_ends_with_the_server(cluster: World) -> None:
+    await cluster.up()
+    asked = asyncio.create_task(cluster.http.get(READINGS + "/silent/log"))
+    async with asyncio.timeout(DEADLINE):
+        await cluster.backend.silent.wait()
+        cluster.server.app.drain()
+        assert (await asked).status_code == 503
+
+
+async def test_what_the_client_names_arrives_byte_for_byte(cluster: World) -> None:
+    await cluster.up()
+    headers = {"Impersonate-User": "jürgen".encode(), "Impersonate-Group": b"system:masters", "X-Own": "größe".encode()}
+    url = f"{READINGS}/first?name=%C3%BC&odd=%2F%23a+b&x={{}}"
+    answer = await cluster.http.get(url, headers=headers)
+    assert answer.status_code == 200
+    request = cluster.backend.seen[-1]
+    raw = dict(request.raw_headers)
+    assert raw[b"X-Remote-User"] == "jürgen".encode()
+    assert raw[b"x-own"] == "größe".encode()
+    assert request.raw_path.endswith("/first?name=%C3%BC&odd=%2F%23a+b&x={}")
+
+
+async def test_a_body_is_passed_on_though_an_upgrade_is_named(cluster: World) -> None:
+    await cluster.up()
+    answer = await cluster.http.post(READINGS, headers={"Upgrade": "h2c"}, json={"a": 1})
+    assert answer.status_code == 201
+    assert cluster.backend.bodies[-1] == b'{"a":1}'
+
+
+async def test_a_redirect_instead_of_an_upgrade_is_not_passed_on(cluster: World) -> None:
+    await cluster.up()
+    headers = {"Connection": "Upgrade", "Upgrade": "elsewhere"}
+    answer = await cluster.http.get(f"{READINGS}/first", headers=headers)
+    assert (answer.status_code, "location" in answer.headers) == (502, False)
+    headers = {"Connection": "Upgrade", "Upgrade": "nothing"}
+    answer = await cluster.http.get(f"{READINGS}/first", headers=headers)
+    assert (answer.status_code, answer.text) == (503, "invalid upgrade response: status code 200\n")
+    assert cluster.backend.seen[-1].headers["Host"] == "readings.default.svc:443"
+
+
+async def test_answers_without_a_body(cluster: World) -> None:
+    await cluster.up()
+    answer = await cluster.http.head(f"{READINGS}/first")
+    assert answer.status_code == 200
+    for status in (204, 304):
+        answer = await cluster.http.get(f"{READINGS}/status-{status}")
+        assert (answer.status_code, answer.content) == (status, b"")
+
+
 async def test_a_websocket_comes_through(cluster: World) -> None:
     await cluster.up()
     context = ssl.create_default_context(cafile=str(cluster.server.admin.ca_file))

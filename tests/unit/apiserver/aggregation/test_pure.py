@@ -9,7 +9,7 @@ import pytest
 
 from k8slite.apiserver.aggregation import conditions, described, order, registration, services
 from k8slite.apiserver.aggregation.conditions import Availability, unreachable, with_condition
-from k8slite.apiserver.aggregation.proxy import request_headers, user_headers
+from k8slite.apiserver.aggregation.headers import request_headers, user_headers
 from k8slite.apiserver.authn.base import User
 from k8slite.apiserver.backends import ServiceReference
 from k8slite.catalogue import builtin
@@ -232,14 +232,39 @@ def test_definitions_of_the_same_name_are_kept_apart_unless_they_are_the_same() 
 # Headers
 
 
-def test_a_user_is_named_so_that_no_name_can_forge_another() -> None:
-    user = User("jane\r\nX-Remote-Group: system:masters", groups=("a b",), extra={"a/b c": ("1", "2")})
+def test_a_user_is_named_with_all_that_is_known() -> None:
+    user = User("jürgen", uid="u", groups=("a b",), extra={"a/b c": ("1", "2")})
     assert list(user_headers(user)) == [
-        ("X-Remote-User", "jane  X-Remote-Group: system:masters"),
+        ("X-Remote-User", "jürgen"),
+        ("X-Remote-Uid", "u"),
         ("X-Remote-Group", "a b"),
         ("X-Remote-Extra-a%2Fb%20c", "1"),
         ("X-Remote-Extra-a%2Fb%20c", "2"),
     ]
+
+
+@pytest.mark.parametrize("name", ["jane\r\nX-Remote-Group: system:masters", "jane\0", "jane ", "\tjane", "jane\x7f"])
+def test_a_name_that_would_arrive_as_another_is_not_sent(name: str) -> None:
+    for user in (User(name), User("u", uid=name), User("u", groups=(name,)), User("u", extra={"k": (name,)})):
+        with pytest.raises(ValueError, match=r'^net/http: invalid header field value for "X-Remote-'):
+            list(user_headers(user))
+
+
+def test_no_header_of_the_client_names_somebody_or_carries_its_token() -> None:
+    token = b"base64url.bearer.authorization.k8s.io.c2VjcmV0"
+    headers = [
+        (b"connection", b"x-remote-user"),
+        (b"x-remote-user", b"root"),
+        (b"x_remote_user", b"root"),
+        (b"x-remote_extra-a", b"b"),
+        (b"impersonate_user", b"root"),
+        (b"authorization", b"Bearer secret"),
+        (b"proxy_authorization", b"secret"),
+        (b"sec-websocket-protocol", b"chat, " + token),
+        (b"x-name", "jürgen".encode()),
+    ]
+    found = list(request_headers({"headers": headers}))
+    assert found == [("sec-websocket-protocol", "chat"), ("x-name", "jürgen")]
 
 
 def test_hop_by_hop_headers_stay_here() -> None:
