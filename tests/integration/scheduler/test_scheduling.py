@@ -137,6 +137,24 @@ async def test_a_pending_pod_says_why_and_is_bound_when_a_node_comes(server: Run
         assert await bound_to(client, "big") == "large"
 
 
+async def test_a_pod_whose_node_selector_matches_no_node_waits_and_says_so(
+    server: RunningServer, client: Client
+) -> None:
+    await add_node(client, "plain")
+    async with scheduler(server):
+        await add_pod(client, "choosy", nodeSelector={"label": "nonempty"})
+        message = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+        await waits_with(client, "choosy", message)
+
+        async def said() -> bool:
+            return (await events(client, "choosy")).get("FailedScheduling", "").startswith(message)
+
+        await until(said)
+        assert not (await get_pod(client, "choosy")).spec.node_name
+        await client.patch(NODES, "plain", {"metadata": {"labels": {"label": "nonempty"}}})
+        assert await bound_to(client, "choosy") == "plain"
+
+
 async def test_a_deleted_pod_makes_room(server: RunningServer, client: Client) -> None:
     await add_node(client, "only", cpu="1")
     async with scheduler(server):

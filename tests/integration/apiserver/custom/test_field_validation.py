@@ -109,7 +109,7 @@ async def test_a_field_that_the_schema_lacks_is_not_applied(http: httpx.AsyncCli
     made = definition("noxus", "extra.example.com", version(schema=schema()))
     await establish(http, made)
     answer = await apply(http, made, spec=SPEC, unknownField="unknown")
-    assert answer.status_code in (400, 500) and ".unknownField: field not declared in schema" in answer.text
+    assert answer.status_code == 400 and ".unknownField: field not declared in schema" in answer.text
     await forget(http, made)
 
 
@@ -141,7 +141,7 @@ async def test_unknown_metadata_is_found_in_the_object_and_in_those_that_it_embe
     assert 'unknown field "metadata.unknownMeta"' in refused.json()["message"]
     assert 'unknown field "spec.template.metadata.unknownSubMeta"' in refused.json()["message"]
     applied = await apply(http, made, metadata={"unknownMeta": "unknown"}, spec={**SPEC, "template": embedded})
-    assert applied.status_code in (400, 500), applied.text
+    assert applied.status_code == 400, applied.text
     assert ".metadata.unknownMeta: field not declared in schema" in applied.text
     assert ".spec.template.metadata.unknownSubMeta: field not declared in schema" in applied.text
     await forget(http, made)
