@@ -18,6 +18,7 @@ import aiohttp
 import yaml
 
 from .config import ConfigError
+from .sockets import keep_alive
 
 KEEP_ALIVE = 60.0
 """Seconds that an idle connection is kept: long enough for the next lease renewal to save its TLS handshake."""
@@ -141,9 +142,6 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     made = socket.socket(family=family, type=kind, proto=protocol)
     # The event loop would set this only for sockets that name their protocol; without it every request takes 40 ms.
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    keep_alive(made)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
     return made

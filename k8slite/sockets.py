@@ -1,4 +1,4 @@
-"""Sockets that may be bound before their address exists: the pods' bridge comes up after its servers."""
+"""Sockets: bound before their address exists, as the pods' bridge comes up after its servers; and kept alive."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ import socket
 
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
+
+
+def keep_alive(opened: socket.socket) -> None:
+    """Let the kernel notice within half a minute that the peer of a silent connection is gone.
+
+    Set on a listening socket it holds for the connections that it accepts.
+    """
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 def bind(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
@@ -19,6 +30,7 @@ def bind(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) 
         bound.setblocking(False)
         if kind == socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            keep_alive(bound)
         bound.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
         if ipv6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

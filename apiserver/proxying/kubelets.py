@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from k8slite.config import ApiServerConfig
 from k8slite.errors import ApiError, internal, not_found, service_unavailable
+from k8slite.sockets import keep_alive
 
 from ..lookup import Lookup
 
@@ -106,13 +108,20 @@ def _pool(context: ssl.SSLContext) -> aiohttp.ClientSession:
     import aiohttp
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        connector=aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=_socket),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=None),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         max_line_size=_HEADER_LIMIT,
         max_field_size=_HEADER_LIMIT,
     )
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A log may be silent for hours: without this nobody would learn that its node is gone."""
+    made = socket.socket(*address[:3])
+    keep_alive(made)
+    return made
 
 
 def unreachable(node: str, error: BaseException) -> ApiError:
