@@ -12,10 +12,12 @@ from typing import Protocol
 
 from .frames import Codec, Data, Frame, GoAway, Ping, Reset, SpdyError, SynReply, SynStream
 
-_QUEUED = 16
-"""Pieces of a stream that wait for its reader before the connection is read no further."""
+_QUEUED = 64 * 1024
+"""Bytes of a stream that may wait for its reader before the connection is read no further."""
+_PIECE = 64
+"""What a piece takes beside its bytes."""
 _STREAMS = 1024
-"""Streams that may be open at once: a peer that opens more is cut off."""
+"""Streams that may be open, and that may wait to be accepted: a peer that opens more is cut off."""
 
 
 class Link(Protocol):
@@ -37,6 +39,7 @@ class Stream:
         self.number, self.headers = number, headers
         self._session = session
         self._pieces: deque[bytes] = deque()
+        self._queued = 0
         self._changed = asyncio.Event()
         self._peer_closed = False
         self._closed = False
@@ -52,10 +55,12 @@ class Stream:
         if not self._pieces:
             return b""
         self._changed.set()
-        return self._pieces.popleft()
+        piece = self._pieces.popleft()
+        self._queued -= len(piece) + _PIECE
+        return piece
 
     async def write(self, data: bytes) -> None:
-        """Send bytes; dropped if the stream is closed. Raises ConnectionError."""
+        """Send bytes; dropped if the stream is closed, by either end. Raises ConnectionError."""
         if data and not self._closed:
             await self._session.send(Data(self.number, data))
 
@@ -74,6 +79,11 @@ class Stream:
             self._session.forget(self)
 
     @property
+    def gone(self) -> bool:
+        """Whether a reset, or the connection's end, ended the stream both ways at once."""
+        return self._gone
+
+    @property
     def over(self) -> bool:
         """Whether both ends are closed."""
         return self._gone or (self._closed and self._peer_closed)
@@ -84,9 +94,10 @@ class Stream:
             return
         if piece:
             self._pieces.append(piece)
+            self._queued += len(piece) + _PIECE
         self._peer_closed = last
         self._changed.set()
-        while len(self._pieces) > _QUEUED and not self._gone:
+        while self._queued > _QUEUED and not self._gone:
             self._changed.clear()
             await self._changed.wait()
         self._session.forget(self)
@@ -155,7 +166,7 @@ class Session:
     async def _take(self, frame: Frame) -> None:
         match frame:
             case SynStream(number, headers, fin):
-                if number in self._streams or len(self._streams) >= _STREAMS:
+                if number in self._streams or max(len(self._streams), self._opened.qsize()) >= _STREAMS:
                     raise SpdyError(f"stream {number} is one too many")
                 stream = self._streams[number] = Stream(self, number, headers)
                 await self.send(SynReply(number, {}))

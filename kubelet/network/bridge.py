@@ -55,7 +55,11 @@ class BridgeNetwork:
         """A connection to a port of a pod, also to one that listens on loopback only. Raises NetworkError."""
         loop, refused = asyncio.get_running_loop(), ""
         for family, local in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-            opened = await loop.run_in_executor(self._thread, netlink.socket_in, pid, family)
+            try:
+                opened = await loop.run_in_executor(self._thread, netlink.socket_in, pid, family)
+            except NetworkError as error:  # a kernel without IPv6 does not explain why IPv4 failed
+                refused = refused or str(error)
+                continue
             opened.setblocking(False)
             try:
                 await asyncio.wait_for(loop.sock_connect(opened, (local, port)), _CONNECT)

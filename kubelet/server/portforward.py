@@ -16,6 +16,7 @@ import contextlib
 import socket as sockets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
@@ -24,6 +25,7 @@ from k8slite.spdy import Session, Stream
 from k8slite.takeover import PIECE
 
 from ..network import NetworkError
+from ..runtime.base import RuntimeFault
 from .lookup import Containers, LookupFault
 from .upgrade import Finished, open_websocket, spdy, stream_protocol, subprotocol, tunnelled, wants_spdy
 
@@ -31,6 +33,8 @@ _STREAMS = ("portforward.k8s.io",)
 _TUNNEL = "SPDY/3.1+portforward.k8s.io"
 _CHANNELS = ("v4.channel.k8s.io", "v4.base64.channel.k8s.io")
 _LARGEST = 65535
+_HALVES = 256
+"""Streams that may wait for their pair: no more are taken."""
 _MOST = 127
 """Ports of one WebSocket: two channels each, told by one byte."""
 
@@ -44,7 +48,10 @@ class Connect(Protocol):
 
 
 class _Source(Protocol):
-    """The client's half of a connection."""
+    """The client's half of a connection. `gone`: it wants nothing more, neither way."""
+
+    @property
+    def gone(self) -> bool: ...
 
     async def read(self) -> bytes: ...
 
@@ -53,11 +60,15 @@ class _Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Pod:
-    """Where connections of one request lead."""
+    """Where connections of one request lead.
+
+    The process is asked for anew for each: a pod may get another sandbox, and the system may give the number of a
+    process that has ended to one outside the pod.
+    """
 
     name: str
     uid: str
-    pid: int
+    process: Callable[[], Awaitable[int]]
     connect: Connect
 
 
@@ -66,7 +77,8 @@ def handler(containers: Containers, connect: Connect) -> Callable[[web.Request],
 
     async def serve(request: web.Request) -> web.StreamResponse:
         found = containers.pod(request)
-        pod = _Pod(found.name, found.uid, await containers.process(found), connect)
+        pod = _Pod(found.name, found.uid, partial(containers.process, found), connect)
+        await pod.process()
         if wants_spdy(request):
             async with spdy(request, stream_protocol(request, _STREAMS)) as session:
                 await _forward_pairs(session, pod)
@@ -115,10 +127,13 @@ async def _forward_pairs(session: Session, pod: _Pod) -> None:
             kind = stream.headers.get("streamtype", "")
             # Clients of old name no pair: they open the error stream, then the data stream.
             key = stream.headers.get("requestid") or str(stream.number - (2 if kind == "data" else 0))
-            pair = pending.setdefault(key, {})
-            if kind not in ("data", "error") or kind in pair:
+            if len(pending) >= _HALVES:
+                pending = {name: pair for name, pair in pending.items() if not any(s.gone for s in pair.values())}
+            pair = pending.get(key, {})
+            if kind not in ("data", "error") or kind in pair or (not pair and len(pending) >= _HALVES):
                 await stream.reset()
                 continue
+            pending[key] = pair
             pair[kind] = stream
             if len(pair) == 2:
                 del pending[key]
@@ -143,12 +158,12 @@ async def _join(source: _Source, text: str, pod: _Pod) -> str:
     """Carry one connection to its end; what went wrong, empty if nothing did."""
     try:
         port = _port(text)
-        opened = await pod.connect(pid=pod.pid, port=port)
+        opened = await pod.connect(pid=await pod.process(), port=port)
+        reader, writer = await asyncio.open_connection(sock=opened, limit=PIECE)
     except LookupFault as fault:
         return str(fault)
-    except NetworkError as error:
+    except (NetworkError, RuntimeFault, OSError) as error:
         return f"error forwarding port {port} to pod {pod.name}, uid {pod.uid}: {error}"
-    reader, writer = await asyncio.open_connection(sock=opened, limit=PIECE)
     sending = asyncio.ensure_future(_send(source, writer))
     try:
         while data := await reader.read(PIECE):
@@ -167,7 +182,10 @@ async def _send(source: _Source, writer: asyncio.StreamWriter) -> None:
         while data := await source.read():
             writer.write(data)
             await writer.drain()
-        writer.write_eof()
+        if source.gone:
+            writer.transport.abort()
+        else:
+            writer.write_eof()
 
 
 class _Channel:
@@ -177,6 +195,7 @@ class _Channel:
         self._socket, self._number, self._as_text = socket, number, as_text
         self._pieces: asyncio.Queue[bytes] = asyncio.Queue(16)
         self._over = False
+        self.gone = False
 
     async def read(self) -> bytes:
         return await self._pieces.get()
@@ -194,7 +213,7 @@ class _Channel:
     async def write(self, data: bytes, *, error: bool = False) -> None:
         number = self._number + int(error)
         if self._as_text:
-            await self._socket.send_str(f"{number}{base64.b64encode(data).decode()}")
+            await self._socket.send_str(f"{chr(ord('0') + number)}{base64.b64encode(data).decode()}")
         else:
             await self._socket.send_bytes(bytes([number]) + data)
 

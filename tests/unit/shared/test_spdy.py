@@ -132,6 +132,39 @@ async def test_a_reset_ends_both_ways() -> None:
         assert await mine.read() == b""
 
 
+async def test_a_peers_reset_is_told_from_its_end() -> None:
+    async with Ends() as ends:
+        mine, other = await ends.client.open({}), await ends.client.open({})
+        theirs, others = await ends.server.accept(), await ends.server.accept()
+        assert theirs is not None and others is not None
+        await mine.reset()
+        await other.close()
+        assert [await theirs.read(), await others.read()] == [b"", b""]
+        assert (theirs.gone, others.gone) == (True, False)
+
+
+async def test_streams_that_are_reset_before_they_are_accepted_do_not_pile_up() -> None:
+    async with Ends() as ends:
+        codec = Codec()
+        for number in range(1, 3000, 2):
+            await ends.up.put(codec.encode(SynStream(number, {})) + codec.encode(Reset(number)))
+        with pytest.raises(SpdyError):
+            await asyncio.wait_for(ends.tasks[1], 10)
+
+
+async def test_a_stream_that_nobody_reads_holds_the_connection_up() -> None:
+    async with Ends() as ends:
+        mine = await ends.client.open({})
+        theirs = await ends.server.accept()
+        assert theirs is not None
+        for _ in range(100):
+            await mine.write(bytes(10_000))
+        await mine.close()
+        assert await theirs.read() == bytes(10_000)
+        assert ends.up.qsize() > 80
+        assert sum([len(await theirs.read()) for _ in range(100)]) == 99 * 10_000
+
+
 async def test_the_connections_end_ends_its_streams() -> None:
     async with Ends() as ends:
         await ends.client.open({})
