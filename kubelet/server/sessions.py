@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..runtime.base import ContainerRuntime, Session
+from ..runtime.base import ContainerRuntime, RuntimeFault, Session
 from .lookup import Containers, LookupFault
 from .upgrade import Finished, open_websocket, spdy, stream_protocol, subprotocol, wants_spdy
 from .wires import CHANNELS, STREAMS, SpdyWire, WebSocketWire, Wire, gather
@@ -126,6 +126,12 @@ async def _join(wire: Wire, session: Session, request: web.Request) -> None:
 
 async def _output(wire: Wire, session: Session) -> None:
     """Carry output to its end, and say how the process ended."""
-    async for item in session.output():
-        await wire.send(item.stream, item.data)
-    await wire.finish(final_status(await session.exit_code()))
+    try:
+        async for item in session.output():
+            await wire.send(item.stream, item.data)
+        status = final_status(await session.exit_code())
+    except RuntimeFault as fault:
+        # An end without a status would look like success.
+        text = f"Internal error occurred: {fault}"
+        status = {"metadata": {}, "status": "Failure", "message": text, "reason": "InternalError", "code": 500}
+    await wire.finish(status)

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _VERSION = "X-Stream-Protocol-Version"
 _SPDY = "SPDY/3.1"
+_MESSAGE_LIMIT = 32 << 20
+"""Bytes of one message, which is held whole; some clients send all their input as one."""
 
 
 def wants_spdy(request: web.Request) -> bool:
@@ -44,7 +46,7 @@ def subprotocol(request: web.Request, supported: Sequence[str]) -> str:
 
 async def open_websocket(request: web.Request, chosen: str) -> web.WebSocketResponse:
     """Answer the handshake."""
-    socket = web.WebSocketResponse(protocols=(chosen,) if chosen else (), max_msg_size=0, compress=False)
+    socket = web.WebSocketResponse(protocols=(chosen,) if chosen else (), max_msg_size=_MESSAGE_LIMIT, compress=False)
     if not socket.can_prepare(request):
         raise LookupFault(400, "Upgrade request required")
     await socket.prepare(request)

@@ -12,7 +12,7 @@ from k8slite.clock import SystemClock
 from k8slite.config import KubeletConfig
 from k8slite.kinds.core import Pod
 from k8slite.kubelet.network import NetworkError
-from k8slite.kubelet.runtime.base import ContainerSpec, Output, PodRef, SandboxSpec, Session
+from k8slite.kubelet.runtime.base import ContainerSpec, Output, PodRef, RuntimeFault, SandboxSpec, Session
 from k8slite.kubelet.runtime.simulated import SimulatedRuntime
 from k8slite.kubelet.server.app import application, serving
 from k8slite.pki import Authority
@@ -21,7 +21,7 @@ from k8slite.pki import Authority
 class Echo:
     """A process that writes what it reads, each size it is told, and ends with its input."""
 
-    def __init__(self, *, stdin: bool, code: int) -> None:
+    def __init__(self, *, stdin: bool, code: int | None) -> None:
         self._lines: asyncio.Queue[Output | None] = asyncio.Queue()
         self._code = code
         if not stdin:
@@ -43,6 +43,8 @@ class Echo:
         await self._lines.put(Output("stdout", f"{width}x{height}\n".encode()))
 
     async def exit_code(self) -> int | None:
+        if self._code is None:
+            raise RuntimeFault("the engine has forgotten it")
         return self._code
 
     async def close(self) -> None:
@@ -50,13 +52,14 @@ class Echo:
 
 
 class EchoRuntime(SimulatedRuntime):
-    """`exit N` ends with that code, any other command with 0."""
+    """`exit N` ends with that code, `vanish` with none to be had, any other command with 0."""
 
     async def exec(
         self, container_id: str, command: Sequence[str], *, stdin: bool, stdout: bool, stderr: bool, tty: bool
     ) -> Session:
         self._played(container_id)
-        return Echo(stdin=stdin, code=int(command[1]) if command[0] == "exit" else 0)
+        code = {"exit": int(command[-1]) if command[-1].isdigit() else 0, "vanish": None}.get(command[0], 0)
+        return Echo(stdin=stdin, code=code)
 
     async def attach(self, container_id: str, *, stdin: bool, stdout: bool, stderr: bool) -> Session:
         self._played(container_id)

@@ -316,6 +316,26 @@ async def test_port_forward_over_a_websockets_channels(cluster: Cluster) -> None
     assert seen[3].startswith(b"error forwarding port 1 to pod web")
 
 
+async def test_many_ports_over_a_websockets_text(cluster: Cluster) -> None:
+    """A channel is one character, also past the ninth."""
+    async with cluster.websocket("portforward", {"ports": ["1"] * 6}, "v4.base64.channel.k8s.io") as socket:
+        greetings = [await socket.receive_str() for _ in range(12)]
+    assert [greeting[0] for greeting in greetings] == list("0123456789:;")
+
+
+async def test_a_message_too_large_to_hold_ends_the_stream(cluster: Cluster) -> None:
+    query = {"container": "main", "command": "cat", "stdin": "1", "stdout": "1"}
+    async with cluster.websocket("exec", query, "v4.channel.k8s.io") as socket:
+        assert await socket.receive_bytes() == b"\x01"
+        # The head of a masked message of a gigabyte: nothing of it needs to be sent.
+        assert socket._writer.transport is not None
+        socket._writer.transport.write(bytes([0x82, 0xFF]) + (1 << 30).to_bytes(8, "big") + bytes(4))
+        assert (await asyncio.wait_for(socket.receive(), 10)).type in (
+            aiohttp.WSMsgType.CLOSE,
+            aiohttp.WSMsgType.CLOSED,
+        )
+
+
 @pytest.mark.parametrize(
     ("ports", "message"),
     [
@@ -382,6 +402,9 @@ async def test_kubectl_exec_and_attach(cluster: Cluster, websockets: str) -> Non
     assert (failed.code, failed.out) == (3, "out"), failed.err
     attached = await kubectl("attach", "-i", "web", "-c", "main", stdin="hello\n", environment=environment)
     assert "hello" in attached.out
+    unknown = await kubectl("exec", "web", "-c", "main", "--", "vanish", environment=environment)
+    assert (unknown.code, unknown.out) == (1, "out")
+    assert "the engine has forgotten it" in unknown.err
     refused = await kubectl("exec", "web", "-c", "side", "--", "ls", environment=environment)
     assert refused.code == 1
     assert 'container "side" in pod "web" is waiting to start' in refused.err
