@@ -1,7 +1,8 @@
 """The subresources that other machines answer: logs, exec, attach and proxy, as rows for the table of handlers.
 
 The pipeline has authorized the request by its verb. A WebSocket begins with a GET; that someone may *get* a pod's exec
-must not be enough to run commands, so these need the verb `create` as a POST does.
+must not be enough to run commands, so these need the verb `create` as a POST does. The same holds for what changes the
+protocol below a node's `proxy`, where the kubelet's own exec is: stricter than Kubernetes, whose `get` is enough there.
 
 Source: Kubernetes' registry/core/pod/rest/subresources.go.
 """
@@ -15,7 +16,7 @@ from ..authz.chain import Chain
 from ..calls import Call, Handler, Outcome, Subresources
 from ..lookup import Objects, lookup_in
 from ..strategies.base import Document
-from . import streams
+from . import joining, streams
 from .http import HttpProxy
 from .kubelets import Kubelets
 from .logs import logs, to_websocket
@@ -33,10 +34,9 @@ def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subr
         return found
 
     async def read_logs(call: Call) -> Outcome:
-        log = await logs(call, pod(call), kubelets=kubelets)
         if call.scope["type"] != "websocket":
-            return log
-        await to_websocket(call, log)
+            return await logs(call, pod(call), kubelets=kubelets)
+        await to_websocket(call, pod(call), kubelets=kubelets)
         return None
 
     def stream(action: str) -> Handler:
@@ -48,6 +48,8 @@ def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subr
         return handle
 
     async def pass_on(call: Call) -> Outcome:
+        if call.info.plural == "nodes" and joining.wanted(call):
+            await _require_create(call, authorizer)
         await proxy.serve(call)
         return None
 

@@ -49,12 +49,13 @@ async def logs(call: Call, pod: Document, *, kubelets: Kubelets) -> Answer | Str
     return Stream(_pieces(response), _TEXT)
 
 
-async def to_websocket(call: Call, log: Answer | Stream) -> None:
+async def to_websocket(call: Call, pod: Document, *, kubelets: Kubelets) -> None:
     """Send a log in messages, and close at its end. Raises ApiError before the handshake."""
     offered = call.scope.get("subprotocols") or []
     chosen = next((name for name in offered if name in _PROTOCOLS), None)
     if offered and chosen is None:
         raise bad_request(f"requested protocol(s) are not supported: {offered}; supports {list(_PROTOCOLS)}")
+    log = await logs(call, pod, kubelets=kubelets)
     await call.receive()  # websocket.connect
     await call.send({"type": "websocket.accept", "subprotocol": chosen})
     sending = asyncio.ensure_future(_send(call, log, as_text=chosen == _TEXT_PROTOCOL))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from k8slite.errors import ApiError, Cause, bad_request, forbidden_field, invalid, invalid_value
+from k8slite.errors import ApiError, Cause, bad_request, forbidden_field, invalid, invalid_value, not_supported
 
 from ..strategies.base import Document
 
@@ -16,6 +16,7 @@ Query = Mapping[str, Sequence[str]]
 """Query parameters as they came, each with all its values."""
 
 STREAMS = ("stdin", "stdout", "stderr", "tty")
+_LOG_STREAMS = ("All", "Stderr", "Stdout")
 
 
 def container(pod: Document, query: Query) -> str:
@@ -88,6 +89,13 @@ def log_query(pod: Document, query: Query) -> list[tuple[str, str]]:
         if number < least:
             causes.append(invalid_value(key, number, detail))
         passed.append((key, str(number)))
+    if stream := first(query, "stream"):
+        if stream not in _LOG_STREAMS:
+            causes.append(not_supported("stream", stream, _LOG_STREAMS))
+        elif stream != "All" and first(query, "tailLines"):
+            detail = "`tailLines` and specific `stream` are mutually exclusive for now"
+            causes.append(forbidden_field("", detail))
+        passed.append(("stream", stream))
     if since := first(query, "sinceTime"):
         try:
             datetime.fromisoformat(since)
@@ -95,7 +103,7 @@ def log_query(pod: Document, query: Query) -> list[tuple[str, str]]:
             raise bad_request(f'sinceTime: cannot read "{since}" as a time') from None
         if first(query, "sinceSeconds"):
             detail = "at most one of `sinceTime` or `sinceSeconds` may be specified"
-            causes.append(forbidden_field("sinceSeconds", detail))
+            causes.append(forbidden_field("", detail))
         passed.append(("sinceTime", since))
     if causes:
         raise invalid("PodLogOptions", pod["metadata"]["name"], causes)

@@ -43,6 +43,15 @@ BINDING = {
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "getter"},
     "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}],
 }
+NODE_ROLE = {
+    "metadata": {"name": "node-getter"},
+    "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["nodes/proxy"]}],
+}
+NODE_BINDING = {
+    "metadata": {"name": "node-getter"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "node-getter"},
+    "subjects": BINDING["subjects"],
+}
 
 
 @dataclass
@@ -72,6 +81,8 @@ async def _populate(server: RunningServer, port: int) -> None:
         ("PATCH", f"{PODS}/web/status", running),
         ("POST", f"{roles}/roles", ROLE),
         ("POST", f"{roles}/rolebindings", BINDING),
+        ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", NODE_ROLE),
+        ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", NODE_BINDING),
     ]
     async with server.http() as http:
         for method, path, body in made:
@@ -117,6 +128,11 @@ async def test_logs(cluster: Cluster) -> None:
     assert cluster.kubelet.requests == ["/containerLogs/ns/web/main?timestamps=true&tailLines=5"]
 
 
+async def test_logs_of_one_stream(cluster: Cluster) -> None:
+    assert await get(cluster, "log", container="main", stream="Stderr") == (200, "one\n")
+    assert cluster.kubelet.requests == ["/containerLogs/ns/web/main?stream=Stderr"]
+
+
 async def test_followed_logs_come_as_they_are_written(cluster: Cluster) -> None:
     async with cluster.session.get(cluster.path("log"), params={"container": "main", "follow": "true"}) as answer:
         assert await answer.content.readline() == b"one\n"
@@ -157,6 +173,18 @@ async def test_logs_over_a_websocket(cluster: Cluster, offered: list[str], frame
             {"container": "main", "tailLines": "-1"},
             422,
             'PodLogOptions "web" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0',
+        ),
+        (
+            {"container": "main", "stream": "x"},
+            422,
+            'PodLogOptions "web" is invalid: stream: Unsupported value: "x": supported values: "All", "Stderr", '
+            '"Stdout"',
+        ),
+        (
+            {"container": "main", "stream": "Stdout", "tailLines": "1"},
+            422,
+            'PodLogOptions "web" is invalid: Forbidden: `tailLines` and specific `stream` are mutually exclusive for'
+            " now",
         ),
     ],
 )
@@ -221,6 +249,21 @@ async def test_node_proxy_passes_request_and_answer_but_no_credentials(cluster: 
         seen = answer.headers["X-Seen"].split(",")
     assert "x-mine" in seen
     assert not {"authorization", "impersonate-user", "impersonate-group"} & set(seen)
+
+
+async def test_who_may_get_a_nodes_proxy_runs_no_commands_there(cluster: Cluster) -> None:
+    url = f"{cluster.server.url}/api/v1/nodes/n1/proxy/exec/ns/web/main"
+    async with _session(cluster.server, "bob", "") as session:
+        async with session.get(f"{cluster.server.url}/api/v1/nodes/n1/proxy/healthz") as answer:
+            assert answer.status != 403
+        cluster.kubelet.requests.clear()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(url, params=EXEC[1:], protocols=["v4.channel.k8s.io"])
+        assert refused.value.status == 403
+    assert cluster.kubelet.requests == []
+    async with cluster.session.ws_connect(url, params=EXEC[1:], protocols=["v4.channel.k8s.io"]) as socket:
+        await socket.send_bytes(b"\x00hello")
+        assert await socket.receive_bytes() == b"\x01hello"
 
 
 async def test_pods_are_no_way_to_the_machines_loopback(cluster: Cluster) -> None:
