@@ -260,7 +260,7 @@ def _credentials(scope: Scope, headers: dict[bytes, bytes]) -> Credentials:
         scheme, _, value = header.partition(b" ")
         if scheme.lower() == b"bearer":
             token = value.strip().decode("latin-1")
-    elif b"sec-websocket-protocol" in headers:
+    elif b"sec-websocket-protocol" in headers and b"upgrade" in headers:
         token = _subprotocol_token(headers[b"sec-websocket-protocol"].decode("latin-1"))
     state = scope.get("state")
     return Credentials(token, state.get(CERTIFICATE, b"") if state else b"", scope["headers"])

@@ -27,17 +27,19 @@ class Taken(asyncio.StreamReaderProtocol):
 
 
 def take_over(
-    transport: asyncio.Transport, *, former: asyncio.BaseProtocol
+    transport: asyncio.Transport, *, former: asyncio.BaseProtocol, early: bytes = b""
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """The connection as a reader and a writer. Nothing is sent; what the peer sends from now on is read.
 
-    A peer that has left already is one whose input has ended.
+    `early` is what it has sent of the new protocol already. A peer that has left is one whose input has ended.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=PIECE, loop=loop)
     protocol = Taken(reader, former=former)
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
+    if early:
+        reader.feed_data(early)
     if transport.is_closing():
         reader.feed_eof()  # nobody will tell the new protocol that the peer has left already
     else:

@@ -143,7 +143,7 @@ class _Body:
 
 def _prefix(call: Call) -> str:
     """The part of the path that is the proxy's: up to the word `proxy`."""
-    path, rest = call.info.path.rstrip("/"), call.info.rest
+    path, rest = call.info.path.rstrip("/"), call.info.rest.rstrip("/")
     return path.removesuffix(rest).rstrip("/") if rest else path
 
 
@@ -157,8 +157,10 @@ def _target(call: Call) -> str:
 
 
 def _request_headers(call: Call) -> list[tuple[str, str]]:
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in call.scope["headers"]]
-    kept = [(name, value) for name, value in headers if _passes(name)]
+    sent = joining.without_token(call.scope["headers"])
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent]
+    named = {token.strip().lower() for name, value in headers if name == "connection" for token in value.split(",")}
+    kept = [(name, value) for name, value in headers if _passes(name) and name not in named]
     seen = [value for name, value in headers if name == "x-forwarded-for"]
     if client := call.scope.get("client"):
         kept.append(("x-forwarded-for", ", ".join([*seen, client[0]])))

@@ -16,6 +16,8 @@ from typing import Protocol
 
 import httptools
 
+from k8slite.errors import bad_request
+from k8slite.sockets import keep_alive
 from k8slite.takeover import PIECE, pipe
 
 from ..calls import Scope
@@ -122,7 +124,13 @@ class _Answer:
 
 
 async def join(call: Client, place: Place, headers: Headers) -> Refusal | None:
-    """Ask for the change with these headers; None once the joined connections have ended. Raises Unreachable."""
+    """Ask for the change with these headers; None once the joined connections have ended.
+
+    Raises Unreachable, and ApiError 400 for a request with a body: what follows its head is the new protocol's.
+    """
+    sent = dict(call.scope["headers"])
+    if b"transfer-encoding" in sent or int(sent.get(b"content-length", b"0")):
+        raise bad_request("a request to change the protocol must not have a body")
     try:
         async with asyncio.timeout(_OPEN):
             reader, writer = await asyncio.open_connection(
@@ -131,11 +139,12 @@ async def join(call: Client, place: Place, headers: Headers) -> Refusal | None:
     except (OSError, TimeoutError) as error:
         raise Unreachable(str(error) or type(error).__name__) from error
     try:
+        keep_alive(writer.get_extra_info("socket"))
         lines = [call.info.method.encode() + b" " + place.target + b" HTTP/1.1"]
         if not any(name == b"host" for name, _ in headers):
             lines.append(b"host: " + place.authority)
         lines += [b"connection: Upgrade", b"upgrade: " + wanted(call)]
-        lines += [name + b": " + value for name, value in without_token(headers)]
+        lines += [name + b": " + value for name, value in without_token(headers) if name != b"content-length"]
         writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
         try:
             async with asyncio.timeout(_OPEN * 3):
@@ -166,7 +175,7 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[_Answer, int, bytes]:
         except httptools.HttpParserUpgrade as upgrade:
             return answer, parser.get_status_code(), data[upgrade.args[0] :]
         if size > (_BODY_LIMIT if answer.head_done else _HEAD_LIMIT):
-            break
+            raise EOFError("it answered with more than fits here instead of changing the protocol")
     return answer, parser.get_status_code(), b""
 
 

@@ -113,7 +113,7 @@ class Locations:
             (address, port["port"])
             for document in self._slices(namespace, place.name)
             for port in document.get("ports") or ()
-            if (port.get("name") or "") == wanted
+            if (port.get("name") or "") == wanted and port.get("port")
             for endpoint in document.get("endpoints") or ()
             if (endpoint.get("conditions") or {}).get("ready", True)
             for address in endpoint["addresses"]
@@ -143,6 +143,8 @@ def _allowed(host: str) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         raise bad_request("address not allowed") from None
+    # `::ffff:127.0.0.1` leads where `127.0.0.1` does.
+    address = getattr(address, "ipv4_mapped", None) or address
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         raise bad_request("address not allowed")
     return host

@@ -41,6 +41,8 @@ _HEADER_LIMIT = 1 << 20
 _JOINED = 64 * 1024
 """A longer body is not copied to join it to its head: a record of its own costs less."""
 _JOINED_BELOW = frozenset({"exec", "attach", "portforward", "proxy"})
+_EARLY = 64 * 1024
+"""Bytes that a client may send of a new protocol before it is told that the change was made."""
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 
@@ -106,7 +108,9 @@ class Exchange(RequestResponseCycle):
         if not self.keep_alive and not closing:
             pieces.append(b"connection: close\r\n")
             lines += 1
-        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in (204, 304):
+        if status in (204, 304):
+            self.expected_content_length = 0  # what it says is the length that another answer would have
+        elif self.chunked_encoding is None and self.scope["method"] != "HEAD":
             self.chunked_encoding = True
             pieces.append(b"transfer-encoding: chunked\r\n")
             lines += 1
@@ -164,6 +168,8 @@ class ConnectionProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol with our exchanges; the state copied into each scope holds certificate and outlet."""
 
     _outlet: Outlet | None = None
+    _early: bytearray | None = None
+    """What came behind a request to change the protocol, which is the last request of its connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the certificate once; the handshake is over when a protocol is told of its connection."""
@@ -180,7 +186,26 @@ class ConnectionProtocol(HttpToolsProtocol):
 
     def _hand_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         self.cycle.response_started = self.cycle.response_complete = True
-        return take_over(self.transport, former=self)
+        return take_over(self.transport, former=self, early=bytes(self._early or b""))
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, but for what is no HTTP any more: that waits for whoever takes the connection over."""
+        self._unset_keepalive_if_required()
+        if self._early is None:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                    return
+                self._early, data = bytearray(), data[upgrade.args[0] :]
+        self._early += data
+        if len(self._early) > _EARLY:
+            self.transport.abort()
 
     def shutdown(self) -> None:
         """The server ends: an idle client that does not answer TLS's farewell is not waited for."""
@@ -258,6 +283,3 @@ class ConnectionProtocol(HttpToolsProtocol):
         info = request.parse("GET", path, DEFAULT)
         joins = getattr(self.config.app, "joins", None)
         return info.subresource not in _JOINED_BELOW and not (joins is not None and joins(info))
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """The application answers such a request itself."""

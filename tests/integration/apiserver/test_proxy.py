@@ -73,6 +73,13 @@ async def _endless(request: web.Request) -> web.StreamResponse:
         request.app[LEFT].set()
 
 
+async def _unchanged(request: web.Request) -> web.Response:
+    assert request.transport
+    request.transport.write(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 1000\r\n\r\n")  # aiohttp would leave it out
+    request.transport.close()
+    return web.Response(status=304)
+
+
 async def _broken(request: web.Request) -> web.StreamResponse:
     answer = web.StreamResponse()
     await answer.prepare(request)
@@ -101,6 +108,7 @@ async def _serve(authority: Authority) -> tuple[web.Application, web.AppRunner, 
     app.router.add_get("/talk", _talk)
     app.router.add_get("/endless", _endless)
     app.router.add_get("/broken", _broken)
+    app.router.add_get("/unchanged", _unchanged)
     app.router.add_route("*", "/{tail:.*}", _echo)
     runner = web.AppRunner(app, shutdown_timeout=1.0, handler_cancellation=True)
     await runner.setup()
@@ -180,6 +188,20 @@ async def test_endpoints_that_are_no_pods_are_no_way_out(cluster: Cluster) -> No
     assert await message(cluster, "services/fake/proxy/") == (503, 'no endpoints available for service "fake"')
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "::ffff:a9fe:a9fe"])
+async def test_addresses_that_are_no_pods_are_no_way_in(cluster: Cluster, address: str) -> None:
+    status = {"status": {"podIP": address}}
+    (await cluster.http.patch(f"{NAMESPACE}/pods/new/status", json=status, headers=MERGE)).raise_for_status()
+    assert await message(cluster, "pods/new/proxy/") == (400, "address not allowed")
+
+
+async def test_a_port_of_a_slice_without_a_number_is_none(cluster: Cluster) -> None:
+    slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+    made = _slice("all", "fake", ports=[{"name": ""}], target={"kind": "Pod", "name": "web"})
+    (await cluster.http.post(slices, json=made)).raise_for_status()
+    assert await message(cluster, "services/fake/proxy/") == (503, 'no endpoints available for service "fake"')
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 async def test_every_method(cluster: Cluster, method: str) -> None:
     answer = await cluster.http.request(method, f"{NAMESPACE}/pods/web/proxy/x", content=b"body")
@@ -205,11 +227,20 @@ async def test_headers(cluster: Cluster) -> None:
     assert "te" not in seen
 
 
+async def test_headers_for_one_hop_and_tokens_stay_here(cluster: Cluster) -> None:
+    headers = {"connection": "keep-alive, x-hop", "x-hop": "1", "x-kept": "2"}
+    headers["sec-websocket-protocol"] = "base64url.bearer.authorization.k8s.io.c2VjcmV0, chat"
+    seen = (await cluster.http.get(f"{NAMESPACE}/pods/web/proxy/x", headers=headers)).json()["headers"]
+    assert ("x-hop" in seen, seen["x-kept"], seen["sec-websocket-protocol"]) == (False, "2", "chat")
+
+
 @pytest.mark.parametrize(
     ("asked", "got"),
     [
         ("../../../../secrets", "/secrets"),
         ("%2e%2e/%2e%2e/x", "/x"),
+        ("..%2f..%2fx", "/x"),
+        ("%252e%252e/x", "/%252e%252e/x"),
         ("a//b/", "/a/b/"),
         ("a%20b/%C3%A9", "/a%20b/%C3%A9"),
         ("a%3Fb%23c", "/a%3Fb%23c"),
@@ -263,6 +294,33 @@ async def test_a_websocket_through_the_proxy(cluster: Cluster) -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await session.ws_connect(f"{cluster.server.url}{NAMESPACE}/pods/web/proxy/page")
         assert refused.value.status == 200  # the page itself
+
+
+async def test_what_a_client_says_before_the_answer_reaches_the_pod(cluster: Cluster) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.server.port, ssl=_tls(cluster))
+    head = f"GET {NAMESPACE}/pods/web/proxy/talk HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    head += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n"
+    unmasked = bytes([0x81, 0x82, 0, 0, 0, 0]) + b"hi"
+    writer.write(head.encode() + unmasked)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+    assert await asyncio.wait_for(reader.readexactly(10), 10) == b"\x81\x08heard hi"
+    writer.close()
+
+
+async def test_a_change_of_protocol_has_no_body(cluster: Cluster) -> None:
+    headers = {"connection": "Upgrade", "upgrade": "chat"}
+    answer = await cluster.http.post(f"{NAMESPACE}/pods/web/proxy/x", headers=headers, content=b"body")
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "a request to change the protocol must not have a body"
+
+
+async def test_an_answer_without_a_body_may_tell_its_length(cluster: Cluster) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.server.port, ssl=_tls(cluster))
+    for _ in range(2):
+        writer.write(f"GET {NAMESPACE}/pods/web/proxy/unchanged HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        assert answer.startswith(b"HTTP/1.1 304") and b"content-length: 1000" in answer
+    writer.close()
 
 
 async def test_a_client_that_leaves_ends_the_pods_answer(cluster: Cluster) -> None:

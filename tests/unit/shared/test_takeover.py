@@ -37,6 +37,18 @@ async def test_both_protocols_learn_that_the_connection_is_gone() -> None:
         await asyncio.wait_for(former.lost.wait(), 10)
 
 
+async def test_what_came_before_is_read_first() -> None:
+    former = Former()
+    async with await asyncio.get_running_loop().create_server(lambda: former, "127.0.0.1", 0) as server:
+        _, peer_writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        reader, writer = take_over(await former.made, former=former, early=b"early, ")
+        peer_writer.write(b"late")
+        assert await reader.readexactly(11) == b"early, late"
+        peer_writer.close()
+        writer.close()
+        await asyncio.wait_for(former.lost.wait(), 10)
+
+
 async def test_a_peer_that_has_left_already_has_ended_its_input() -> None:
     former = Former()
     async with await asyncio.get_running_loop().create_server(lambda: former, "127.0.0.1", 0) as server:
