@@ -11,18 +11,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from k8slite.clock import timestamp
 from k8slite.errors import ApiError
 
 from ..backends import Backends
 from ..documents import encode
-from ..registry import Registry, Served
-from ..storage.base import KeyExists, RevisionMismatch, StoreError
+from ..registry import Decide, Registry, Removal, Served
+from ..storage.base import KeyExists, StoreError
 from ..strategies.base import Document
+from ..verbs import deleting
 from ..verbs.metadata import new_uid
 from ..watching.signal import Signal
+from ..wire.options import Options
 from ..wire.request import RequestInfo
 from . import described, order, registration, services
 from .conditions import LOCAL, Availability, with_condition
@@ -134,15 +136,24 @@ class Aggregator:
                     await self._step()
                 except (StoreError, ApiError) as error:
                     _log.warning("APIServices cannot be kept: %s", error)
-                    asyncio.get_running_loop().call_later(_RETRY, self._wake.set)
+                    self._retry()
+                except Exception:  # the task must not end: nobody would follow anything any more
+                    _log.exception("APIServices cannot be kept")
+                    self._retry()
                 await self._wake.wait()
         finally:
             for signal in signals:
                 signal.close()
 
+    def _retry(self) -> None:
+        asyncio.get_running_loop().call_later(_RETRY, self._wake.set)
+
     async def _step(self) -> None:
         self._read()
         await self._follow()
+        for service in self._present().values():
+            if service.target is None and service.reason != LOCAL.reason:
+                await self._publish(service, LOCAL)
         await self._carry_out(registration.custom_plan(self._served_versions(), self._present()))
 
     def _read(self) -> None:
@@ -162,23 +173,22 @@ class Aggregator:
 
     async def _follow(self) -> None:
         wanted = {service.name: service for service in self.routes.values()}
-        for name in self._remotes.keys() - wanted.keys():
-            await self._remotes.pop(name).stop()
-            self._changed()
-            if name in self._services:  # from now on it is served here
-                await self._publish(name, LOCAL)
+        for name, remote in list(self._remotes.items()):
+            service = wanted.get(name)
+            if service is not None and service.target == remote.service.target:
+                remote.service = service
+            else:  # what another server said is not this one's
+                await self._remotes.pop(name).stop()
+                self._changed()
         for name, service in wanted.items():
-            remote = self._remotes.get(name)
-            if remote is not None:
-                remote.update(service)
-                continue
-            self._remotes[name] = Remote(
-                service,
-                backends=self._backends,
-                cache=self._registry.cache,
-                publish=self._publish,
-                changed=self._changed,
-            )
+            if name not in self._remotes:
+                self._remotes[name] = Remote(
+                    service,
+                    backends=self._backends,
+                    cache=self._registry.cache,
+                    publish=self._publish,
+                    changed=self._changed,
+                )
 
     def _changed(self) -> None:
         self.generation += 1
@@ -204,15 +214,23 @@ class Aggregator:
     def _served(self) -> Served:
         return self._registry.find(services.GROUP, "v1", services.PLURAL)
 
-    async def _publish(self, name: str, availability: Availability) -> None:
-        """Set the condition of an APIService; nothing is written if it has it, or is gone."""
+    async def _publish(self, service: ApiService, availability: Availability) -> None:
+        """Set the condition of an APIService; nothing is written if it has it, leads elsewhere by now, or is gone."""
         now = self._registry.clock.now()
 
         async def decide(document: Document, revision: int) -> Document:
+            if services.read(document).target != service.target:
+                return document
             return with_condition(document, availability, now)
 
-        with contextlib.suppress(ApiError):  # gone, or the store is: the next check tells again
+        await self._change(service.name, decide)
+
+    async def _change(self, name: str, decide: Decide) -> None:
+        try:
             await self._registry.change(self._served, "", name, decide, dry_run=False)
+        except ApiError as error:
+            if error.reason != "NotFound":
+                raise
 
     async def _carry_out(self, plan: registration.Plan) -> None:
         await asyncio.gather(*(self._create(document) for document in plan.create))
@@ -230,16 +248,25 @@ class Aggregator:
             await registry.store.create(served.key("", document["metadata"]["name"]), encode(whole, served.stored))
 
     async def _mend(self, name: str, spec: Document) -> None:
-        async def decide(document: Document, revision: int) -> Document:
+        async def decide(document: Document) -> Document:
             return {**document, "spec": spec}
 
-        with contextlib.suppress(ApiError):
-            await self._registry.change(self._served, "", name, decide, dry_run=False)
+        await self._change_own(name, decide)
 
     async def _delete(self, name: str) -> None:
-        key = self._served.key("", name)
-        record = await self._registry.store.get(key)
-        if record is None:
-            return
-        with contextlib.suppress(RevisionMismatch):  # it has changed: that wakes us, and we decide anew
-            await self._registry.store.delete(key, expected=record.revision)
+        served, now = self._served, self._registry.clock.now()
+
+        async def decide(document: Document) -> Document | Removal:
+            planned = deleting.plan(document, options=Options(), strategy=served.strategy, now=now)
+            return Removal(planned.object) if planned.remove else planned.object
+
+        await self._change_own(name, decide)
+
+    async def _change_own(self, name: str, decide: Callable[[Document], Awaitable[Document | Removal]]) -> None:
+        """Change an APIService, unless it has become somebody else's: we are told of that, and decide anew."""
+        managed = self._present()[name].managed
+
+        async def if_own(document: Document, revision: int) -> Document | Removal:
+            return await decide(document) if services.read(document).managed == managed else document
+
+        await self._change(name, if_own)

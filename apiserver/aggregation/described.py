@@ -4,6 +4,8 @@ Discovery comes aggregated, or as a list of resources from servers that know no 
 everything: paths of the group version and the definitions that they need are taken; a definition of ours with the
 same name and another content stays, and the other's is renamed.
 
+Nothing is believed of these documents but their being JSON.
+
 Source: Kubernetes' apiserver, endpoints/discovery/aggregated; kube-openapi, pkg/aggregator.
 """
 
@@ -20,27 +22,49 @@ _LISTS = ("tags", "produces", "consumes", "parameters", "schemes")
 
 
 def version_in(discovery: Mapping[str, Any], group: str, version: str) -> Document | None:
-    """One version's entry in an APIGroupDiscoveryList, None if it has none."""
-    for item in discovery.get("items") or ():
-        if (item.get("metadata") or {}).get("name") == group:
-            for each in item.get("versions") or ():
+    """One version's entry in an APIGroupDiscoveryList, None if it has none. Of foreign fields nothing is taken over."""
+    for item in _objects(discovery.get("items")):
+        if _object(item.get("metadata")).get("name") == group:
+            for each in _objects(item.get("versions")):
                 if each.get("version") == version:
-                    return {**each, "freshness": "Current"}
+                    rows = [_row(row) for row in _objects(each.get("resources"))]
+                    return {"version": version, "resources": rows, "freshness": "Current"}
     return None
+
+
+def _row(given: Mapping[str, Any]) -> Document:
+    row: Document = {
+        "resource": _text(given.get("resource")),
+        "responseKind": _kind(given.get("responseKind")),
+        "scope": _text(given.get("scope")),
+        "singularResource": _text(given.get("singularResource")),
+        "verbs": _texts(given.get("verbs")),
+    }
+    for field in ("shortNames", "categories"):
+        if texts := _texts(given.get(field)):
+            row[field] = texts
+    subresources: list[Document] = []
+    for each in _objects(given.get("subresources")):
+        subresource: Document = {"subresource": _text(each.get("subresource"))}
+        subresource["responseKind"] = _kind(each.get("responseKind"))
+        if accepted := [_kind(kind) for kind in _objects(each.get("acceptedTypes"))]:
+            subresource["acceptedTypes"] = accepted
+        subresources.append({**subresource, "verbs": _texts(each.get("verbs"))})
+    return {**row, "subresources": subresources} if subresources else row
 
 
 def version_of(resources: Mapping[str, Any], group: str, version: str) -> Document:
     """The same entry, made from an APIResourceList."""
     rows: dict[str, Document] = {}
-    for each in resources.get("resources") or ():
-        name, _, subresource = each["name"].partition("/")
+    for each in _objects(resources.get("resources")):
+        name, _, subresource = _text(each.get("name")).partition("/")
         kind = {
-            "group": each.get("group") or group,
-            "version": each.get("version") or version,
-            "kind": each.get("kind") or "",
+            "group": _text(each.get("group")) or group,
+            "version": _text(each.get("version")) or version,
+            "kind": _text(each.get("kind")),
         }
         if subresource:
-            row = {"subresource": subresource, "responseKind": kind, "verbs": each.get("verbs") or []}
+            row = {"subresource": subresource, "responseKind": kind, "verbs": _texts(each.get("verbs"))}
             if name in rows:
                 rows[name].setdefault("subresources", []).append(row)
             continue
@@ -48,13 +72,34 @@ def version_of(resources: Mapping[str, Any], group: str, version: str) -> Docume
             "resource": name,
             "responseKind": kind,
             "scope": "Namespaced" if each.get("namespaced") else "Cluster",
-            "singularResource": each.get("singularName") or "",
-            "verbs": each.get("verbs") or [],
+            "singularResource": _text(each.get("singularName")),
+            "verbs": _texts(each.get("verbs")),
         }
         for field in ("shortNames", "categories"):
-            if each.get(field):
-                rows[name][field] = each[field]
+            if texts := _texts(each.get(field)):
+                rows[name][field] = texts
     return {"version": version, "resources": list(rows.values()), "freshness": "Current"}
+
+
+def _kind(given: object) -> Document:
+    kind = _object(given)
+    return {field: _text(kind.get(field)) for field in ("group", "version", "kind")}
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: object) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def stale(entry: Document | None, version: str) -> Document:
@@ -62,8 +107,20 @@ def stale(entry: Document | None, version: str) -> Document:
     return {**(entry or {"version": version}), "freshness": "Stale"}
 
 
+def line_of_v3(index: Mapping[str, Any], path: str) -> Document | None:
+    """A group version's line in an index of OpenAPI 3, None if it has none. It leads nowhere but to its document."""
+    line = _object(index.get("paths")).get(path.lstrip("/"))
+    if not isinstance(line, dict):
+        return None
+    address, _, query = _text(line.get("serverRelativeURL")).partition("?")
+    return {"serverRelativeURL": f"/openapi/v3{path}" + (f"?{query}" if query and address else "")}
+
+
 def part_of_v2(document: Mapping[str, Any], path: str) -> Document:
-    """The paths below a group version's path, and the definitions that they need."""
+    """The paths below a group version's path, and the definitions that they need.
+
+    Raises AttributeError, TypeError, ValueError or RecursionError for what is no such document.
+    """
     paths = {
         name: _complete(item, document)
         for name, item in (document.get("paths") or {}).items()

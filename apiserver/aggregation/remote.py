@@ -35,11 +35,12 @@ _CHECK_TIMEOUT = 5.0
 _ATTEMPTS = 5
 _DOCUMENT_TIMEOUT = 10.0
 _DOCUMENT_LIMIT = 32 << 20
+_LARGE = 1 << 18
 _SELF = (("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters"))
 _JSON = "application/json"
 _log = logging.getLogger(__name__)
 
-Publish = Callable[[str, Availability], Awaitable[None]]
+Publish = Callable[[ApiService, Availability], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,46 +81,31 @@ class Remote:
         self.stale = True
         self._backends = backends
         self._cache = cache
-        self._signals: list[Signal] = []
         self._publish = publish
         self._changed = changed
         self._fetched: dict[str, _Fetched] = {}
         self._wake = asyncio.Event()
-        self._listen()
+        self._signals = self._listen()
         self._task = asyncio.create_task(self._run())
-
-    def update(self, service: ApiService) -> None:
-        """Go on with another spec; what the old server said is forgotten if it was another one."""
-        known, self.service = self.service, service
-        if service.target != known.target:
-            self._fetched.clear()
-            self.described = Described()
-            self._listen()
-            self._wake.set()
 
     async def stop(self) -> None:
         """Follow it no longer."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._quiet()
+        for signal in self._signals:
+            signal.close()
 
-    def _listen(self) -> None:
+    def _listen(self) -> list[Signal]:
         """Be woken by changes to the Service and to its endpoints."""
-        self._quiet()
         assert self.service.target is not None and self.service.target.service is not None
         reference = self.service.target.service
         wake, namespace = self._wake.set, reference.namespace
         labels = from_labels({SERVICE_LABEL: reference.name})
         slices = self._cache.resource("discovery.k8s.io", "endpointslices")
-        self._signals = [
+        return [
             Signal(self._cache.resource("", "services"), wake, namespace=namespace, name=reference.name),
             Signal(slices, wake, namespace=namespace, labels=labels),
         ]
-
-    def _quiet(self) -> None:
-        for signal in self._signals:
-            signal.close()
-        self._signals = []
 
     @property
     def entry(self) -> Document:
@@ -137,8 +123,11 @@ class Remote:
                 signal.renew()
             try:
                 availability = await self._check()
-                await self._publish(self.service.name, availability)
+                await self._publish(self.service, availability)
                 await self._describe(availability)
+            except ApiError as error:
+                _log.warning("the check of APIService %s cannot be told: %s", self.service.name, error)
+                availability = failed_check("")
             except Exception:
                 _log.exception("the check of APIService %s failed", self.service.name)
                 availability = failed_check("")
@@ -209,12 +198,15 @@ class Remote:
             if answer.content is not None and answer.content.get("kind") == "APIResourceList":
                 discovery = described.version_of(answer.content, service.group, service.version)
         index = (await self._fetch("/openapi/v3", _JSON)).content or {}
-        v3 = (index.get("paths") or {}).get(service.path.lstrip("/"))
+        v3 = described.line_of_v3(index, service.path)
         answer = await self._fetch("/openapi/v2", _JSON, keep=lambda each: described.part_of_v2(each, service.path))
         return Described(discovery or self.described.discovery, v3, answer.content)
 
     async def _fetch(self, path: str, accept: str, *, keep: Callable[[Document], Document] | None = None) -> _Fetched:
-        """A document of the server, the kept one if it has not changed; without content if there is none."""
+        """What `keep` makes of a document of the server; without content if there is none, or none that can be read.
+
+        What came last stays while nothing new comes, be it for a fault of the server's.
+        """
         known = self._fetched.get(path, _NOTHING)
         assert self.service.target is not None
         headers = [*_SELF, ("Accept", accept), *([("If-None-Match", known.etag)] if known.etag else [])]
@@ -222,22 +214,29 @@ class Remote:
             async with self._backends.request(
                 self.service.target, "GET", path=path, headers=headers, timeout=_DOCUMENT_TIMEOUT
             ) as response:
-                if response.status == 304 and known.etag:
+                if (response.status == 304 and known.etag) or response.status >= 500:
                     return known
-                content = _document(await read_bounded(response, _DOCUMENT_LIMIT)) if response.status == 200 else None
+                body = await read_bounded(response, _DOCUMENT_LIMIT) if response.status == 200 else b""
                 content_type, etag = response.headers.get("Content-Type", ""), response.headers.get("ETag", "")
         except (BackendError, ApiError) as error:
             _log.info("%s of APIService %s cannot be read: %s", path, self.service.name, error)
-            return _NOTHING
-        if keep is not None and content is not None:
-            content = keep(content)
+            return known
+        try:
+            # A large document must not hold up everybody's requests.
+            content = _document(body, keep) if len(body) < _LARGE else await asyncio.to_thread(_document, body, keep)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            _log.info("%s of APIService %s cannot be understood: %s", path, self.service.name, error)
+            content = None
         fetched = self._fetched[path] = _Fetched(content, content_type, etag)
         return fetched
 
 
-def _document(body: bytes) -> Document | None:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
+def _document(body: bytes, keep: Callable[[Document], Document] | None) -> Document | None:
+    """Raises ValueError, and whatever else a document leads to that is none of its kind."""
+    document = orjson.loads(body) if body else None
+    if not isinstance(document, dict):
         return None
-    return document if isinstance(document, dict) else None
+    if keep is not None:
+        document = keep(document)
+        orjson.dumps(document)  # so deep that it could not be written again: nobody could read what it is part of
+    return document

@@ -30,6 +30,8 @@ class ApiService:
     version_priority: int
     target: Target | None
     available: bool
+    reason: str
+    """Why it is available, or not; empty while nobody has said."""
     managed: str
     """Who made it: `onstart` (built in), `true` (for a custom resource), empty (a user)."""
     problem: str = ""
@@ -44,6 +46,7 @@ def read(document: Document) -> ApiService:
     """An APIService object as a value."""
     metadata, spec = document["metadata"], document.get("spec") or {}
     target, problem = None, ""
+    condition = available(document) or {}
     if (reference := spec.get("service")) is not None:
         try:
             trust = Trust(bundle(spec.get("caBundle")), bool(spec.get("insecureSkipTLSVerify")), front=True)
@@ -60,7 +63,8 @@ def read(document: Document) -> ApiService:
         group_priority=int(spec.get("groupPriorityMinimum") or 0),
         version_priority=int(spec.get("versionPriority") or 0),
         target=target,
-        available=(available(document) or {}).get("status") == "True",
+        available=condition.get("status") == "True",
+        reason=condition.get("reason") or "",
         managed=str((metadata.get("labels") or {}).get(MANAGED) or ""),
         problem=problem,
     )

@@ -89,7 +89,7 @@ class OpenApi:
     def _protobuf(self) -> bytes:
         try:
             return encode(self._version_2())
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             # Another server writes JSON Schema that ours never do: its part can be had as JSON only.
             return encode(version_2(self._catalogue, self._facts, self._custom))
 

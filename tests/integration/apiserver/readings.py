@@ -31,6 +31,10 @@ class Readings:
 
     aggregated: bool = True
     healthy: bool = True
+    stumbling: bool = False
+    """It cannot say what it serves."""
+    hostile: bool = False
+    """What it says of itself is nested deeper than can be written."""
     objects: dict[str, dict[str, Any]] = field(default_factory=lambda: {"first": reading("first", "21")})
     seen: list[web.BaseRequest] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -54,7 +58,7 @@ class Readings:
         assert names["commonName"] == "front-proxy-client"
         self.seen.append(request)
         self.bodies.append(await request.read())
-        if not self.healthy:
+        if not self.healthy or (self.stumbling and request.path in ("/apis", "/openapi/v2", "/openapi/v3")):
             return web.Response(status=500, text="broken")
         document = self._document(request)
         if document is not None:
@@ -118,6 +122,10 @@ class Readings:
         return socket
 
     def _document(self, request: web.BaseRequest) -> web.Response | None:
+        if self.hostile and request.path in ("/apis", "/openapi/v2", "/openapi/v3"):
+            body = {"paths": {f"{PATH}/x": "NESTED", PATH[1:]: "NESTED"}, "items": "NESTED"}
+            nested = json.dumps(body).replace('"NESTED"', '{"a":' * 900 + "1" + "}" * 900)
+            return web.Response(text=nested, content_type="application/json")
         match request.path:
             case "/apis" if self.aggregated and "as=APIGroupDiscoveryList" in request.headers["Accept"]:
                 if request.headers.get("If-None-Match") == '"1"':

@@ -447,6 +447,55 @@ async def test_openapi_is_merged(cluster: World) -> None:
     assert b"example.Reading" in encoded.content
 
 
+async def test_a_server_that_talks_nonsense_spoils_nobody_elses_documents(tmp_path: Path) -> None:
+    async with world(tmp_path, backend=Readings(hostile=True)) as cluster:
+        await cluster.up()
+        await until(lambda: discovery(cluster), lambda each: each.get("freshness") == "Current")
+        protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+        for path, accept in (
+            ("/apis", AGGREGATED),
+            ("/openapi/v2", ""),
+            ("/openapi/v2", protobuf),
+            ("/openapi/v3", ""),
+        ):
+            answer = await cluster.http.get(path, headers={"accept": accept} if accept else {})
+            assert answer.status_code == 200, path
+        assert (await cluster.http.get(f"{READINGS}/first")).status_code == 200
+
+
+async def test_what_a_server_said_stays_while_it_stumbles(cluster: World) -> None:
+    async def paths() -> set[str]:
+        return set((await cluster.http.get("/openapi/v3")).json()["paths"])
+
+    await cluster.up()
+    await until(paths, lambda each: PATH[1:] in each)
+    cluster.backend.stumbling = True
+    asked = len(cluster.backend.seen)
+    await cluster.add_endpoints()
+
+    async def asked_again() -> bool:
+        return any(request.path == "/openapi/v2" for request in cluster.backend.seen[asked:])
+
+    await until(asked_again, bool)
+    assert PATH[1:] in await paths()
+    assert (await discovery(cluster))["freshness"] == "Current"
+
+
+async def test_an_apiservice_without_a_service_is_available_here(cluster: World) -> None:
+    local = cluster.registration()
+    for field in ("service", "caBundle"):
+        del local["spec"][field]
+    await cluster.post(SERVICES, local)
+    found = await cluster.is_available(reason="Local")
+    assert found == ("True", "Local", "Local APIServices are always available")
+    patch = {"spec": {"service": {"namespace": "default", "name": "readings"}}}
+    headers = {"content-type": "application/merge-patch+json"}
+    await cluster.http.patch(f"{SERVICES}/{NAME}", json=patch, headers=headers)
+    await cluster.is_available(reason="ServiceNotFound")
+    await cluster.http.patch(f"{SERVICES}/{NAME}", json={"spec": {"service": None}}, headers=headers)
+    await cluster.is_available(reason="Local")
+
+
 async def test_a_redirect_is_not_followed_nor_passed_on(cluster: World) -> None:
     await cluster.up()
     answer = await cluster.http.get(f"{READINGS}/elsewhere")
@@ -509,6 +558,25 @@ async def test_custom_resources_have_their_apiservices_as_long_as_they_are(clust
     assert (service["spec"]["groupPriorityMinimum"], service["spec"]["versionPriority"]) == (1000, 100)
     await cluster.http.delete(f"{definitions}/gauges.aggregation.example.com")
     await until(names, lambda each: each == set())
+
+
+async def test_an_apiservice_of_a_definition_waits_for_its_finalizers(cluster: World) -> None:
+    url = f"{SERVICES}/v1.aggregation.example.com"
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    headers = {"content-type": "application/merge-patch+json"}
+
+    async def metadata() -> dict[str, Any]:
+        answer = await cluster.http.get(url)
+        return answer.json()["metadata"] if answer.status_code == 200 else {}
+
+    await cluster.post(definitions, CRD)
+    await until(metadata, bool)
+    answer = await cluster.http.patch(url, json={"metadata": {"finalizers": ["example.com/wait"]}}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    await cluster.http.delete(f"{definitions}/gauges.aggregation.example.com")
+    await until(metadata, lambda each: "deletionTimestamp" in each)
+    await cluster.http.patch(url, json={"metadata": {"finalizers": None}}, headers=headers)
+    await until(metadata, lambda each: each == {})
 
 
 async def test_another_server_may_take_over_a_group_of_ours(cluster: World) -> None:

@@ -183,6 +183,55 @@ def test_a_list_of_resources_reads_as_aggregated_discovery() -> None:
     assert described.stale(None, "v1beta1") == {"version": "v1beta1", "freshness": "Stale"}
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"resources": "pods"},
+        {"resources": [None, "pods", {}]},
+        {"resources": [{"name": 5, "verbs": "get", "shortNames": {"a": 1}}]},
+        {"items": [{"metadata": "g"}, {"metadata": {"name": "g"}, "versions": 5}]},
+        {
+            "items": [
+                {"metadata": {"name": "g"}, "versions": ["v1", {"version": "v1", "resources": [[], {"verbs": 1}]}]}
+            ]
+        },
+        {"paths": ["apis/g/v1"]},
+        {"paths": {"apis/g/v1": {"serverRelativeURL": {"a": "b"}}}},
+    ],
+)
+def test_a_document_that_is_none_costs_nobody_anything(hostile: Document) -> None:
+    entry = described.version_of(hostile, "g", "v1")
+    found = described.version_in(hostile, "g", "v1") or entry
+    for row in (*entry["resources"], *found["resources"]):
+        assert row["verbs"] == []
+        assert all(isinstance(row[field], str) for field in ("resource", "scope", "singularResource"))
+        assert set(row) == {"resource", "responseKind", "scope", "singularResource", "verbs"}
+    assert described.line_of_v3(hostile, "/apis/g/v1") in (None, {"serverRelativeURL": "/openapi/v3/apis/g/v1"})
+
+
+def test_aggregated_discovery_is_taken_over_field_by_field() -> None:
+    kind = {"group": "g", "version": "v1", "kind": "Thing"}
+    row = {
+        "resource": "things",
+        "responseKind": kind,
+        "scope": "Cluster",
+        "singularResource": "thing",
+        "verbs": ["get"],
+        "categories": ["all"],
+        "subresources": [
+            {"subresource": "run", "responseKind": kind, "acceptedTypes": [kind], "verbs": ["create"]},
+        ],
+    }
+    version = {"version": "v1", "resources": [{**row, "more": {"and": "more"}}], "freshness": "Stale"}
+    found = described.version_in({"items": [{"metadata": {"name": "g"}, "versions": [version]}]}, "g", "v1")
+    assert found == {"version": "v1", "resources": [row], "freshness": "Current"}
+
+
+def test_a_line_of_openapi_3_leads_nowhere_else() -> None:
+    index = {"paths": {"apis/g/v1": {"serverRelativeURL": "https://elsewhere.example.com/openapi?hash=A"}}}
+    assert described.line_of_v3(index, "/apis/g/v1") == {"serverRelativeURL": "/openapi/v3/apis/g/v1?hash=A"}
+
+
 def test_openapi_2_is_cut_to_the_group_version_and_completed() -> None:
     document = {
         "paths": {
