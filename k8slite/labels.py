@@ -6,7 +6,8 @@ Source: apimachinery, api/validate/content (`IsLabelKey`, `IsLabelValue`).
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+
+from .remembering import remembered
 
 _NAME = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = f"({_NAME})?"
@@ -28,7 +29,7 @@ def _too_long(limit: int) -> str:
     return f"must be no more than {limit} bytes"
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def key_problems(key: str) -> tuple[str, ...]:
     """What is wrong with a key (`name` or `prefix/name`), nothing if it is good."""
     parts = key.split("/")
@@ -62,7 +63,7 @@ def _prefix_problems(prefix: str) -> list[str]:
     return problems
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def value_problems(value: str) -> tuple[str, ...]:
     """What is wrong with a value, nothing if it is good. A value may be empty."""
     problems = [_too_long(_LONGEST)] if len(value) > _LONGEST else []

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_CEILING, Decimal
-from functools import lru_cache
+
+from .remembering import remembered
 
 _BINARY = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "Pi": 1 << 50, "Ei": 1 << 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -22,7 +23,7 @@ class QuantityError(ValueError):
     """The text is no quantity."""
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def parse(text: str | int | float) -> Decimal:
     """The exact value of a quantity, at most LARGEST. Raises QuantityError."""
     written = str(text)
@@ -52,7 +53,7 @@ def milli(text: str | int | float) -> int:
     return int((parse(text) * 1000).to_integral_value(ROUND_CEILING))
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def canonical(text: str | int | float) -> str:
     """The form in which the API writes a quantity: the largest suffix that leaves a whole number.
 

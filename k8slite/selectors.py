@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 from . import labels as rules
+from .remembering import remembered
 
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
 
@@ -83,7 +83,7 @@ _BINARY = "in, notin, =, ==, !=, gt, lt"
 _SIGNS = frozenset(["=", "==", "!", "!=", "(", ")", ",", "<", ">"])
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def parse_label_selector(text: str) -> LabelSelector:
     """Read `app=web,tier in (a, b),!legacy`. Raises SelectorError, worded as Kubernetes words it."""
     return LabelSelector(tuple(_Parser(text).requirements())) if text.strip() else EVERYTHING
@@ -253,7 +253,7 @@ _TERM = re.compile(r"(?:[^\\,]|\\.?)*", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def parse_field_selector(text: str) -> FieldSelector:
     r"""Read `spec.nodeName=a,status.phase!=Failed`; in values `\`, `\,` and `\=` stand for themselves.
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from functools import lru_cache
+
+from k8slite.remembering import remembered
 
 Rule = Callable[[str], str | None]
 
@@ -36,7 +37,7 @@ def _too_long(limit: int) -> str:
     return f"must be no more than {limit} characters"
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def dns_label(value: str) -> str | None:
     """An RFC 1123 label: names of Namespaces, containers, volumes."""
     if len(value) > 63:
@@ -51,7 +52,7 @@ def dns_label(value: str) -> str | None:
     )
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def dns_subdomain(value: str) -> str | None:
     """An RFC 1123 subdomain: names of most objects."""
     if len(value) > 253:
@@ -83,7 +84,7 @@ def loose_subdomain(value: str) -> str | None:
     )
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def dns_1035_label(value: str) -> str | None:
     """An RFC 1035 label: names of Services."""
     if len(value) > 63:
@@ -97,7 +98,7 @@ def dns_1035_label(value: str) -> str | None:
     )
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def path_segment(value: str) -> str | None:
     """Anything that stands between two slashes: names of roles and their bindings."""
     if value in (".", ".."):
@@ -108,7 +109,7 @@ def path_segment(value: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def ip_address(value: str) -> str | None:
     """An IP address in canonical form: names of IPAddress objects."""
     try:
@@ -118,7 +119,7 @@ def ip_address(value: str) -> str | None:
     return None if canonical == value else f"must be in canonical form ({canonical!r})"
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def qualified_name(value: str) -> str | None:
     """`name` or `prefix/name`: keys of labels, annotations, taints, resources."""
     prefix, slash, name = value.partition("/")
@@ -148,7 +149,7 @@ def qualified_name(value: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def label_value(value: str) -> str | None:
     """The value of a label; may be empty."""
     if len(value) > 63:
@@ -162,7 +163,7 @@ def label_value(value: str) -> str | None:
     )
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def environment_name(value: str) -> str | None:
     """The name of an environment variable: printable ASCII without `=`."""
     if not value:
@@ -172,7 +173,7 @@ def environment_name(value: str) -> str | None:
     return "a valid environment variable name must consist only of printable ASCII characters other than '='"
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def config_key(value: str) -> str | None:
     """A key of a ConfigMap or Secret, which may become a file name."""
     if len(value) > 253:
@@ -192,7 +193,7 @@ def config_key(value: str) -> str | None:
 _is_port_name = re.compile("[a-z0-9-]{1,15}").fullmatch
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def port_name(value: str) -> str | None:
     """An IANA service name: names of container ports, and what a targetPort may say."""
     if len(value) > 15:

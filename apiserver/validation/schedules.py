@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import zoneinfo
 from dataclasses import dataclass, field
-from functools import lru_cache
+
+from k8slite.remembering import remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ _is_duration = re.compile(r"[-+]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+
 _is_zone_part = re.compile(r"[A-Za-z.\-_0-9+]{1,14}").fullmatch
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def schedule_problem(text: str) -> str | None:
     """Why a text is no schedule, None if it is one."""
     if text.startswith(("TZ=", "CRON_TZ=")):
@@ -120,7 +121,7 @@ def _number(text: str, names: dict[str, int]) -> int | str:
     return f'failed to parse int from {text}: strconv.Atoi: parsing "{text}": invalid syntax'
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def time_zone_problem(name: str) -> str | None:
     """Why a text is no time zone's name, None if it is one."""
     if not name:

@@ -6,13 +6,13 @@ Source: RFC 9110 (Accept, Content-Type); Kubernetes documentation, "API concepts
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
 import yaml
 
 from k8slite.errors import bad_request, not_acceptable, unsupported_media_type
+from k8slite.remembering import remembered
 
 from . import protobuf
 
@@ -55,7 +55,7 @@ class Representation:
 OBJECT = Representation()
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def accept(header: bytes, *, tables: bool = True, watch: bool = False) -> Representation:
     """What a client likes best of what can be given. Raises ApiError 406.
 
@@ -124,7 +124,7 @@ def prettified(body: bytes) -> bytes:
     return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2)
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def media_type(header: bytes) -> str:
     """A Content-Type without its parameters, in lower case."""
     return header.decode("latin-1").partition(";")[0].strip().lower()

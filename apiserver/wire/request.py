@@ -9,7 +9,8 @@ Source: Kubernetes' apiserver, endpoints/request (RequestInfoFactory).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+
+from k8slite.remembering import remembered
 
 from .options import Options
 
@@ -45,11 +46,11 @@ class RequestInfo:
 
 def parse(method: str, path: str, options: Options) -> RequestInfo:
     """Read a path. Never fails: what is no resource path becomes a non-resource request."""
-    return _parse(method, path, options.watch)
+    return _parse(path, method, options.watch)
 
 
-@lru_cache(maxsize=4096)  # clients ask for the same few collections, leases and objects again and again
-def _parse(method: str, path: str, watch: bool) -> RequestInfo:
+@remembered(4096)  # clients ask for the same few collections, leases and objects again and again
+def _parse(path: str, method: str, watch: bool) -> RequestInfo:
     verb = _VERBS.get(method, method.lower())
     parts = path.split("/")
     if parts[-1] == "":

@@ -1,0 +1,38 @@
+"""Remembering what was made of texts that clients send, without giving them the server's memory to fill.
+
+`lru_cache` bounds how many answers are kept, not how large they are: four thousand label keys of a megabyte are four
+gigabytes. What is asked again and again is short; what is long is worked out anew each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+LONGEST = 512
+"""Characters (or bytes) of a text whose answer is kept."""
+
+_TEXTS = (str, bytes)
+
+Key = TypeVar("Key", bound=Hashable)
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result")
+Function = Callable[Concatenate[Key, Rest], Result]
+
+
+def remembered(maxsize: int) -> Callable[[Function[Key, Rest, Result]], Function[Key, Rest, Result]]:
+    """Keep the answers of a pure function for the last `maxsize` keys, its first argument, that are no long texts."""
+
+    def decorate(function: Function[Key, Rest, Result]) -> Function[Key, Rest, Result]:
+        known: Function[Key, Rest, Result] = lru_cache(maxsize)(function)
+
+        @wraps(function)
+        def answer(key: Key, /, *rest: Rest.args, **options: Rest.kwargs) -> Result:
+            if isinstance(key, _TEXTS) and len(key) > LONGEST:
+                return function(key, *rest, **options)
+            return known(key, *rest, **options)
+
+        return answer
+
+    return decorate
