@@ -37,11 +37,7 @@ async def get(registry: Registry, call: Call) -> Answer:
 async def read_object(registry: Registry, call: Call) -> Answer:
     """GET one object, or its status subresource, which is the same object."""
     served = registry.find(*call.resource.key)
-    wanted = _revision(call.options)
-    if wanted:
-        await _reach(registry.cache, wanted)
-    elif call.options.resource_version != "0":
-        await registry.cache.consistent()
+    await _reach(registry.cache, _revision(call.options), call.options)
     info = call.info
     entry = served.cache.get(info.namespace if served.resource.namespaced else "", info.name)
     if entry is None:
@@ -83,24 +79,20 @@ async def listing(registry: Registry, served: Served, call: Call) -> Listing:
     check_list(call.options, watch=False)
     options, namespace = call.options, call.info.namespace if served.resource.namespaced else ""
     fields = selectable(served, options.field_selector)
-    wanted, exact, after = 0, False, ""
-    position = None
+    position, after = None, ""
     if options.continue_token:
         position = paging.decode(options.continue_token)
         if options.resource_version not in ("", "0"):
             raise bad_request("specifying resource version is not allowed when using continue")
         after = prefix(served.stored.group, served.stored.plural, namespace) + position.key
-        wanted, exact = position.revision, bool(position.revision)
-        if not wanted:
-            await registry.cache.consistent()
-    elif wanted := _revision(options, "invalid resource version: "):
+        wanted, exact = position.revision, True
+    else:
+        wanted = _revision(options, "invalid resource version: ")
         # A limit makes an old-style request exact, as its next pages are.
         exact = options.resource_version_match == "Exact" or (
             bool(options.limit) and not options.resource_version_match
         )
-        await _reach(registry.cache, wanted)
-    elif options.resource_version != "0":
-        await registry.cache.consistent()
+    await _reach(registry.cache, wanted, options)
     try:
         return await served.cache.page(
             namespace=namespace,
@@ -125,10 +117,7 @@ async def watch_objects(registry: Registry, call: Call) -> Stream:
     fields = selectable(served, options.field_selector)
     of_one(fields, call.info.name)
     wanted = _revision(options)
-    if wanted:
-        await _reach(registry.cache, wanted)
-    elif options.resource_version != "0":
-        await registry.cache.consistent()
+    await _reach(registry.cache, wanted, options)
     # A watch from no revision in particular begins with what is there, whether it says so or not.
     initial = not wanted if options.send_initial_events is None else options.send_initial_events
     watcher = served.cache.watch(
@@ -159,10 +148,17 @@ def _revision(options: Options, prefix: str = "") -> int:
         raise bad_request(f"{prefix}{cause}") from None
 
 
-async def _reach(cache: WatchCache, wanted: int) -> None:
-    if cache.revision >= wanted:
-        return
-    try:
-        await cache.wait_for(wanted, _CATCH_UP)
-    except FutureRevision as error:
-        raise too_large_resource_version(wanted, cache.revision) from error
+async def _reach(cache: WatchCache, wanted: int, options: Options) -> None:
+    """Wait until the cache is as new as a read wants it. Raises ApiError 504.
+
+    That is a revision (which another server may have told the client), or all that was written so far, by whichever
+    server, unless the client takes whatever there is ("0").
+    """
+    if not wanted:
+        if options.resource_version != "0":
+            await cache.consistent()
+    elif cache.revision < wanted:
+        try:
+            await cache.wait_for(wanted, _CATCH_UP)
+        except FutureRevision as error:
+            raise too_large_resource_version(wanted, cache.revision) from error

@@ -124,14 +124,11 @@ def parse(query_string: bytes) -> Options:
 
 
 def with_delete_body(options: Options, body: Mapping[str, Any]) -> Options:
-    """The options of DELETE with those that its body, a `DeleteOptions` object, names. Raises ApiError."""
+    """The options of DELETE with those that its body, a valid `DeleteOptions` object, names. Raises ApiError."""
     preconditions = body.get("preconditions") or {}
-    grace = body.get("gracePeriodSeconds", options.grace_period)
-    if grace is not None and not isinstance(grace, int):
-        raise bad_request("gracePeriodSeconds must be an integer")
     return replace(
         options,
-        grace_period=grace,
+        grace_period=body.get("gracePeriodSeconds", options.grace_period),
         propagation=_propagation(str(body.get("propagationPolicy") or ""), body.get("orphanDependents"))
         or options.propagation,
         orphan_dependents=body.get("orphanDependents", options.orphan_dependents),

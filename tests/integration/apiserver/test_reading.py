@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from k8slite.apiserver.verbs import paging
 from k8slite.config import StoreConfig
 from k8slite.testing import RunningServer, running_server
 from tests.contract.etcd_server import etcd
@@ -298,6 +300,20 @@ class TestPages:
         assert answer.json()["message"] == "specifying resource version is not allowed when using continue"
         answer = await http.get(url, params={**query, "resourceVersion": "0"})
         assert answer.status_code == 200 and names(answer.json()) == ["b"]
+
+    async def test_of_another_server_that_is_ahead_are_waited_for(
+        self, http: httpx.AsyncClient, url: str, server: RunningServer
+    ) -> None:
+        now = int(await make(http, url, "a"))
+        token = paging.encode(paging.Position(now + 1, ""))
+        page = asyncio.create_task(http.get(url, params={"continue": token}))
+        async with asyncio.timeout(5):
+            while not server.app.cache._waiting and not page.done():  # noqa: ASYNC110 — no event tells of it
+                await asyncio.sleep(0)
+        await make(http, url, "b")
+        answer = await page
+        assert answer.status_code == 200
+        assert names(answer.json()) == names((await http.get(url)).json())
 
     async def test_of_an_expired_list_go_on_inconsistently(
         self, http: httpx.AsyncClient, url: str, server: RunningServer
