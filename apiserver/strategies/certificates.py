@@ -6,7 +6,7 @@ Source: Kubernetes' registry of the group, */strategy.go.
 from __future__ import annotations
 
 from k8slite.clock import timestamp
-from k8slite.errors import Cause, invalid
+from k8slite.errors import Cause
 
 from ..validation import certificates as rules
 from .base import Context, Document, Strategy
@@ -44,15 +44,16 @@ class CertificateRequestStrategy(Strategy):
         obj["spec"] = old.get("spec") or {}
 
     def prepare_status_update(self, obj: Document, old: Document, context: Context) -> None:
-        """Approval and denial have an endpoint of their own. Raises ApiError 422."""
-        if causes := rules.signing_request_decisions(obj, old):
-            raise invalid("CertificateSigningRequest", old["metadata"]["name"], causes, group="certificates.k8s.io")
+        """Approval and denial have an endpoint of their own: here they stay as they are."""
         status, known = obj.setdefault("status", {}), (old.get("status") or {}).get("conditions") or []
-        kept = [c for c in known if c.get("type") in rules.SIGNED_ONCE]
-        said = [c for c in status.get("conditions") or () if c.get("type") not in rules.SIGNED_ONCE]
-        if kept or said:
-            status["conditions"] = kept + said
-        else:
+        for kind in rules.SIGNED_ONCE:
+            are, were = ([c for c in each if c.get("type") == kind] for each in (status.get("conditions") or (), known))
+            if len(are) == len(were):  # validation speaks of what was added or taken away
+                kept = iter(were)
+                status["conditions"] = [
+                    next(kept) if c.get("type") == kind else c for c in status.get("conditions") or ()
+                ]
+        if not status.get("conditions"):
             status.pop("conditions", None)
         stamp_conditions(status, known, context)
 
@@ -68,6 +69,11 @@ class CertificateRequestStrategy(Strategy):
     def validate_update(self, obj: Document, old: Document) -> list[Cause]:
         """What was signed, approved or denied stays so."""
         return rules.signing_request_update(obj, old)
+
+    def validate_subresource(self, subresource: str, obj: Document, old: Document) -> list[Cause]:
+        """Who may write the status may not approve."""
+        causes = super().validate_subresource(subresource, obj, old)
+        return causes + (rules.signing_request_decisions(obj, old) if subresource == "status" else [])
 
 
 def stamp_conditions(status: Document, known: list[Document], context: Context) -> None:

@@ -60,7 +60,13 @@ async def test_signer_cannot_approve_and_signs_once(http: httpx.AsyncClient) -> 
     place = f"{URL}/signed/status"
     request["status"] = {"conditions": [APPROVED], "certificate": base64.b64encode(b"no").decode()}
     refused = await http.put(place, json=request)
+    assert {cause["field"]: cause["reason"] for cause in refused.json()["details"]["causes"]} == {
+        "status.certificate": "FieldValueInvalid",
+        "status.conditions": "FieldValueForbidden",
+    }
     assert "must contain at least one CERTIFICATE PEM block" in refused.json()["message"]
+    assert 'updates may not add a condition of type "Approved"' in refused.json()["message"]
+    del request["status"]["conditions"]
     request["status"]["certificate"] = base64.b64encode(trust_bundle().encode()).decode()
     signed = (await http.put(place, json=request)).json()
     assert signed["status"]["certificate"] and "conditions" not in signed["status"]
