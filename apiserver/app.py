@@ -1,33 +1,25 @@
 """The application: FastAPI with the resource API in front of its routes.
 
-`Parts` are made here, once, from the configuration. Every request goes through the pipeline; FastAPI serves what is
-left: health, version, metrics, OIDC discovery.
-
-Source: Kubernetes documentation, "Kubernetes API health endpoints".
+Its parts are made here, once, from the configuration, and started and stopped in order. Every request goes through the
+pipeline; FastAPI serves what is left (`routes.py`).
 """
 
 from __future__ import annotations
 
-import platform
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import CollectorRegistry
-from prometheus_client import generate_latest as latest
+from fastapi import FastAPI
 
 import k8slite
 from k8slite.catalogue import builtin
 from k8slite.clock import Clock, SystemClock
 from k8slite.config import ApiServerConfig
-from k8slite.errors import no_such_path
 from k8slite.schema import Schemas
 
-from . import bootstrap
+from . import bootstrap, routes
 from .admission import plugins
 from .admission.chain import Chain as AdmissionChain
 from .aggregation.aggregator import Aggregator
@@ -45,7 +37,7 @@ from .discovery import Discovery
 from .dispatch import Dispatch
 from .lookup import lookup_in
 from .openapi import OpenApi
-from .pipeline import Pipeline
+from .pipeline import Application, Pipeline
 from .proxying import kubelet_proxy
 from .proxying.kubelets import Kubelets
 from .registry import Registry
@@ -88,32 +80,9 @@ class ApiServer(FastAPI):
         rbac = RBAC(CacheSource(self.cache))
         self.authorizer = Authorizer([Masters(), NodeAuthorizer(self.cache), rbac])
         self.authenticator = authn.build(config, key=key, objects=self.cache, clock=self.clock)
-        catalogue = builtin()
-        self.registry = Registry(
-            store=self.store,
-            cache=self.cache,
-            catalogue=catalogue,
-            schemas=Schemas(),
-            strategies=strategies(
-                cache=self.cache, service_cidr=config.service_cidr, node_ports=config.node_port_range, source=source
-            ),
-            admission=AdmissionChain(plugins.build(self.cache, rbac=rbac, authorizer=self.authorizer, source=source)),
-            clock=self.clock,
-            source=source,
-        )
+        self.registry = _registry(self, rbac=rbac, source=source)
         self.issuer = TokenIssuer(
             key=key, issuer=config.service_account_issuer, lookup=lookup_in(self.cache), clock=self.clock
-        )
-        accounts = ServiceAccountAuthenticator(
-            key=key, issuer=config.service_account_issuer, objects=self.cache, clock=self.clock
-        )
-        reviews = Reviews(
-            authenticator=self.authenticator,
-            accounts=accounts,
-            authorizer=self.authorizer,
-            rbac=rbac,
-            issuer=config.service_account_issuer,
-            clock=self.clock,
         )
         self.backends = Backends(
             objects=self.cache,
@@ -125,28 +94,10 @@ class ApiServer(FastAPI):
         self.custom = CustomResources(self.registry, webhook=partial(WebhookConversion, self.hooks))
         self.aggregator = Aggregator(self.registry, backends=self.backends)
         self.metrics = RequestMetrics()
-        self.dispatch = Dispatch(self.registry, subresources.table(self.registry, reviews=reviews, issuer=self.issuer))
         self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))
-        self.dispatch.subresources.update(
-            kubelet_proxy.handlers(self.kubelets, objects=self.cache, authorizer=self.authorizer)
-        )
-        self._pipeline = Pipeline(
-            authenticator=self.authenticator,
-            authorizer=self.authorizer,
-            dispatch=self.dispatch,
-            sources=[
-                Discovery(
-                    catalogue,
-                    server_address=f"{config.advertise_address}:{config.port}",
-                    others=self.aggregator,
-                ),
-                OpenApi(catalogue, custom=self.custom.published, others=self.aggregator),
-            ],
-            aggregator=self.aggregator,
-            metrics=self.metrics,
-            others=super().__call__,
-        )
-        _routes(self)
+        self.dispatch = _dispatch(self, key=key, rbac=rbac)
+        self._pipeline = _pipeline(self, others=super().__call__)
+        routes.add(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or the lifespan."""
@@ -208,73 +159,50 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.stop()
 
 
-def _routes(app: ApiServer) -> None:
-    @app.get("/version")
-    async def version() -> dict[str, str]:
-        major, minor = k8slite.KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
-        return {
-            "major": major,
-            "minor": minor,
-            "gitVersion": f"{k8slite.KUBERNETES_VERSION}+k8slite.{k8slite.__version__}",
-            "gitCommit": "",
-            "gitTreeState": "clean",
-            "buildDate": "1970-01-01T00:00:00Z",
-            "goVersion": f"python{platform.python_version()}",
-            "compiler": platform.python_implementation().lower(),
-            "platform": f"{platform.system().lower()}/{_machine()}",
-        }
-
-    for endpoint, left_out in (("livez", ("shutdown",)), ("readyz", ()), ("healthz", ("shutdown",))):
-        _health(app, endpoint, frozenset(left_out))
-
-    collected = CollectorRegistry()
-    collected.register(app.metrics)
-
-    @app.get("/metrics")
-    async def metrics() -> Response:
-        return Response(latest() + latest(collected), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    @app.get("/.well-known/openid-configuration")
-    async def openid() -> dict[str, Any]:
-        return app.issuer.discovery()
-
-    @app.get("/openid/v1/jwks")
-    async def keys() -> Response:
-        return JSONResponse(app.issuer.keys(), media_type="application/jwk-set+json")
-
-    @app.get("/")
-    async def paths() -> dict[str, list[str]]:
-        groups = app.aggregator.groups(app.registry.catalogue.groups())
-        found = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
-        for group, versions in groups.items():
-            base = f"/apis/{group}" if group else "/api"
-            found += [*([base] if group else []), *(f"{base}/{version}" for version in versions)]
-        return {"paths": sorted(found)}
-
-    @app.exception_handler(404)
-    async def missing(request: Request, error: Exception) -> Response:
-        return JSONResponse(no_such_path().status(), 404)
+def _registry(app: ApiServer, *, rbac: RBAC, source: random.Random) -> Registry:
+    config = app.config
+    return Registry(
+        store=app.store,
+        cache=app.cache,
+        catalogue=builtin(),
+        schemas=Schemas(),
+        strategies=strategies(
+            cache=app.cache, service_cidr=config.service_cidr, node_ports=config.node_port_range, source=source
+        ),
+        admission=AdmissionChain(plugins.build(app.cache, rbac=rbac, authorizer=app.authorizer, source=source)),
+        clock=app.clock,
+        source=source,
+    )
 
 
-def _health(app: ApiServer, endpoint: str, left_out: frozenset[str]) -> None:
-    async def check(request: Request, name: str = "") -> Response:
-        problems = {key: problem for key, problem in (await app.checks()).items() if key not in left_out}
-        for excluded in request.query_params.getlist("exclude"):
-            problems.pop(excluded, None)
-        if name:
-            if name not in problems:
-                return JSONResponse(no_such_path().status(), 404)
-            problems = {name: problems[name]}
-        failed = any(problems.values())
-        if not failed and "verbose" not in request.query_params:
-            return PlainTextResponse("ok")
-        lines = [f"[-]{key} failed: {problem}" if problem else f"[+]{key} ok" for key, problem in problems.items()]
-        lines.append(f"{endpoint} check {'failed' if failed else 'passed'}")
-        return PlainTextResponse("\n".join(lines) + "\n", 500 if failed else 200)
-
-    app.add_api_route(f"/{endpoint}", check, methods=["GET"], response_class=PlainTextResponse)
-    app.add_api_route(f"/{endpoint}/{{name}}", check, methods=["GET"], response_class=PlainTextResponse)
+def _dispatch(app: ApiServer, *, key: TokenKey, rbac: RBAC) -> Dispatch:
+    """The verbs of every kind, and what stands below objects: reviews, tokens, the ways to kubelets."""
+    issuer = app.config.service_account_issuer
+    reviews = Reviews(
+        authenticator=app.authenticator,
+        accounts=ServiceAccountAuthenticator(key=key, issuer=issuer, objects=app.cache, clock=app.clock),
+        authorizer=app.authorizer,
+        rbac=rbac,
+        issuer=issuer,
+        clock=app.clock,
+    )
+    dispatch = Dispatch(app.registry, subresources.table(app.registry, reviews=reviews, issuer=app.issuer))
+    dispatch.subresources.update(kubelet_proxy.handlers(app.kubelets, objects=app.cache, authorizer=app.authorizer))
+    return dispatch
 
 
-def _machine() -> str:
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+def _pipeline(app: ApiServer, *, others: Application) -> Pipeline:
+    catalogue = app.registry.catalogue
+    address = f"{app.config.advertise_address}:{app.config.port}"
+    return Pipeline(
+        authenticator=app.authenticator,
+        authorizer=app.authorizer,
+        dispatch=app.dispatch,
+        sources=[
+            Discovery(catalogue, server_address=address, others=app.aggregator),
+            OpenApi(catalogue, custom=app.custom.published, others=app.aggregator),
+        ],
+        aggregator=app.aggregator,
+        metrics=app.metrics,
+        others=others,
+    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from k8slite.clock import timestamp
 from k8slite.errors import ApiError
@@ -189,6 +189,10 @@ class Aggregator:
                     publish=self._publish,
                     changed=self._changed,
                 )
+
+    def services(self) -> Iterable[ApiService]:
+        """Every APIService as it was seen last."""
+        return self._present().values()
 
     def _changed(self) -> None:
         self.generation += 1

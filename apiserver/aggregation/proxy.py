@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import string
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from k8slite.errors import ApiError
@@ -76,7 +77,7 @@ async def pass_on(backends: Backends, target: Target, passing: Passing, *, endin
         return await _join(backends, target, passing, path=path, headers=headers)
     answer = _Answer()
     exchange = asyncio.ensure_future(_exchange(backends, target, passing, answer, path=path, headers=headers))
-    ends: list[asyncio.Future[object]] = [exchange, asyncio.ensure_future(_disconnected(passing.receive))]
+    ends: list[asyncio.Future[Any]] = [exchange, asyncio.ensure_future(_disconnected(passing.receive))]
     if passing.timeout is None:
         ends.append(asyncio.ensure_future(ending.wait()))
     try:

@@ -326,6 +326,9 @@ async def test_availability_follows_the_service_and_its_endpoints(cluster: World
     )
     refused = await cluster.http.get(READINGS)
     assert (refused.status_code, refused.text) == (503, "service unavailable\n")
+    metrics = (await cluster.http.get("/metrics")).text.splitlines()
+    assert f'aggregator_unavailable_apiservice{{name="{NAME}"}} 1.0' in metrics
+    assert 'aggregator_unavailable_apiservice{name="v1.apps"} 0.0' in metrics
     await cluster.add_service(ports=[{"port": 80}])
     found = await cluster.is_available(reason="ServicePortError")
     assert found[2] == 'service/readings in "default" is not listening on port 443'
