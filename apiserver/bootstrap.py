@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,10 +24,11 @@ from k8slite.config import ApiServerConfig
 
 from . import policy
 from .authz import rules
-from .storage.base import KeyExists, Record, RevisionMismatch, Store
+from .storage.base import KeyExists, Record, RevisionMismatch, Store, StoreError
 from .strategies.base import Document
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_log = logging.getLogger(__name__)
 _RBAC = "rbac.authorization.k8s.io"
 
 Mend = Callable[[Document, Document], Document | None]
@@ -57,9 +59,19 @@ async def bootstrap(store: Store, *, config: ApiServerConfig, clock: Clock, port
 
 
 async def withdraw(store: Store, *, config: ApiServerConfig) -> None:
-    """Take this server's address out of its Service's endpoints, where other servers share the store."""
+    """Take this server's address out of its Service's endpoints, where other servers share the store.
+
+    A store that cannot be reached is no reason not to end: the address stays until this server is back.
+    """
     if config.store.engine != "etcd":
         return
+    try:
+        await _withdraw(store, config)
+    except StoreError as error:
+        _log.warning("%s stays in the endpoints of default/kubernetes: %s", config.advertise_address, error)
+
+
+async def _withdraw(store: Store, config: ApiServerConfig) -> None:
     for group, plural in (("", "endpoints"), ("discovery.k8s.io", "endpointslices")):
         record = await store.get(_key(group, plural, "default", "kubernetes"))
         if record is None:

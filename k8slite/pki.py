@@ -68,7 +68,13 @@ class Authority:
         cls, directory: Path, *, name: str = "ca", common_name: str = "k8slite-ca", now: datetime | None = None
     ) -> Authority:
         """Make a new authority in `directory` (`<name>.crt`, `<name>.key`), replacing one that is there."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        return cls._create(_pair(directory, name), None, common_name=common_name, now=now)
+
+    @classmethod
+    def _create(
+        cls, pair: KeyPair, key: ec.EllipticCurvePrivateKey | None, *, common_name: str, now: datetime | None
+    ) -> Authority:
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         moment = now or datetime.now(UTC)
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
@@ -79,7 +85,6 @@ class Authority:
             .add_extension(identifier, critical=False)
             .sign(key, hashes.SHA256())
         )
-        pair = _pair(directory, name)
         _write_pair(pair, certificate, key)
         return cls(pair, certificate=certificate, key=key)
 
@@ -96,11 +101,16 @@ class Authority:
     def ensure(
         cls, directory: Path, *, name: str = "ca", common_name: str = "k8slite-ca", now: datetime | None = None
     ) -> Authority:
-        """Load the authority, or create it if neither of its files exists. Raises PkiError for half of one."""
+        """Load the authority, or create it if there is none. Raises PkiError for one whose key is lost.
+
+        A key alone is what a crash leaves in the midst of a creation: it gets its certificate, under which all that
+        the key may have signed is good.
+        """
         pair = _pair(directory, name)
-        if pair.cert_file.exists() or pair.key_file.exists():
+        if pair.cert_file.exists():
             return cls.load(directory, name=name)
-        return cls.create(directory, name=name, common_name=common_name, now=now)
+        key = _read_key(pair.key_file) if pair.key_file.exists() else None
+        return cls._create(pair, key, common_name=common_name, now=now)
 
     def issue_server(
         self,

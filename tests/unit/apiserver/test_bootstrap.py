@@ -11,6 +11,7 @@ from k8slite.apiserver.authn.base import ANONYMOUS, User
 from k8slite.apiserver.authz.base import Attributes, Decision
 from k8slite.apiserver.authz.rbac import RBAC, CacheSource
 from k8slite.apiserver.bootstrap import bootstrap, withdraw
+from k8slite.apiserver.storage.base import StoreUnavailable
 from k8slite.apiserver.storage.memory import MemoryStore
 from k8slite.apiserver.watching.cache import WatchCache
 from k8slite.catalogue import builtin
@@ -189,3 +190,14 @@ async def test_anonymous_users_see_health_and_version_only(store: MemoryStore, c
         "/apis": False,
         "/healthz/etcd": False,
     }
+
+
+async def test_a_store_that_is_away_does_not_hold_up_the_end(
+    store: MemoryStore, config: ApiServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(key: str) -> None:
+        raise StoreUnavailable("no leader")
+
+    monkeypatch.setattr(store, "get", away)
+    shared = config.model_copy(update={"store": StoreConfig(engine="etcd", endpoints=["https://127.0.0.1:1"])})
+    await withdraw(store, config=shared)

@@ -213,6 +213,15 @@ def test_an_ordinary_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatc
         machine.install(["nftables"])
 
 
+def test_a_cluster_from_before_there_was_a_front_proxy_gets_its_certificates() -> None:
+    spec = ClusterSpec()
+    certificates.ensure(spec)
+    for path in (spec.directory / "pki").glob("front-proxy-*"):
+        path.unlink()
+    assert certificates.ensure(spec) == ["front-proxy-ca", "front-proxy-client"]
+    assert certificates.ensure(spec) == []
+
+
 def test_an_etcd_of_ones_own_wants_certificates_of_its_own_authority() -> None:
     spec = ClusterSpec(store="etcd")
     certificates.ensure(spec)

@@ -66,6 +66,17 @@ def test_half_an_authority_is_an_error_not_a_new_one(tmp_path: Path) -> None:
         Authority.ensure(tmp_path)
 
 
+def test_a_key_that_a_crash_left_alone_gets_its_certificate(tmp_path: Path) -> None:
+    before = Authority.ensure(tmp_path, now=NOW)
+    pair = before.issue_client("c", user="u", now=NOW)
+    issued, key = pair.cert_file.read_bytes(), before.pair.key_file.read_bytes()
+    before.cert_file.unlink()
+    after = Authority.ensure(tmp_path, now=NOW)
+    assert after.pair.key_file.read_bytes() == key
+    assert after.issue_client("c", user="u", now=NOW) == pair
+    assert pair.cert_file.read_bytes() == issued
+
+
 async def test_mutual_tls_with_these_certificates(tmp_path: Path) -> None:
     authority = Authority.ensure(tmp_path)
     server = authority.issue_server("server", common_name="s", hosts=["127.0.0.1"])
