@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from k8slite.catalogue import Subresource
 from k8slite.errors import method_not_allowed, no_such_path, wrong_method
 
 from .calls import Call, Outcome, Subresources
@@ -36,6 +37,8 @@ DEPRECATED = {
     ("", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
 }
 """(group, plural) → what whoever uses it is told."""
+_ANYTHING = "proxy"
+"""The subresource below which every method and path is another server's business."""
 _SAME_KIND: dict[str, Verb] = {"get": reading.read_object, "update": writing.update, "patch": _patch}
 
 
@@ -52,6 +55,8 @@ class Dispatch:
         if info.subresource or (not info.name and self.subresources):
             handler = self.subresources.get((info.group, info.plural, info.subresource))
             if handler is not None and (info.subresource or info.verb == "create"):
+                if info.subresource not in ("", _ANYTHING):
+                    _check(call)
                 return await handler(call)
         if info.subresource:
             return await self._subresource(call)
@@ -70,14 +75,24 @@ class Dispatch:
 
     async def _subresource(self, call: Call) -> Outcome:
         info, resource = call.info, call.resource
-        row = resource.subresource(info.subresource)
-        if row is None or not info.name or info.rest:
-            raise no_such_path()
-        if info.verb not in row.verbs:
-            raise method_not_allowed(f"{resource.plural}/{row.name}", info.verb, group=resource.group)
+        row = _check(call)
         if row.kind == "Scale":
             return await scale.scale(self.registry, call)
         verb = _SAME_KIND.get(info.verb)
         if row.kind != resource.kind or verb is None:
             raise no_such_path()
         return await verb(self.registry, call)
+
+
+def _check(call: Call) -> Subresource:
+    """The row of the subresource that is asked for. Raises ApiError 404 or 405.
+
+    What somebody may do with one verb must not be had by another: the request was authorized for its own.
+    """
+    info, resource = call.info, call.resource
+    row = resource.subresource(info.subresource)
+    if row is None or not info.name or info.rest:
+        raise no_such_path()
+    if info.verb not in row.verbs:
+        raise method_not_allowed(f"{resource.plural}/{row.name}", info.verb, group=resource.group)
+    return row

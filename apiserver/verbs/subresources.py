@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import orjson
 
-from k8slite.errors import bad_request
-
 from ..admission.base import Admission
 from ..calls import Answer, Call, Handler, Subresources
 from ..documents import Document
@@ -53,10 +51,7 @@ def _review(registry: Registry, reviews: Reviews, place: tuple[str, str, str]) -
 
 def _token(registry: Registry, issuer: TokenIssuer) -> Handler:
     async def handle(call: Call) -> Answer:
-        row = call.resource.subresource("token")
-        if row is None or call.info.verb != "create":
-            raise bad_request("tokens are requested by POST")
-        body = read_body(registry, call, row.group, row.version, row.kind)
+        body = read_body(registry, call, _AUTHENTICATION, "v1", "TokenRequest")
         info, context = call.info, registry.context(call)
         admission = Admission("CREATE", call.resource, "token", info.namespace, info.name, body, None, context)
         await registry.admission.mutate(admission)

@@ -233,6 +233,27 @@ async def test_exec_that_is_refused_before_the_handshake(cluster: Cluster) -> No
     assert await refusal(cluster, [("container", "side"), *EXEC[1:]]) == 404  # says the kubelet
 
 
+@pytest.mark.parametrize(
+    ("subresource", "methods"),
+    [
+        ("log", ["POST", "PUT", "PATCH", "DELETE"]),
+        ("exec", ["PUT", "PATCH", "DELETE"]),
+        ("eviction", ["GET", "PUT", "PATCH", "DELETE"]),
+        ("binding", ["GET", "PUT", "PATCH", "DELETE"]),
+    ],
+)
+async def test_a_subresource_knows_its_verbs_only(cluster: Cluster, subresource: str, methods: list[str]) -> None:
+    """The request was authorized for its own verb: whoever may delete evictions must not evict."""
+    body = {"metadata": {"name": "web"}, "target": {"name": "n1"}}
+    for method in methods:
+        async with cluster.session.request(method, cluster.path(subresource), json=body) as answer:
+            assert (answer.status, (await answer.json())["reason"]) == (405, "MethodNotAllowed"), method
+    async with cluster.session.get(cluster.path(f"{subresource}/more")) as answer:
+        assert answer.status == 404
+    assert (await get(cluster, "log", container="main"))[0] == 200
+    assert len(cluster.kubelet.requests) == 1
+
+
 async def test_exec_without_upgrade(cluster: Cluster) -> None:
     assert await get(cluster, "exec", container="main", command="ls", stdout="1") == (400, "Upgrade request required")
     assert await get(cluster, "portforward", ports="80") == (400, "Upgrade request required")
