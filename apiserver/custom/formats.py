@@ -75,7 +75,7 @@ def _regex(pattern: str) -> Callable[[str], bool]:
 def _address(version: int) -> Callable[[str], bool]:
     def rule(value: str) -> bool:
         try:
-            return ipaddress.ip_address(value).version == version
+            return "%" not in value and ipaddress.ip_address(value).version == version
         except ValueError:
             return False
 
@@ -87,7 +87,7 @@ def _cidr(value: str) -> bool:
         ipaddress.ip_interface(value)
     except ValueError:
         return False
-    return "/" in value and value.rpartition("/")[2].isdecimal()
+    return "/" in value and "%" not in value and value.rpartition("/")[2].isdecimal()
 
 
 def _byte(value: str) -> bool:
@@ -117,7 +117,10 @@ def _hostname(value: str) -> bool:
 
 
 def _email(value: str) -> bool:
-    local, at, domain = parseaddr(value)[1].rpartition("@")
+    try:
+        local, at, domain = parseaddr(value)[1].rpartition("@")
+    except RecursionError:  # comments in comments
+        return False
     return bool(local and at and domain)
 
 

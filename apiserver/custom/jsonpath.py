@@ -22,7 +22,7 @@ _TOKEN = re.compile(
       | \.(?P<name>(?:\\.|[^.\[\]\\])+)""",
     re.VERBOSE,
 )
-_COMPARISON = re.compile(r"^\s*(?P<left>.+?)\s*(?:(?P<operator>==|!=|<=|>=|<|>)\s*(?P<right>.+?)\s*)?$")
+_COMPARISON = re.compile("==|!=|<=|>=|<|>")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -141,18 +141,15 @@ def _descend(values: Iterable[Any]) -> Iterable[Any]:
 
 
 def _filter(text: str) -> Step:
-    found = _COMPARISON.match(text)
+    found = _COMPARISON.search(text)
     if found is None:
-        raise PathError(f"cannot read the filter {text!r}")
-    left = _operand(found["left"])
-    compare = _OPERATORS.get(found["operator"] or "")
-    right = _operand(found["right"]) if found["right"] else None
+        wanted = _operand(text.strip())
+        return lambda values: [item for value in values if isinstance(value, list) for item in value if wanted(item)]
+    compare = _OPERATORS[found[0]]
+    left, right = _operand(text[: found.start()].strip()), _operand(text[found.end() :].strip())
 
     def holds(item: Any) -> bool:
-        ours = left(item)
-        if compare is None or right is None:
-            return bool(ours)
-        theirs = right(item)
+        ours, theirs = left(item), right(item)
         try:
             return bool(ours and theirs) and compare(ours[0], theirs[0])
         except TypeError:

@@ -5,6 +5,7 @@ Source: kube-openapi, pkg/validation/validate/values.go.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,8 +58,11 @@ def shown(value: int | float) -> str:
 def _is_multiple(value: int | float, factor: int | float) -> bool:
     if isinstance(value, int) and float(factor).is_integer():
         return value % int(factor) == 0
-    ratio = value * (1 / factor) if factor < 1 else value / factor
-    return abs(ratio - round(ratio)) < 1e-9
+    try:
+        ratio = value * (1 / factor) if factor < 1 else value / factor
+    except OverflowError:
+        return False
+    return math.isfinite(ratio) and abs(ratio - round(ratio)) < 1e-9
 
 
 def _in_range(value: int | float, type: str, format: str) -> bool:

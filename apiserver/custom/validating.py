@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from k8slite.errors import Cause, invalid_value, required, type_invalid
 
 from . import formats
@@ -31,6 +33,7 @@ class Rules:
         self._nullable = bool(raw.get("nullable"))
         self._format = formats.known(raw.get("format") or "", self._types)
         self._enum: list[Any] = raw.get("enum") or []
+        self._words = frozenset(each for each in self._enum if isinstance(each, str))
         self._raw = raw
         self._numbers = any(name in raw for name in ("minimum", "maximum", "multipleOf")) or bool(self._format)
         self._pattern: str = raw.get("pattern") or ""
@@ -110,7 +113,9 @@ class Rules:
             found.matches += 2
 
     def _one_of_enum(self, value: Any, path: str, found: _Found) -> None:
-        if self._enum and not any(same(value, each) for each in self._enum):
+        if not self._enum or (isinstance(value, str) and value in self._words):
+            return
+        if isinstance(value, str) or not any(same(value, each) for each in self._enum):
             found.not_supported(path, value, self._enum)
 
     def _string(self, value: str, path: str, found: _Found) -> None:
@@ -129,8 +134,10 @@ class Rules:
     def _list(self, value: list[Any], old: Any, path: str, found: _Found) -> None:
         raw = self._raw
         if self._items is not None:
+            known = self._by_key(old)
             for index, item in enumerate(value):
-                self._items._check(item, self._old_item(item, old), f"{path}[{index}]", found)
+                was = known.get(self._key(item), MISSING) if known else MISSING
+                self._items._check(item, was, f"{path}[{index}]", found)
         if (least := raw.get("minItems")) is not None and len(value) < least:
             found.invalid(path, len(value), f"{path} in body should have at least {least} items")
         if (limit := raw.get("maxItems")) is not None and len(value) > limit:
@@ -139,12 +146,16 @@ class Rules:
             found.invalid(path, "", f"{path} in body shouldn't contain duplicates")
         found.matches += 2
 
-    def _old_item(self, item: Any, old: Any) -> Any:
-        if not self._keys or not isinstance(old, list) or not isinstance(item, dict):
-            return MISSING
-        keys = [item.get(key) for key in self._keys]
-        alike = (each for each in old if isinstance(each, dict) and [each.get(key) for key in self._keys] == keys)
-        return next(alike, MISSING)
+    def _by_key(self, old: Any) -> dict[bytes, Any]:
+        """The elements of the old list by their keys; the first of those that share theirs."""
+        if not self._keys or not isinstance(old, list):
+            return {}
+        return {self._key(each): each for each in reversed(old) if isinstance(each, dict)}
+
+    def _key(self, item: Any) -> bytes:
+        if not isinstance(item, dict):
+            return b""
+        return orjson.dumps([item.get(key) for key in self._keys], option=orjson.OPT_SORT_KEYS)
 
     def _object(self, value: dict[str, Any], old: Any, path: str, found: _Found) -> None:
         raw = self._raw

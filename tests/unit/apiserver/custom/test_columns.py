@@ -43,6 +43,7 @@ DOCUMENT = {
         (".status.conditions[?(@.type=='C')].status", []),
         (".spec.ports[?(@.port>1)].name", ["y"]),
         (".spec.ports[?(@.nothing)].name", []),
+        (".spec.ports[?( @.port )].name", ["x", "y"]),
         ("..port", [1, 2]),
     ],
 )
@@ -50,7 +51,10 @@ def test_a_path_finds_what_it_leads_to(path: str, found: list[Any]) -> None:
     assert compile_path(path)(DOCUMENT) == found
 
 
-@pytest.mark.parametrize("path", [".a[", ".a[?(", "a b", ".a[?(@.x==nonsense)]", ".a[x y]"])
+_WIDE = f".a[?({' ' * 20_000})]"
+
+
+@pytest.mark.parametrize("path", [".a[", ".a[?(", "a b", ".a[?(@.x==nonsense)]", ".a[?(@.x==)]", ".a[x y]", _WIDE])
 def test_a_path_that_cannot_be_read_is_refused(path: str) -> None:
     with pytest.raises(PathError):
         compile_path(path)

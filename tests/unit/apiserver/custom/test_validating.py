@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -165,6 +166,19 @@ def test_a_pattern_is_read_as_go_reads_it() -> None:
     assert words(spec(type="string", pattern="(unclosed"), {"f": "(unclosed"})
 
 
+@pytest.mark.parametrize(("value", "factor"), [(1e308, 0.01), (1.5, 1e-320), (10**18, 1e-308)])
+def test_a_number_out_of_all_proportion_is_no_multiple(value: float, factor: float) -> None:
+    assert words(spec(type="number", multipleOf=factor), {"f": value})
+
+
+def test_long_lists_and_enums_are_checked_in_linear_time() -> None:
+    elements = [{"name": str(number)} for number in range(20_000)]
+    long = {**KEYED, "items": {"type": "object", "properties": {"name": {"enum": [each["name"] for each in elements]}}}}
+    began = time.process_time()
+    assert not words(spec(**long), {"f": elements[::-1], "g": 1}, {"f": elements, "g": 2})
+    assert time.process_time() - began < 5  # minutes, if each element were looked for among all
+
+
 def test_every_problem_is_told() -> None:
     rules = Rules(
         {
@@ -233,11 +247,11 @@ FORMATS = {
     "date": (["2024-02-29"], ["2024-13-01", "x"]),
     "date-time": (["2024-01-01T00:00:00Z", "2024-01-01T00:00:00.5+02:00"], ["2024-01-01", "noon"]),
     "duration": (["1h", "1.5s", "3 days"], ["soon", ""]),
-    "email": (["a@b.c", "A <a@b.c>"], ["a", "@b"]),
+    "email": (["a@b.c", "A <a@b.c>"], ["a", "@b", "(" * 5000]),
     "hostname": (["a", "a-b.example.com", "1.com"], ["-a", "a..b", "a" * 64]),
     "ipv4": (["10.0.0.1"], ["10.0.0", "::1"]),
-    "ipv6": (["::1"], ["10.0.0.1"]),
-    "cidr": (["10.0.0.0/8", "::/0"], ["10.0.0.0", "10.0.0.0/33"]),
+    "ipv6": (["::1"], ["10.0.0.1", "fe80::1%eth0"]),
+    "cidr": (["10.0.0.0/8", "::/0"], ["10.0.0.0", "10.0.0.0/33", "fe80::1%eth0/64"]),
     "mac": (["00:11:22:33:44:55"], ["00:11"]),
     "uri": (["http://a/b", "/a"], ["a b", "a"]),
     "uuid": (["9D3A4A8E-1C3B-4C5D-8E6F-0123456789ab"], ["9d3a"]),
