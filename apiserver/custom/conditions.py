@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..validation.webhooks import ca_bundle
 from . import naming
 from .definition import is_true
 
@@ -32,7 +33,12 @@ def status_of(document: Document, others: Iterable[Document], *, now: str) -> Do
             put(conditions, "Established", "False", "NotAccepted", "not all names are accepted", now=now)
     else:
         put(conditions, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now=now)
-        if not is_true(document, "Established"):
+        if is_true(document, "Established"):
+            pass
+        elif _distrusts_all(document):
+            message = "The conversion webhook CABundle is invalid"
+            put(conditions, "Established", "False", "InvalidCABundle", message, now=now)
+        else:
             message = "the initial names have been accepted"
             put(conditions, "Established", "True", "InitialNamesAccepted", message, now=now)
     approval = _approval(document)
@@ -63,6 +69,12 @@ def with_condition(document: Document, name: str, status: str, reason: str, mess
 def is_served(document: Document) -> bool:
     """Whether its resources are to be served: it has its names, or had them once."""
     return is_true(document, "Established")
+
+
+def _distrusts_all(document: Document) -> bool:
+    """Whether the bundle for its webhook is none, so that nobody could ever be asked."""
+    webhook = (document["spec"].get("conversion") or {}).get("webhook") or {}
+    return bool(ca_bundle(webhook.get("clientConfig") or {}, ""))
 
 
 def _approval(document: Document) -> tuple[str, str, str] | None:

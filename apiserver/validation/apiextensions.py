@@ -20,7 +20,7 @@ from k8slite.errors import Cause, duplicate, forbidden_field, invalid_value, req
 from ..custom import fieldpaths
 from . import names, openapi_schemas, schema_defaults, structural
 from .values import IMMUTABLE, choice
-from .webhooks import client_config
+from .webhooks import ca_bundle, client_config
 
 Document = dict[str, Any]
 
@@ -88,17 +88,29 @@ def new_definition(obj: Document) -> list[Cause]:
 
 
 def changed_definition(obj: Document, old: Document) -> list[Cause]:
-    """What may not change: the group and plural ever, the scope and kind once the names are in use."""
+    """What may not change: the group and plural ever, the scope and kind once the names are in use.
+
+    What is in use may not lose a bundle that can be read either.
+    """
     new_spec, old_spec = obj.get("spec") or {}, old.get("spec") or {}
     fixed = [("group",), ("names", "plural")]
     conditions = (old.get("status") or {}).get("conditions") or ()
-    if any(each.get("type") == "Established" and each.get("status") == "True" for each in conditions):
+    established = any(each.get("type") == "Established" and each.get("status") == "True" for each in conditions)
+    if established:
         fixed = [("scope",), ("names", "kind"), *fixed]
-    return [
+    causes = [
         invalid_value(f"spec.{'.'.join(path)}", _at(new_spec, path), IMMUTABLE)
         for path in fixed
         if _at(new_spec, path) != _at(old_spec, path)
     ]
+    if established and not _bundle(old_spec):
+        causes += _bundle(new_spec)
+    return causes
+
+
+def _bundle(spec: Document) -> list[Cause]:
+    config = _at(spec, ("conversion", "webhook", "clientConfig")) or {}
+    return ca_bundle(config, "spec.conversion.webhookClientConfig")
 
 
 def _at(document: Document, path: tuple[str, ...]) -> Any:

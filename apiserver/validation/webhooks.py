@@ -7,6 +7,8 @@ Source: Kubernetes' admissionregistration validation; apiserver, util/webhook (V
 
 from __future__ import annotations
 
+import base64
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,6 +76,19 @@ def client_config(config: Document, field: str) -> list[Cause]:
     if (url is None) == (service is None):
         return [required(field, "exactly one of url or service is required")]
     return _url(url, f"{field}.url") if url is not None else _service(service or {}, f"{field}.service")
+
+
+def ca_bundle(config: Document, field: str) -> list[Cause]:
+    """Whether a bundle, if there is one, holds certificates that can be read."""
+    text = config.get("caBundle")
+    if not text:
+        return []
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=base64.b64decode(text).decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        detail = "unable to load root certificates: unable to parse bytes as PEM block"
+        return [invalid_value(f"{field}.caBundle", text, detail)]
+    return []
 
 
 def _url(url: str, field: str) -> list[Cause]:
