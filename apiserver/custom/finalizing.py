@@ -34,6 +34,10 @@ _AT_ONCE = 32
 _USER = User("system:apiserver", groups=("system:masters",))
 
 
+class _Gone(Exception):
+    """The definition whose end was begun is no more."""
+
+
 class Finalizer:
     """Brings definitions to their end, one task each."""
 
@@ -44,8 +48,7 @@ class Finalizer:
     def begin(self, name: str) -> None:
         """End a definition that is marked for deletion; nothing happens if that has begun."""
         if name not in self._tasks:
-            task = self._tasks[name] = asyncio.create_task(self._finish(name))
-            task.add_done_callback(lambda _: self._tasks.pop(name, None))
+            self._tasks[name] = asyncio.create_task(self._finish(name))
 
     async def stop(self) -> None:
         """Leave off."""
@@ -57,40 +60,37 @@ class Finalizer:
                 await task
 
     async def _finish(self, name: str) -> None:
-        while True:
-            try:
-                await self._end(name)
-                return
-            except (ApiError, StoreError) as error:
-                if isinstance(error, ApiError) and error.reason == "NotFound":
-                    return  # another server was faster
-                log.warning("%s cannot be deleted yet: %s", name, error)
-                await asyncio.sleep(_RETRY)
+        try:
+            while document := self._due(name):
+                try:
+                    await self._end(name, document)
+                except _Gone:
+                    await asyncio.sleep(_RETRY)  # the cache will hear of it
+                except (ApiError, StoreError) as error:
+                    log.warning("%s cannot be deleted yet: %s", name, error)
+                    await asyncio.sleep(_RETRY)
+                except Exception:
+                    log.exception("%s cannot be deleted yet", name)
+                    await asyncio.sleep(_RETRY)
+        finally:
+            del self._tasks[name]
 
-    async def _end(self, name: str) -> None:
+    def _due(self, name: str) -> Document | None:
+        """The definition, if it is to go and waits for this."""
+        entry = self._registry.find(GROUP, "v1", PLURAL).cache.get("", name)
+        return entry.document if entry is not None and _is_due(entry.document) else None
+
+    async def _end(self, name: str, document: Document) -> None:
         registry = self._registry
-        document = await self._marked(name)
-        if document is None:
-            return
-        group, plural = document["spec"]["group"], document["spec"]["names"]["plural"]
+        uid, group, plural = document["metadata"]["uid"], document["spec"]["group"], document["spec"]["names"]["plural"]
         final = ("NeverEstablished", "resource was never established")
         if (group, plural) in registry.custom:
-            await self._tell(name, "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress")
+            await self._tell(name, uid, "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress")
             await self._empty(group, plural)
             final = ("InstanceDeletionCompleted", "removed all instances")
         elif is_true(document, "Established"):
             final = ("OverlappingBuiltInResource", "instances overlap with built-in resources in storage")
-        await self._tell(name, "False", *final, done=True)
-
-    async def _marked(self, name: str) -> Document | None:
-        """The definition, if it is to go and waits for this."""
-        served = self._registry.find(GROUP, "v1", PLURAL)
-        entry = served.cache.get("", name)
-        if entry is None:
-            return None
-        document = entry.document
-        meta = document["metadata"]
-        return document if meta.get("deletionTimestamp") and FINALIZER in (meta.get("finalizers") or ()) else None
+        await self._tell(name, uid, "False", *final, done=True)
 
     async def _empty(self, group: str, plural: str) -> None:
         """Delete all objects of a custom resource and wait until the last is gone."""
@@ -117,8 +117,10 @@ class Finalizer:
             watcher.close()
 
     def _stored(self, group: str, plural: str) -> Served:
-        """A custom resource in the version that is stored, whether it is served or not."""
-        custom = self._registry.custom[group, plural]
+        """A custom resource in the version that is stored, whether it is served or not. Raises _Gone."""
+        custom = self._registry.custom.get((group, plural))
+        if custom is None:
+            raise _Gone
         stored, cache = custom.stored, self._registry.cache.resource(group, plural)
         return Served(stored, stored, stored, custom.strategies[stored.version], cache, custom.converter)
 
@@ -132,13 +134,18 @@ class Finalizer:
             if error.reason != "NotFound":
                 raise
 
-    async def _tell(self, name: str, status: str, reason: str, message: str, *, done: bool = False) -> None:
-        """Set the condition Terminating; when all is done, let the definition go."""
+    async def _tell(self, name: str, uid: str, status: str, reason: str, message: str, *, done: bool = False) -> None:
+        """Set the condition Terminating; when all is done, let the definition go.
+
+        Raises _Gone if another server let it go: what has its name now may be a new definition.
+        """
         registry = self._registry
         served = registry.find(GROUP, "v1", PLURAL)
         now = timestamp(registry.clock.now())
 
         async def decide(document: Document, revision: int) -> Document | Removal:
+            if document["metadata"]["uid"] != uid or not _is_due(document):
+                raise _Gone
             document = with_condition(document, "Terminating", status, reason, message, now=now)
             if not done:
                 return document
@@ -149,7 +156,18 @@ class Finalizer:
             del meta["finalizers"]
             return Removal(document)
 
-        await registry.change(served, "", name, decide, dry_run=False)
+        try:
+            await registry.change(served, "", name, decide, dry_run=False)
+        except ApiError as error:
+            if error.reason == "NotFound":
+                raise _Gone from None
+            raise
+
+
+def _is_due(document: Document) -> bool:
+    """Whether a definition is to go and waits for this."""
+    meta = document["metadata"]
+    return bool(meta.get("deletionTimestamp")) and FINALIZER in (meta.get("finalizers") or ())
 
 
 async def _nothing() -> Document:

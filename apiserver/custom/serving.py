@@ -28,7 +28,7 @@ from ..storage.base import RevisionMismatch, StoreUnavailable
 from . import conditions, definition
 from .columns import columns_of
 from .converter import Asked, CustomConverter
-from .definition import GROUP, PLURAL, Definition
+from .definition import GROUP, PLURAL, Definition, Version
 from .finalizing import Finalizer
 from .reader import CustomReader
 from .rules import Rules
@@ -139,7 +139,9 @@ class CustomResources:
         for name in sorted(due, key=lambda name: (not conditions.is_served(due[name]), name)):
             try:
                 self._see(await self._look_at(due[name]))
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            except StoreUnavailable:
+                raise
+            except Exception:  # whatever is wrong with one definition, the others are served
                 log.exception("%s cannot be served", name)
 
     def _see(self, document: Document) -> None:
@@ -181,8 +183,8 @@ class CustomResources:
         meta = document["metadata"]
         name = meta["name"]
         read = definition.read(document, document["status"]["acceptedNames"])
-        if read.terminating:
-            self._terminating.add(name)
+        # Another server may have ended a definition of that name and a new one begun before this look.
+        (self._terminating.add if read.terminating else self._terminating.discard)(name)
         essence = (document["spec"], read.names, read.uid)
         known = self._installed.get(name)
         if known is not None and known.essence == essence:
@@ -193,6 +195,7 @@ class CustomResources:
         same = known is not None and _stored_alike(known.definition, read)
         since = known.since if same and known is not None else int(meta["resourceVersion"])
         schemas = {version.name: Structural(version.schema) for version in read.versions}
+        strategies = {version.name: self._strategy(read, version, schemas[version.name]) for version in read.versions}
         asked = None
         if read.conversion.get("strategy") == "Webhook":
             asked = self._webhook(read.conversion.get("webhook") or {})
@@ -200,31 +203,30 @@ class CustomResources:
         if known is not None and not same:
             self._settle(converter)
         self._forget(known)
-        self._install(read, schemas, converter)
+        self._install(read, schemas, Custom(read.resource(read.stored), strategies, converter))
         if known is not None:
             self._registry.cache.resource(read.group, read.plural).end()
         self._installed[name] = _Installed(essence, read, converter, since)
 
-    def _install(self, read: Definition, schemas: Mapping[str, Structural], converter: CustomConverter) -> None:
-        registry = self._registry
+    def _strategy(self, read: Definition, version: Version, schema: Structural) -> CustomStrategy:
         name = read.name
-        strategies = {}
-        for version in read.versions:
-            strategies[version.name] = CustomStrategy(
-                read,
-                version,
-                schema=schemas[version.name],
-                columns=columns_of(version.columns),
-                expressions=Rules.compile(version.schema) or None,
-                terminating=lambda: name in self._terminating,
-            )
+        return CustomStrategy(
+            read,
+            version,
+            schema=schema,
+            columns=columns_of(version.columns),
+            expressions=Rules.compile(version.schema) or None,
+            terminating=lambda: name in self._terminating,
+        )
+
+    def _install(self, read: Definition, schemas: Mapping[str, Structural], custom: Custom) -> None:
+        registry = self._registry
         served = [(version, read.resource(version)) for version in read.versions if version.served]
         for version, resource in served:
             place = (read.group, version.name, resource.kind)
             reader = CustomReader(resource, schemas[version.name], atom=structural_atom(version.schema))
             registry.schemas.add(*place, reader)
             self.published.add(place, Published(version.schema, resource.list_kind, version.selectable))
-        custom = Custom(read.resource(read.stored), strategies, converter)
         registry.install([resource for _, resource in served], custom)
 
     def _withdraw(self, name: str) -> None:
