@@ -230,12 +230,12 @@ def forbidden(resource: str, name: str, detail: str, *, group: str = "") -> ApiE
     return ApiError(403, "Forbidden", message, details=_details(resource, group, name))
 
 
-def method_not_allowed(resource: str, verb: str, *, group: str = "") -> ApiError:
-    """405: the resource does not know the verb."""
+def method_not_allowed(resource: str, verb: str, *, group: str = "", detail: str = "") -> ApiError:
+    """405: the resource does not know the verb, or not now: `detail` says why."""
     return ApiError(
         405,
         "MethodNotAllowed",
-        f'{verb} is not supported on resources of kind "{_qualified(resource, group)}"',
+        detail or f'{verb} is not supported on resources of kind "{_qualified(resource, group)}"',
         details=_details(resource, group, ""),
     )
 

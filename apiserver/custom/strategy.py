@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from k8slite.catalogue import Resource
-from k8slite.errors import Cause, forbidden, invalid_value
+from k8slite.errors import Cause, invalid_value, method_not_allowed
 
 from ..columns.base import Column
 from ..strategies.base import Context, Document, ScalePaths, Strategy
@@ -71,12 +71,10 @@ class CustomStrategy(Strategy):
             )
 
     def prepare_create(self, obj: Document, context: Context) -> None:
-        """Drop a status that has an endpoint of its own. Raises ApiError 403 while the definition is being deleted."""
+        """Drop a status that has an endpoint of its own. Raises ApiError 405 while the definition is being deleted."""
         if self._terminating():
             detail = "create not allowed while custom resource definition is terminating"
-            raise forbidden(
-                self._resource.plural, obj["metadata"].get("name") or "", detail, group=self._resource.group
-            )
+            raise method_not_allowed(self._resource.plural, "create", group=self._resource.group, detail=detail)
         if self._status:
             obj.pop("status", None)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from k8slite.pki import Authority
 
 from .definitions import (
     CRDS,
@@ -123,9 +127,8 @@ async def test_a_definition_waits_for_its_objects(http: httpx.AsyncClient) -> No
     told = await wait_for(http, "grapes.ends.example.com", "Terminating")
     assert condition(told, "Terminating")["reason"] == "InstanceDeletionInProgress"
     refused = await http.post(path(made), json=custom("ends.example.com/v1", "Grape", "late"))
-    assert refused.status_code == 403
-    why = "create not allowed while custom resource definition is terminating"
-    assert refused.json()["message"] == f'grapes.ends.example.com "late" is forbidden: {why}'
+    assert (refused.status_code, refused.json()["reason"]) == (405, "MethodNotAllowed")
+    assert refused.json()["message"] == "create not allowed while custom resource definition is terminating"
     freed = await http.patch(f"{path(made)}/held", json={"metadata": {"finalizers": None}}, headers=MERGE)
     assert freed.status_code == 200, freed.text
 
@@ -134,6 +137,33 @@ async def test_a_definition_waits_for_its_objects(http: httpx.AsyncClient) -> No
 
     await until(gone, "the definition stays")
     assert (await http.get(path(made))).status_code == 404
+
+
+async def test_a_bundle_that_cannot_be_read_keeps_a_definition_from_being_served(
+    http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    authority = Authority.create(tmp_path, name="ca")
+    name = "seals.bundles.example.com"
+    client = {"url": "https://127.0.0.1:1/convert", "caBundle": "Cg=="}
+    hook = {"conversionReviewVersions": ["v1"], "clientConfig": client}
+    made = definition("seals", "bundles.example.com", conversion={"strategy": "Webhook", "webhook": hook})
+    assert (await http.post(CRDS, json=made)).status_code == 201
+    told = condition(await wait_for(http, name, status="False"), "Established")
+    assert (told["reason"], told["message"]) == ("InvalidCABundle", "The conversion webhook CABundle is invalid")
+    assert (await http.get(path(made))).status_code == 404
+
+    def mend(document: dict[str, Any]) -> None:
+        document["spec"]["conversion"]["webhook"]["clientConfig"]["caBundle"] = base64.b64encode(
+            authority.certificate_pem
+        ).decode()
+
+    await change(http, name, mend)
+    await wait_for(http, name)
+    spoilt = {"spec": {"conversion": {"webhook": {"clientConfig": {"caBundle": "Cg=="}}}}}
+    answer = await http.patch(f"{CRDS}/{name}", json=spoilt, headers=MERGE)
+    assert answer.status_code == 422
+    assert "unable to load root certificates: unable to parse bytes as PEM block" in answer.text
+    await remove(http, name)
 
 
 async def test_a_definition_that_never_was_established_goes(http: httpx.AsyncClient) -> None:
