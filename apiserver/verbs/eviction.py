@@ -26,6 +26,7 @@ from ..wire.negotiation import json_body
 from ..wire.options import Options
 from . import deleting
 from .conditions import set_condition
+from .metadata import check_namespace
 
 SUCCESS = orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 _ATTEMPTS = 20
@@ -68,6 +69,7 @@ async def _read(registry: Registry, call: Call) -> Options:
     """The options of the deletion, once admission has let the eviction pass."""
     body, info = json_body(call.body, call.content_type), call.info
     eviction = registry.schemas.decode(body, group="policy", version="v1", kind="Eviction", strictness="Ignore").object
+    check_namespace(eviction["metadata"], call.resource, info.namespace)
     if (eviction["metadata"].get("name") or info.name) != info.name:
         raise bad_request("name in URL does not match name in Eviction object")
     admission = Admission(

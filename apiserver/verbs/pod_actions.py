@@ -15,6 +15,7 @@ from ..registry import Registry
 from ..wire.negotiation import json_body
 from .conditions import set_condition
 from .eviction import SUCCESS, evict
+from .metadata import check_namespace
 
 _POD = ("", "v1", "pods")
 
@@ -43,6 +44,7 @@ async def bind(registry: Registry, call: Call, name: str) -> Answer:
     body = json_body(call.body, call.content_type)
     binding = registry.schemas.decode(body, group="", version="v1", kind="Binding", strictness="Ignore").object
     meta, target = binding["metadata"], binding.get("target") or {}
+    check_namespace(meta, registry.find(*_POD).resource, call.info.namespace)
     name = name or meta.get("name") or ""
     if name != (meta.get("name") or name):
         raise bad_request("name in URL does not match name in Binding object")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -128,6 +129,32 @@ async def test_a_pod_that_has_ended_or_not_begun_goes_without_asking(http: httpx
         await guarded(http, name, disruptionsAllowed=0)
         assert (await http.patch(f"{PODS}/{name}/status", headers=MERGE, json={"status": {"phase": phase}})).is_success
         assert (await evict(http, name)).status_code == 201
+
+
+async def test_evictions_at_once_spend_no_more_than_the_budget(http: httpx.AsyncClient) -> None:
+    await guarded(http, "race", disruptionsAllowed=2)
+    names = ["race", *(f"race-{number}" for number in range(5))]
+    for name in names[1:]:
+        await create(http, name, nodeName="n1")
+        labelled = {"metadata": {"labels": {"pod": "race"}}}
+        assert (await http.patch(f"{PODS}/{name}", headers=MERGE, json=labelled)).is_success
+        running = {"status": {"phase": "Running", "conditions": READY}}
+        assert (await http.patch(f"{PODS}/{name}/status", headers=MERGE, json=running)).is_success
+    answers = await asyncio.gather(*(evict(http, name) for name in names))
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 429, 429, 429, 429]
+    pods = [(await http.get(f"{PODS}/{name}")).json()["metadata"] for name in names]
+    assert len([meta for meta in pods if "deletionTimestamp" in meta]) == 2
+    assert await allowed(http, "race") == 0
+
+
+@pytest.mark.parametrize("subresource", ["eviction", "binding"])
+async def test_an_object_for_another_namespace(http: httpx.AsyncClient, subresource: str) -> None:
+    body = {"metadata": {"name": "nobody", "namespace": "other"}, "target": {"name": "n1"}}
+    answer = await http.post(f"{PODS}/nobody/{subresource}", json=body)
+    assert (answer.status_code, answer.json()["message"]) == (
+        400,
+        "the namespace of the provided object does not match the namespace sent on the request",
+    )
 
 
 async def test_two_budgets_are_one_too_many(http: httpx.AsyncClient) -> None:
