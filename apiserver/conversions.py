@@ -16,8 +16,18 @@ from typing import Any, Protocol
 import orjson
 
 from k8slite.catalogue import Resource
+from k8slite.errors import ApiError
 
 Document = dict[str, Any]
+
+
+class ConversionFailed(ApiError):
+    """500: what had to be asked for a conversion gave none that can be used."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(500, "InternalError", f"Internal error occurred: {message}")
+
+
 Change = Callable[[Document], None]
 
 
@@ -56,7 +66,7 @@ class Converter(Protocol):
         ...
 
     async def convert(self, documents: list[Document], to: Resource) -> list[Document]:
-        """The same for many, by whatever way there is. Raises ApiError 500 if the webhook fails."""
+        """The same for many, by whatever way there is. Raises ConversionFailed."""
         ...
 
 

@@ -202,6 +202,14 @@ class Registry:
             self._served[(group, version, plural)] = served
         return served
 
+    def at_rest(self, group: str, plural: str) -> Served:
+        """A custom resource in the version that is stored, whether it is served or not. Raises ApiError 404."""
+        custom = self.custom.get((group, plural))
+        if custom is None:
+            raise no_such_path()
+        stored, cache = custom.stored, self.cache.resource(group, plural)
+        return Served(stored, stored, stored, custom.strategies[stored.version], cache, custom.converter)
+
     def install(self, resources: Sequence[Resource], custom: Custom) -> None:
         """Serve a custom resource in these versions; all have one group and plural.
 

@@ -118,11 +118,9 @@ class Finalizer:
 
     def _stored(self, group: str, plural: str) -> Served:
         """A custom resource in the version that is stored, whether it is served or not. Raises _Gone."""
-        custom = self._registry.custom.get((group, plural))
-        if custom is None:
+        if (group, plural) not in self._registry.custom:
             raise _Gone
-        stored, cache = custom.stored, self._registry.cache.resource(group, plural)
-        return Served(stored, stored, stored, custom.strategies[stored.version], cache, custom.converter)
+        return self._registry.at_rest(group, plural)
 
     async def _delete(self, served: Served, namespace: str, name: str) -> None:
         resource = served.resource

@@ -13,9 +13,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from k8slite.errors import Cause, internal, invalid_value
+from k8slite.errors import Cause, invalid_value
 
 from ..backends import BackendError, target_of
+from ..conversions import ConversionFailed
 from ..strategies.base import Document
 from ..validation import names
 from ..validation.metadata import label_map
@@ -40,7 +41,7 @@ class WebhookConversion:
     async def convert(self, objects: Sequence[Document], desired_api_version: str) -> list[Document]:
         """The documents in the desired version (`group/version`), in their order; those that have it stay as they are.
 
-        The given documents are not changed. Raises ApiError 500 if the webhook fails or answers wrongly.
+        The given documents are not changed. Raises ConversionFailed.
         """
         converted = list(objects)
         places = [index for index, each in enumerate(objects) if each["apiVersion"] != desired_api_version]
@@ -54,7 +55,7 @@ class WebhookConversion:
     async def _ask(self, asked: list[Document], desired: str) -> list[Document]:
         about = f"conversion webhook for {_shown(asked[0])}"
         if not self._review:
-            raise internal("no supported conversion review versions")
+            raise ConversionFailed("no supported conversion review versions")
         uid = str(uuid.uuid4())
         review = {
             "kind": "ConversionReview",
@@ -66,9 +67,9 @@ class WebhookConversion:
             answer = await self._webhooks.post(target, review)
             answered = converted_objects(answer, uid=uid, version=self._review)
         except (WebhookFailure, BackendError, ValueError) as error:
-            raise internal(f"{about} failed: {error}") from error
+            raise ConversionFailed(f"{about} failed: {error}") from error
         if len(answered) != len(asked):
-            raise internal(f"{about} returned {len(answered)} objects, expected {len(asked)}")
+            raise ConversionFailed(f"{about} returned {len(answered)} objects, expected {len(asked)}")
         for index, (old, new) in enumerate(zip(asked, answered, strict=True)):
             _check(about, index, old, new, desired)
         return answered
@@ -98,14 +99,14 @@ def converted_objects(review: Document, *, uid: str, version: str) -> list[Docum
 def _check(about: str, index: int, old: Document, new: object, desired: str) -> None:
     """Refuse a document that is not the old one in another version; put back its metadata."""
     if not isinstance(new, dict):
-        raise internal(f"{about} returned invalid object at index {index}: no object")
+        raise ConversionFailed(f"{about} returned invalid object at index {index}: no object")
     if new.get("apiVersion") != desired:
         received = new.get("apiVersion") or ""
         text = f"invalid groupVersion (expected {desired}, received {received})"
-        raise internal(f"{about} returned invalid object at index {index}: {text}")
+        raise ConversionFailed(f"{about} returned invalid object at index {index}: {text}")
     if new.get("kind") != old["kind"]:
         text = f"invalid kind (expected {old['kind']}, received {new.get('kind') or ''})"
-        raise internal(f"{about} returned invalid object at index {index}: {text}")
+        raise ConversionFailed(f"{about} returned invalid object at index {index}: {text}")
     try:
         metadata = new.get("metadata")
         if metadata is None:
@@ -114,11 +115,11 @@ def _check(about: str, index: int, old: Document, new: object, desired: str) -> 
             raise ValueError(f"invalid metadata of type {type(metadata).__name__} in converted object")
         restored = restore_metadata(old["metadata"], metadata)
     except ValueError as error:
-        raise internal(f"{about} returned invalid metadata: {error}") from error
+        raise ConversionFailed(f"{about} returned invalid metadata: {error}") from error
     for field, word in _IDENTITY:
         before, after = old["metadata"].get(field) or "", metadata.get(field) or ""
         if before != after:
-            raise internal(f"{about} returned invalid object: must have the same {word}: {before} != {after}")
+            raise ConversionFailed(f"{about} returned invalid object: must have the same {word}: {before} != {after}")
     new["metadata"] = restored
 
 

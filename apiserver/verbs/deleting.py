@@ -19,6 +19,7 @@ from k8slite.errors import ApiError, conflict
 
 from ..admission.base import Admission
 from ..calls import Answer, Call
+from ..conversions import ConversionFailed
 from ..documents import Document
 from ..registry import Registry, Removal, Served, require_verb
 from ..strategies.base import Strategy
@@ -154,7 +155,19 @@ def _warn(served: Served, call: Call, options: Options) -> None:
 async def remove(
     registry: Registry, served: Served, call: Call, name: str, options: Options
 ) -> tuple[bytes, bool, Document]:
-    """Carry out one deletion: the last or the marked state, whether the object is gone, and its metadata."""
+    """Carry out one deletion: the last or the marked state, whether the object is gone, and its metadata.
+
+    What cannot be converted (the webhook is down) is judged as it is stored: all that counts is in its metadata.
+    """
+    try:
+        return await _remove(registry, served, call, name, options)
+    except ConversionFailed:
+        return await _remove(registry, registry.at_rest(served.stored.group, served.stored.plural), call, name, options)
+
+
+async def _remove(
+    registry: Registry, served: Served, call: Call, name: str, options: Options
+) -> tuple[bytes, bool, Document]:
     context = registry.context(call)
     namespace = call.info.namespace if served.resource.namespaced else ""
     seen: Document = {}

@@ -7,6 +7,7 @@ patience; the end of the last pod, which others take longest over, brings the ne
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
@@ -85,13 +86,13 @@ class NamespaceSync:
         client = self._context.client
         for served in resources:
             try:
-                before = await client.list(served.resource, namespace=name)
-                if not before.items:
+                before = await self._listed(served, name)
+                if before == []:
                     continue
                 if "deletecollection" in served.verbs:
                     await client.delete_collection(served.resource, namespace=name)
                 else:
-                    for item in before.items:
+                    for item in before or ():
                         await self._delete_one(served, item.name, name)
                 after = await client.list(served.resource, namespace=name)
             except ApiError as error:
@@ -100,6 +101,16 @@ class NamespaceSync:
                 continue
             if after.items:
                 found.remaining[served.qualified] = after.items
+
+    async def _listed(self, served: Served, name: str) -> list[Any] | None:
+        """What there is; None if nobody can say, and it can all go nevertheless."""
+        try:
+            return list((await self._context.client.list(served.resource, namespace=name)).items)
+        except ApiError as error:
+            # A webhook that converts custom resources may be down, perhaps because it was in this namespace.
+            if error.code != 500 or "deletecollection" not in served.verbs:
+                raise
+            return None
 
     async def _delete_one(self, served: Served, name: str, namespace: str) -> None:
         try:

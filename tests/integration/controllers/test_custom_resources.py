@@ -13,7 +13,8 @@ DEFINITIONS = ResourceType(
 )
 
 
-async def define(cluster) -> None:
+async def define(cluster, *versions: str, **spec: object) -> None:
+    """The first version is the one that is stored."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     body = {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -23,7 +24,11 @@ async def define(cluster) -> None:
             "group": GROUP,
             "scope": "Namespaced",
             "names": {"plural": "widgets", "kind": "Widget"},
-            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+            "versions": [
+                {"name": name, "served": True, "storage": not index, "schema": {"openAPIV3Schema": schema}}
+                for index, name in enumerate(versions or ("v1",))
+            ],
+            **spec,
         },
     }
     await cluster.client.create(DEFINITIONS, body)
@@ -42,6 +47,22 @@ def widget(name: str, owners: list[dict[str, str]] | None = None) -> dict[str, o
 
 async def test_the_end_of_a_namespace_takes_custom_objects_along(cluster) -> None:
     await define(cluster)
+    await cluster.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ends"}})
+    await cluster.client.create(WIDGETS, widget("one"), namespace="ends")
+    await cluster.client.delete(NAMESPACES, "ends")
+
+    async def gone() -> bool:
+        return await cluster.get(NAMESPACES, "ends") is None
+
+    await cluster.until(gone)
+    assert not await cluster.list(WIDGETS, namespace="ends")
+
+
+async def test_a_webhook_that_is_gone_does_not_keep_a_namespace(cluster) -> None:
+    """Clients prefer v2, into which only the webhook leads."""
+    client = {"service": {"namespace": "ends", "name": "gone"}}
+    webhook = {"conversionReviewVersions": ["v1"], "clientConfig": client}
+    await define(cluster, "v1", "v2", conversion={"strategy": "Webhook", "webhook": webhook})
     await cluster.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ends"}})
     await cluster.client.create(WIDGETS, widget("one"), namespace="ends")
     await cluster.client.delete(NAMESPACES, "ends")

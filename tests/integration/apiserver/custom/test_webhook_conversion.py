@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -189,6 +190,33 @@ async def test_a_webhook_that_fails_fails_the_request_and_says_so(routes: World)
     assert (await routes.read(f"{routes.old}/a"))["spec"] == {"address": "web:80"}
     routes.converter.broken = False
     assert (await routes.read(f"{routes.new}/a"))["spec"]["host"] == "web"
+
+
+async def test_a_webhook_that_fails_keeps_nothing_from_being_deleted(routes: World) -> None:
+    for name in ("a", "b", "c"):
+        await routes.post(routes.old, old(name, "web:80"))
+    await routes.post(routes.old, {**old("kept", "web:80"), "metadata": {"name": "kept", "finalizers": ["a.com/b"]}})
+    routes.converter.broken = True
+    answer = await routes.http.delete(f"{routes.new}/a")
+    assert (answer.status_code, answer.json()["status"]) == (200, "Success")
+    stale = await routes.http.request("DELETE", f"{routes.new}/b", json={"preconditions": {"uid": "another"}})
+    assert stale.status_code == 409
+    # Its answer shows what was there, which is beyond telling; gone it is.
+    assert (await routes.http.delete(routes.new)).status_code == 500
+    kept = (await routes.read(routes.old))["items"]
+    assert [each["metadata"]["name"] for each in kept] == ["kept"]
+    assert kept[0]["metadata"]["deletionTimestamp"]
+    assert (kept[0]["apiVersion"], kept[0]["spec"]) == (f"{GROUP}/v1", {"address": "web:80"})
+
+
+async def test_a_webhook_that_fails_keeps_no_definition(routes: World) -> None:
+    await routes.post(routes.old, old("a", "web:80"))
+    routes.converter.broken = True
+    definitions = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/routes.{GROUP}"
+    assert (await routes.http.delete(definitions)).status_code == 200
+    async with asyncio.timeout(10):
+        while (await routes.http.get(definitions)).status_code != 404:  # noqa: ASYNC110 - the state is the server's
+            await asyncio.sleep(0.02)
 
 
 async def test_kubectl_reads_the_version_that_it_is_asked_for(routes: World) -> None:
