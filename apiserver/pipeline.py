@@ -8,6 +8,7 @@ Source: Kubernetes' apiserver, server/config.go (DefaultBuildHandlerChain).
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import logging
@@ -17,7 +18,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from k8slite.catalogue import Catalogue, Resource
-from k8slite.errors import ApiError, internal, no_such_path, request_entity_too_large, service_unavailable
+from k8slite.errors import ApiError, bad_request, internal, no_such_path, request_entity_too_large, service_unavailable
 
 from .aggregation.aggregator import Aggregator
 from .aggregation.proxy import Passing
@@ -49,6 +50,8 @@ from .wire.respond import (
 from .wire.websockets import send_events
 
 BODY_LIMIT = 3 << 20
+BODY_TIMEOUT = 60.0
+"""Seconds in which a body must have come."""
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _STREAMED = frozenset({"exec", "attach", "portforward", "proxy"})
 """Subresources whose requests' bodies are passed on as they come, or have none."""
@@ -303,18 +306,26 @@ async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
     length = headers.get(b"content-length")
     if length is not None and length.isdigit() and int(length) > BODY_LIMIT:
         raise request_entity_too_large(BODY_LIMIT)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    pieces, size = [body], len(body)
-    while message.get("more_body"):
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await _whole_body(receive)
+    except TimeoutError:
+        raise ApiError(504, "Timeout", "request did not complete within the allotted timeout") from None
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
         message = await receive()
+        if message["type"] == "http.disconnect":  # what came until then must not pass for the whole
+            raise bad_request("unexpected EOF")
         pieces.append(message.get("body", b""))
         size += len(pieces[-1])
         if size > BODY_LIMIT:
             raise request_entity_too_large(BODY_LIMIT)
-    return b"".join(pieces)
+        if not message.get("more_body"):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _before_handshake(send: Send) -> Send:

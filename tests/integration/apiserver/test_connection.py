@@ -155,6 +155,27 @@ async def test_a_stranger_is_refused_before_the_query_is_read(server: RunningSer
     assert any('resource="configmaps"' in line for line in counted)
 
 
+async def test_half_a_body_is_none(
+    server: RunningServer, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deletion whose conditions got lost would be one without conditions."""
+    await create(http, "kept")
+    begun = f"DELETE {CONFIGMAPS}/kept HTTP/1.1\r\nHost: test\r\nContent-Length: 90\r\n\r\n"
+    for body in ("", '{"preconditions":'):
+        leaving = await Connection.open(server)
+        leaving.writer.write(f"{begun}{body}".encode())
+        await leaving.writer.drain()
+        await leaving.close()
+    monkeypatch.setattr("k8slite.apiserver.pipeline.BODY_TIMEOUT", 0.2)
+    stalled = await Connection.open(server)
+    stalled.writer.write(begun.encode())
+    status, answer = await stalled.answer()
+    assert (status, json.loads(answer)["reason"]) == (504, "Timeout")
+    await stalled.close()
+    assert (await http.get(f"{CONFIGMAPS}/kept")).status_code == 200
+    await http.delete(f"{CONFIGMAPS}/kept")
+
+
 async def test_an_old_client_is_answered_and_left(server: RunningServer) -> None:
     connection = await Connection.open(server)
     connection.send("GET", "/livez", version="1.0")
