@@ -36,6 +36,8 @@ OUTLET = "outlet"
 HANDOVER = "handover"
 """`scope["state"][HANDOVER]`: gives the connection away as a reader and a writer; nothing more is answered by ASGI."""
 
+HEAD_TIMEOUT = 32.0
+"""Seconds in which a new connection's first request must begin, and the head of any request must have come."""
 _FAREWELL = 1.0
 _HEADER_LIMIT = 1 << 20
 _JOINED = 64 * 1024
@@ -170,6 +172,9 @@ class ConnectionProtocol(HttpToolsProtocol):
     _outlet: Outlet | None = None
     _early: bytearray | None = None
     """What came behind a request to change the protocol, which is the last request of its connection."""
+    _awaiting_head = True
+    """Whether the next thing to come is a head, or the rest of one; `_deadline` bounds the wait."""
+    _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the certificate once; the handshake is over when a protocol is told of its connection."""
@@ -183,6 +188,17 @@ class ConnectionProtocol(HttpToolsProtocol):
             OUTLET: self._outlet,
             HANDOVER: self._hand_over,
         }
+        self._deadline = self.loop.call_later(HEAD_TIMEOUT, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._end_deadline()
+        super().connection_lost(exc)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _hand_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         self.cycle.response_started = self.cycle.response_complete = True
@@ -194,6 +210,8 @@ class ConnectionProtocol(HttpToolsProtocol):
         if self._early is None:
             try:
                 self.parser.feed_data(data)
+                if self._awaiting_head and self._deadline is None:  # most heads come in one go, and need no timer
+                    self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.abort)
                 return
             except httptools.HttpParserError:
                 self.send_400_response("Invalid HTTP request received.")
@@ -222,6 +240,7 @@ class ConnectionProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins: renew the Date header if a second has passed."""
         super().on_message_begin()
+        self._awaiting_head = True
         self._header_bytes = 0
         second = int(time.time())
         if second != getattr(self.server_state, "second", 0):
@@ -245,6 +264,9 @@ class ConnectionProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Serve the request, or queue it behind the one under way."""
+        self._awaiting_head = False
+        if self._deadline is not None:
+            self._end_deadline()
         parser, scope = self.parser, self.scope
         version = parser.get_http_version()
         scope["method"] = parser.get_method().decode("ascii")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from typing import Any
@@ -174,6 +175,27 @@ async def test_half_a_body_is_none(
     await stalled.close()
     assert (await http.get(f"{CONFIGMAPS}/kept")).status_code == 200
     await http.delete(f"{CONFIGMAPS}/kept")
+
+
+async def test_a_head_that_does_not_come_is_not_waited_for(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("k8slite.apiserver.wire.connection.HEAD_TIMEOUT", 0.2)
+    silent, slow, served = [await Connection.open(server) for _ in range(3)]
+    slow.writer.write(b"GET /livez HTTP/1.1\r\n")
+    served.send("GET", "/livez")
+    assert (await served.answer())[1] == b"ok"
+    for connection in (silent, slow):
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(connection.reader.read(), 5) == b""
+    served.send("GET", "/livez")  # an idle connection is kept, the rest of a second head is not waited for
+    assert (await served.answer())[1] == b"ok"
+    served.writer.write(b"GET /livez HTTP/1.1\r\n")
+    with contextlib.suppress(ConnectionResetError):
+        assert await asyncio.wait_for(served.reader.read(), 5) == b""
+    for connection in (silent, slow, served):
+        with contextlib.suppress(OSError):
+            await connection.close()
 
 
 async def test_an_old_client_is_answered_and_left(server: RunningServer) -> None:
