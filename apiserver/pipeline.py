@@ -305,7 +305,7 @@ def _metric_key(info: request.RequestInfo, catalogue: Catalogue) -> tuple[str, s
 async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
     length = headers.get(b"content-length")
     if length is not None and length.isdigit() and int(length) > BODY_LIMIT:
-        raise request_entity_too_large(BODY_LIMIT)
+        raise request_entity_too_large(f"limit is {BODY_LIMIT}")
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await _whole_body(receive)
@@ -323,7 +323,7 @@ async def _whole_body(receive: Receive) -> bytes:
         pieces.append(message.get("body", b""))
         size += len(pieces[-1])
         if size > BODY_LIMIT:
-            raise request_entity_too_large(BODY_LIMIT)
+            raise request_entity_too_large(f"limit is {BODY_LIMIT}")
         if not message.get("more_body"):
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

@@ -165,6 +165,15 @@ class ApiError(Exception):
         )
 
 
+class DecodeError(ApiError):
+    """400: a document that cannot be read as an object of its kind; `detail` says why."""
+
+    def __init__(self, kind: str, version: str, detail: str, *, given: str = "") -> None:
+        what = f'{given or kind} in version "{version}" cannot be handled as a {kind}'
+        super().__init__(400, "BadRequest", f"{what}: {detail}")
+        self.detail = detail
+
+
 def _details(resource: str, group: str, name: str) -> dict[str, Any]:
     details: dict[str, Any] = {}
     if name:
@@ -211,6 +220,11 @@ def invalid(kind: str, name: str, causes: Sequence[Cause], *, group: str = "") -
     details = _details(kind, group, name)
     details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
     return ApiError(422, "Invalid", f'{_qualified(kind, group)} "{name}" is invalid: {body}', details=details)
+
+
+def rejected_patch(value: str, detail: str) -> ApiError:
+    """422: a patch whose outcome, `value`, cannot be read as an object of its kind."""
+    return invalid("", "", [invalid_value("patch", value, detail)])
 
 
 def bad_request(message: str) -> ApiError:
@@ -274,9 +288,9 @@ def too_large_resource_version(requested: int, current: int) -> ApiError:
     )
 
 
-def request_entity_too_large(limit: int) -> ApiError:
-    """413: the body is larger than `limit` bytes."""
-    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+def request_entity_too_large(detail: str) -> ApiError:
+    """413: the body is larger than what is taken."""
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {detail}")
 
 
 def wrong_method() -> ApiError:

@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 
 from k8slite.catalogue import Resource
-from k8slite.errors import ApiError, bad_request
+from k8slite.errors import ApiError, DecodeError, bad_request
 from k8slite.schema import Decoded, Strictness
 from k8slite.schema.atoms import ANY, Atom
-from k8slite.schema.decoder import DuplicateKeys
+from k8slite.schema.decoder import may_repeat_keys, repeated_fields
 from k8slite.schema.schemas import parse_json
 
 from . import metadata
@@ -57,8 +57,8 @@ class CustomReader:
                     )
         encoded = self._encode(document)
         repeated = list(noticed)
-        if strictness != "Ignore" and len(encoded) != len(body) and encoded.count(b'":') != body.count(b'":'):
-            repeated += _repeated(parse_json(body, kind), "")  # keys may have been lost on the way in
+        if strictness != "Ignore" and may_repeat_keys(body, encoded):
+            repeated += repeated_fields(parse_json(body, kind))  # keys may have been lost on the way in
         return self._decoded(document, repeated, strictness)
 
     def check(self, document: Document, strictness: Strictness) -> Decoded:
@@ -98,9 +98,7 @@ class CustomReader:
 
     def _error(self, detail: str, *, given: str = "") -> ApiError:
         resource = self._resource
-        return bad_request(
-            f'{given or resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {detail}'
-        )
+        return DecodeError(resource.kind, resource.version, detail, given=given)
 
 
 def renew(document: Document, schema: Structural, *, lenient: bool) -> list[str]:
@@ -115,16 +113,3 @@ def renew(document: Document, schema: Structural, *, lenient: bool) -> list[str]
     findings += metadata.coerce(document, schema, lenient=lenient)
     default(document, schema)
     return findings
-
-
-def _repeated(value: Any, path: str) -> list[str]:
-    found: list[str] = []
-    if isinstance(value, dict):
-        if isinstance(value, DuplicateKeys):
-            found += [f'duplicate field "{path}{name}"' for name in value.repeated]
-        for name, item in value.items():
-            found += _repeated(item, f"{path}{name}.")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            found += _repeated(item, f"{path.removesuffix('.')}[{index}].")
-    return found

@@ -19,6 +19,8 @@ _DIRECTIVE = "$patch"
 _RETAIN = "$retainKeys"
 _DELETE_PRIMITIVES = "$deleteFromPrimitiveList/"
 _ORDER = "$setElementOrder/"
+_BAD_ORDER = "invalid patch format of setElementOrder list"
+_BAD_RETAIN = "invalid patch format of retainKeys"
 
 
 class _Field(Protocol):
@@ -43,31 +45,22 @@ class _Type(Protocol):
     def field(self, name: str) -> _Field | None: ...
 
 
-def apply(document: dict[str, Any], patch: Any, facts: TypeFacts | None) -> dict[str, Any]:
+def apply(document: dict[str, Any], patch: dict[str, Any], facts: TypeFacts | None) -> dict[str, Any]:
     """The patched document; nothing given is changed. `facts` None merges by names alone. Raises PatchError."""
-    if not isinstance(patch, dict):
-        raise PatchError("a strategic merge patch must be an object", code=400)
-    merged = _merge_map(document, patch, facts)
-    return {} if merged is None else merged
+    return _merge_map(document, patch, facts)
 
 
-def _merge_map(original: dict[str, Any], patch: dict[str, Any], facts: _Type | None) -> dict[str, Any] | None:
-    """None means that the patch deletes the map."""
+def _merge_map(original: dict[str, Any], patch: dict[str, Any], facts: _Type | None) -> dict[str, Any]:
     match patch.get(_DIRECTIVE):
         case None | "merge":
             pass
         case "replace":
             return {key: _strip(value) for key, value in patch.items() if value is not None and not key.startswith("$")}
         case "delete":
-            return None
+            return {}  # all that is in it: the map itself goes by null
         case directive:
             raise PatchError(f"unknown $patch directive: {directive!r}", code=400)
-    result = dict(original)
-    retained = patch.get(_RETAIN)
-    if retained is not None:
-        if not isinstance(retained, list):
-            raise PatchError("$retainKeys must be a list", code=400)
-        result = {key: value for key, value in result.items() if key in retained}
+    result = _retain(original, patch) if _RETAIN in patch else dict(original)
     orders: dict[str, list[Any]] = {}
     for key, value in patch.items():
         if key in (_DIRECTIVE, _RETAIN):
@@ -76,7 +69,7 @@ def _merge_map(original: dict[str, Any], patch: dict[str, Any], facts: _Type | N
             _delete_primitives(result, key.removeprefix(_DELETE_PRIMITIVES), value)
         elif key.startswith(_ORDER):
             if not isinstance(value, list):
-                raise PatchError(f"{key} must be a list", code=400)
+                raise PatchError(_BAD_ORDER, code=400)
             orders[key.removeprefix(_ORDER)] = value
         elif value is None:
             result.pop(key, None)
@@ -87,6 +80,17 @@ def _merge_map(original: dict[str, Any], patch: dict[str, Any], facts: _Type | N
             field = _element(facts, key)
             result[key] = _reorder(result[key], result[key], order, field.merge_key if field else "")
     return result
+
+
+def _retain(original: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """The members that stay; whoever says which must name those that the patch sets."""
+    retained = patch[_RETAIN]
+    if not isinstance(retained, list):
+        raise PatchError(_BAD_RETAIN, code=400)
+    for key, value in patch.items():
+        if value is not None and key not in retained and not key.startswith((_RETAIN, _DELETE_PRIMITIVES, _ORDER)):
+            raise PatchError(_BAD_RETAIN, code=400)
+    return {key: value for key, value in original.items() if key in retained}
 
 
 def _element(facts: _Type | None, key: str) -> _Field | None:
@@ -100,14 +104,11 @@ def _merge_field(result: dict[str, Any], key: str, value: Any, facts: _Type | No
     inner = field.type if field else None
     old = result.get(key)
     if isinstance(value, dict):
-        if field is not None and field.is_map:
-            merged = _merge_map(old if isinstance(old, dict) else {}, value, _MapOf(inner))
-        else:
-            merged = _merge_map(old if isinstance(old, dict) else {}, value, inner)
-        if merged is None:
+        if not isinstance(old, dict) and value.get(_DIRECTIVE) == "delete":
             result.pop(key, None)
-        else:
-            result[key] = merged
+            return
+        below = _MapOf(inner) if field is not None and field.is_map else inner
+        result[key] = _merge_map(old if isinstance(old, dict) else {}, value, below)
     elif isinstance(value, list):
         if field is not None and "merge" in field.patch_strategy:
             result[key] = _merge_list(old if isinstance(old, list) else [], value, field, order)
@@ -146,13 +147,15 @@ def _strip(value: Any) -> Any:
 
 def _delete_primitives(result: dict[str, Any], key: str, values: Any) -> None:
     if not isinstance(values, list):
-        raise PatchError(f"{_DELETE_PRIMITIVES}{key} must be a list", code=400)
+        raise PatchError("invalid patch format of primitive list", code=400)
     if isinstance(result.get(key), list):
         result[key] = [item for item in result[key] if item not in values]
 
 
 def _merge_list(original: list[Any], patch: list[Any], field: _Field, order: Any) -> list[Any]:
     merge_key = field.merge_key
+    if isinstance(order, list):
+        _check_order(patch, order, merge_key)
     if not merge_key:
         # A list of primitives that is a set.
         merged = original + [item for index, item in enumerate(patch) if item not in original + patch[:index]]
@@ -167,15 +170,22 @@ def _merge_list(original: list[Any], patch: list[Any], field: _Field, order: Any
         if item.get(_DIRECTIVE) == "delete":
             result = [old for index, old in enumerate(result) if index not in found]
         elif found:
-            changed = _merge_map(result[found[0]], item, field.type)
-            if changed is not None:
-                result[found[0]] = changed
+            result[found[0]] = _merge_map(result[found[0]], item, field.type)
         else:
-            added = _merge_map({}, item, field.type)
-            if added is not None:
-                result.append(added)
+            result.append(_merge_map({}, item, field.type))
     wanted = order if isinstance(order, list) else [item for item in patch if item.get(_DIRECTIVE) != "delete"]
     return _reorder(result, original, wanted, merge_key)
+
+
+def _check_order(patch: list[Any], order: list[Any], merge_key: str) -> None:
+    """Refuse elements that the order does not name, or names in another one. Raises PatchError."""
+    identity = _identity(merge_key)
+    places = iter([identity(item) for item in order])
+    for item in patch if order else ():
+        if not _is_directive(item) and identity(item) not in places:
+            raise PatchError(
+                f"The order in patch list:\n{patch}\n doesn't match {_ORDER[:-1]} list:\n{order}\n", code=400
+            )
 
 
 def _key_of(item: Any, merge_key: str) -> Any:

@@ -23,7 +23,7 @@ from ..fields.sets import has
 from ..registry import Registry, Served, require_verb
 from ..wire.negotiation import load_either
 from ..wire.options import check_manager
-from . import managing
+from . import managing, metadata
 from .managing import Current, Wanted
 from .writing import answer, change_object, create_object
 
@@ -146,15 +146,9 @@ def _check(configuration: Document, writer: Writer, namespace: str, kind: str) -
 
 
 def _decoded(registry: Registry, served: Served, call: Call, merged: Document) -> Decoded:
-    resource, info = served.resource, call.info
+    resource = served.resource
     decoded = registry.schemas.check(
         merged, group=resource.group, version=resource.version, kind=resource.kind, strictness="Ignore"
     )
-    name = decoded.object["metadata"].get("name")
-    if not name:
-        raise bad_request(
-            f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided"
-        )
-    if name != info.name:
-        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
+    metadata.check_place(decoded.object["metadata"], resource, call.info)
     return decoded

@@ -12,12 +12,15 @@ from typing import Any
 from k8slite.catalogue import Resource
 from k8slite.errors import bad_request
 
+from ..wire.request import RequestInfo
+
 Document = dict[str, Any]
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH = 5
 _LONGEST_BASE = 63 - _SUFFIX_LENGTH
-_CARRIED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace", "generateName")
+_CARRIED = ("uid", "deletionGracePeriodSeconds")
+_KEPT = ("creationTimestamp", "deletionTimestamp")
 
 
 def generate_name(base: str, source: random.Random) -> str:
@@ -33,13 +36,24 @@ def new_uid(source: random.Random) -> str:
 def check_namespace(metadata: Document, resource: Resource, namespace: str) -> None:
     """Take the namespace from the URL; refuse an object that names another. Raises ApiError 400."""
     if not resource.namespaced:
-        if metadata.get("namespace") == "":
-            del metadata["namespace"]
+        metadata.pop("namespace", None)
         return
     given = metadata.get("namespace") or ""
     if given and given != namespace:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
     metadata["namespace"] = namespace
+
+
+def check_place(metadata: Document, resource: Resource, info: RequestInfo) -> None:
+    """Refuse an object that is another one than the URL's; its namespace is filled in. Raises ApiError 400."""
+    check_namespace(metadata, resource, info.namespace)
+    name = metadata.get("name")
+    if not name:
+        raise bad_request(
+            f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided"
+        )
+    if name != info.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
 
 
 def fill_create(metadata: Document, *, now: str, uid: str, has_generation: bool) -> None:
@@ -55,10 +69,13 @@ def fill_create(metadata: Document, *, now: str, uid: str, has_generation: bool)
 
 
 def fill_update(metadata: Document, old: Document) -> None:
-    """Carry over what an update leaves out; drop what no update may set."""
+    """Carry over what an update leaves out or may not change; drop what no update may set."""
     for name in _CARRIED:
+        if name in old and not metadata.get(name):
+            metadata[name] = old[name]
+    for name in _KEPT:
         if name in old:
-            metadata.setdefault(name, old[name])
+            metadata[name] = old[name]
     metadata.pop("selfLink", None)
     if "generation" in old:
         metadata["generation"] = old["generation"]

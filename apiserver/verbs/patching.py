@@ -6,26 +6,22 @@ Source: Kubernetes' apiserver, endpoints/handlers/patch.go (jsonPatcher, smpPatc
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from dataclasses import replace
+from typing import cast
 
-import orjson
-
-from k8slite.errors import ApiError, bad_request, unsupported_media_type
-from k8slite.schema import Strictness, TypeFacts
+from k8slite.errors import ApiError, DecodeError, rejected_patch, unsupported_media_type
+from k8slite.schema import Decoded, Strictness, TypeFacts
 
 from ..calls import Answer, Call
 from ..documents import Document
-from ..patch import json as json_patch
-from ..patch import merge as merge_patch
-from ..patch import strategic as strategic_patch
+from ..patch.body import Form, Patch, read_patch
 from ..registry import Registry, require_verb
-from ..wire.negotiation import load_yaml
 from ..wire.options import check_manager
 from . import metadata
 from .managing import Current, Wanted
 from .writing import answer, change_object
 
-_PATCHES = {
+_FORMS: dict[str, Form] = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
     "application/strategic-merge-patch+json": "strategic",
@@ -38,59 +34,56 @@ async def patch(registry: Registry, call: Call) -> Answer:
     if not call.info.subresource:
         require_verb(call.resource, "patch")
     check_manager(call.options, "PatchOptions")
-    strictness = cast(Strictness, call.options.field_validation)
     resource = served.resource
-    apply = patch_function(call, registry.schemas.type_of(resource.group, resource.version, resource.kind))
-    warned: list[str] = []
+    patched = patcher(registry, call, resource.group, resource.version, resource.kind)
     # Entries are many and seldom the patch's business: it sees them if it names them, or may do so in disguise.
     shows_entries = b"managedFields" in call.body or b"\\u" in call.body
 
     async def make(current: Current) -> Wanted:
         old = current.object
-        patched = apply(with_entries(current) if shows_entries else {**old, "metadata": dict(old["metadata"])})
-        decoded = registry.schemas.check(
-            patched, group=resource.group, version=resource.version, kind=resource.kind, strictness=strictness
-        )
-        if decoded.object["metadata"].get("name") != old["metadata"]["name"]:
-            raise bad_request(
-                f"the name of the object ({decoded.object['metadata'].get('name')}) does not match the name on the "
-                f"URL ({old['metadata']['name']})"
-            )
-        metadata.check_namespace(decoded.object["metadata"], resource, call.info.namespace)
-        warned[:] = decoded.warnings
+        decoded = patched(with_entries(current) if shows_entries else {**old, "metadata": dict(old["metadata"])})
+        metadata.check_place(decoded.object["metadata"], resource, call.info)
         return Wanted(decoded)
 
-    value = await change_object(registry, served, call, make)
-    call.warnings.extend(warned)
-    return await answer(registry, served, call, value, 200)
+    return await answer(registry, served, call, await change_object(registry, served, call, make), 200)
 
 
-def patch_function(call: Call, facts: TypeFacts | None) -> Callable[[Document], Any]:
-    """What the body does to a document. Raises ApiError 415, 400; the function raises 422."""
-    kind = _PATCHES.get(call.content_type)
-    if kind is None:
-        raise unsupported_media_type([*_PATCHES, "application/apply-patch+yaml"])
-    if kind == "strategic" and facts is None:  # a custom resource: its schema has no merge keys
-        offered = [media for media in _PATCHES if _PATCHES[media] != "strategic"]
-        raise unsupported_media_type([*offered, "application/apply-patch+yaml"])
-    body = _parse_patch(call.body)
+def patcher(registry: Registry, call: Call, group: str, version: str, kind: str) -> Callable[[Document], Decoded]:
+    """What the body makes of a document of that kind, which is not changed.
 
-    def apply(document: Document) -> Any:
+    Raises ApiError 415, 400; the function raises 400 and 413 for the patch, 422 for what comes out of it.
+    """
+    patch = _read(call, registry.schemas.type_of(group, version, kind))
+    strictness = cast(Strictness, call.options.field_validation)
+
+    def patched(document: Document) -> Decoded:
+        outcome = patch.apply(document)
         try:
-            match kind:
-                case "json":
-                    return json_patch.apply(document, body)
-                case "merge":
-                    return merge_patch.apply(document, _object(body))
-                case _:
-                    return strategic_patch.apply(document, _object(body), facts)
-        except json_patch.PatchError as error:
-            if error.code == 400:
-                raise bad_request(str(error)) from error
-            message = f"the server rejected our request due to an error in our request: {error}"
-            raise ApiError(error.code, "Invalid", message, details={}) from error
+            decoded = registry.schemas.check(
+                outcome,
+                group=group,
+                version=version,
+                kind=kind,
+                strictness="Ignore" if strictness == "Ignore" else "Warn",
+            )
+        except ApiError as error:
+            detail = error.detail if isinstance(error, DecodeError) else error.message
+            raise rejected_patch(patch.shown(outcome), detail) from error
+        findings = [*patch.findings, *decoded.warnings]
+        if findings and strictness == "Strict":
+            raise rejected_patch(patch.shown(outcome), "strict decoding error: " + ", ".join(findings))
+        return replace(decoded, warnings=findings)
 
-    return apply
+    return patched
+
+
+def _read(call: Call, facts: TypeFacts | None) -> Patch:
+    form = _FORMS.get(call.content_type)
+    # The schema of a custom resource has no merge keys.
+    if form is None or (form == "strategic" and facts is None):
+        offered = [media for media, form in _FORMS.items() if form != "strategic" or facts is not None]
+        raise unsupported_media_type([*offered, "application/apply-patch+yaml"])
+    return read_patch(call.body, form, facts=facts, strict=call.options.field_validation != "Ignore")
 
 
 def with_entries(current: Current) -> Document:
@@ -99,19 +92,3 @@ def with_entries(current: Current) -> Document:
     if current.entries:
         metadata["managedFields"] = current.entries
     return {**current.object, "metadata": metadata}
-
-
-def _object(body: Any) -> Document:
-    if not isinstance(body, dict):
-        raise bad_request("the patch must be a JSON object")
-    return body
-
-
-def _parse_patch(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        try:
-            return load_yaml(body)
-        except ApiError:
-            raise bad_request(f"error decoding patch: {error}") from error

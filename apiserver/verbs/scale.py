@@ -28,7 +28,7 @@ from ..wire.negotiation import json_body
 from ..wire.options import check_manager
 from . import applying, managing
 from .managing import Current, Wanted
-from .patching import patch_function
+from .patching import patcher
 from .writing import Make, change_object
 
 _GROUP, _VERSION, _KIND = "autoscaling", "v1", "Scale"
@@ -117,7 +117,7 @@ def _maker(registry: Registry, served: Served, call: Call, paths: ScalePaths) ->
             merged, entries = await applying.merge(
                 live, configuration, entries, writer=who, convert=convert, force=call.options.force
             )
-            wanted = _check(registry, merged, "Ignore")
+            wanted = registry.schemas.check(merged, group=_GROUP, version=_VERSION, kind=_KIND, strictness="Ignore")
         else:
             wanted = read(live)
             entries = await ownership.update(live, wanted.object, entries, writer=who, convert=convert)
@@ -130,16 +130,11 @@ def _maker(registry: Registry, served: Served, call: Call, paths: ScalePaths) ->
 
 def _reader(registry: Registry, call: Call) -> Callable[[Document], Decoded]:
     """What a PUT or a PATCH makes of a scale."""
-    strictness = cast(Strictness, call.options.field_validation)
     if call.info.verb == "patch":
-        patched = patch_function(call, registry.schemas.type_of(_GROUP, _VERSION, _KIND))
-        return lambda live: _check(registry, patched(documents.copy(live)), strictness)
+        return patcher(registry, call, _GROUP, _VERSION, _KIND)
+    strictness = cast(Strictness, call.options.field_validation)
     body = json_body(call.body, call.content_type)
     return lambda live: registry.schemas.decode(body, group=_GROUP, version=_VERSION, kind=_KIND, strictness=strictness)
-
-
-def _check(registry: Registry, document: Document, strictness: Strictness) -> Decoded:
-    return registry.schemas.check(document, group=_GROUP, version=_VERSION, kind=_KIND, strictness=strictness)
 
 
 def _scaled(served: Served, old: Document, wanted: Decoded, paths: ScalePaths) -> Decoded:

@@ -53,7 +53,7 @@ async def create(registry: Registry, call: Call) -> Answer:
     check_manager(call.options, "CreateOptions")
     served = registry.find(*call.resource.key)
     decoded = decode(registry, call, served.resource)
-    if decoded.object["metadata"].get("resourceVersion"):
+    if not _is_any(decoded.object["metadata"].get("resourceVersion") or ""):
         raise bad_request("resourceVersion should not be set on objects to be created")
     value = await create_object(registry, served, call, decoded)
     return await answer(registry, served, call, value, 201)
@@ -115,22 +115,18 @@ async def update(registry: Registry, call: Call) -> Answer:
     check_manager(call.options, "UpdateOptions")
     body = _json(call)
     decoded = decode(registry, call, served.resource)
-    meta = decoded.object["metadata"]
-    name = meta.get("name")
-    if not name:
-        raise bad_request("the name of the object (based on URL) was undeterminable: name must be provided")
-    if name != call.info.name:
-        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({call.info.name})")
-    metadata.check_namespace(meta, served.resource, call.info.namespace)
-    strictness = cast(Strictness, call.options.field_validation)
+    metadata.check_place(decoded.object["metadata"], served.resource, call.info)
+    creates = served.strategy.create_on_update and not call.info.subresource
+    creates = creates and _is_any(decoded.object["metadata"].get("resourceVersion") or "")
+    fresh = [decoded]
 
     async def make(current: Current) -> Wanted:
         # A decision may be made again on a newer state: each time from a fresh object.
-        again = _decode_body(registry, served.resource, body, strictness)
-        metadata.check_namespace(again.object["metadata"], served.resource, call.info.namespace)
-        return Wanted(again)
+        wanted = fresh.pop() if fresh else _decode_body(registry, served.resource, body, "Ignore")
+        metadata.check_place(wanted.object["metadata"], served.resource, call.info)
+        return Wanted(wanted)
 
-    if served.strategy.create_on_update and not call.info.subresource and not meta.get("resourceVersion"):
+    if creates:
         try:
             value = await change_object(registry, served, call, make)
         except ApiError as error:
@@ -152,6 +148,7 @@ async def change_object(registry: Registry, served: Served, call: Call, make: Ma
     async def decide(stored: Document, revision: int) -> Document | Removal:
         wanted = await make(managing.current(served, stored))
         decoded, entries = wanted.decoded, wanted.entries
+        _warn(context, decoded.warnings)
         new = served.to_hub(decoded.object)
         _check_conflict(served, new["metadata"], stored["metadata"], subresource=info.subresource)
         given = new["metadata"].pop("managedFields", None)
@@ -196,15 +193,20 @@ def _check_conflict(served: Served, new: Document, old: Document, *, subresource
     if (uid := new.get("uid")) and uid != old["uid"]:
         detail = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['uid']}"
         raise conflict(resource.plural, name, detail, group=resource.group)
-    revision = new.get("resourceVersion")
-    if revision and revision != old["resourceVersion"]:
+    revision = new.get("resourceVersion") or ""
+    if not _is_any(revision) and revision != old["resourceVersion"]:
         if not revision.isdigit():
             cause = invalid_value("metadata.resourceVersion", revision, "must be an unsigned integer")
             raise invalid(resource.kind, name, [cause], group=resource.group)
         raise conflict(resource.plural, name, group=resource.group)
-    if not revision and not served.strategy.unconditional_update and not subresource:
+    if _is_any(revision) and not served.strategy.unconditional_update and not subresource:
         cause = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
         raise invalid(resource.kind, name, [cause], group=resource.group)
+
+
+def _is_any(revision: str) -> bool:
+    """Whether a writer means whatever revision there is."""
+    return revision in ("", "0")
 
 
 def _warn(context: Context, warnings: list[str]) -> None:

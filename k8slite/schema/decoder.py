@@ -35,6 +35,30 @@ def keep_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return marked
 
 
+def may_repeat_keys(body: bytes, encoded: bytes) -> bool:
+    """Whether keys were lost on the way in: then the body has more of them than the document, `encoded` again.
+
+    Compact bodies have the document's own length. In others `":` ends every key, and inside a string its quote is
+    escaped in both texts alike. A body that puts a space before its colons looks like one with lost keys; whoever reads
+    it with `keep_duplicates` then finds that it is not.
+    """
+    return len(encoded) != len(body) and encoded.count(b'":') != body.count(b'":')
+
+
+def repeated_fields(value: Any, path: str = "") -> list[str]:
+    """What strict decoding says of a document of no known type that was read with `keep_duplicates`."""
+    found: list[str] = []
+    if isinstance(value, dict):
+        if isinstance(value, DuplicateKeys):
+            found += [f'duplicate field "{path}{name}"' for name in value.repeated]
+        for name, item in value.items():
+            found += repeated_fields(item, f"{path}{name}.")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            found += repeated_fields(item, f"{path.removesuffix('.')}[{index}].")
+    return found
+
+
 @dataclass(slots=True)
 class Findings:
     """What one walk found. `error` is the first type error in Go's words, empty if there is none."""

@@ -16,9 +16,9 @@ from typing import Any, Literal, Protocol
 import orjson
 from pydantic_core import SchemaValidator, ValidationError
 
-from ..errors import ApiError, Cause, bad_request, no_such_path
+from ..errors import ApiError, Cause, DecodeError, bad_request, no_such_path
 from .atoms import Atom, atom_of
-from .decoder import keep_duplicates, walk
+from .decoder import keep_duplicates, may_repeat_keys, walk
 from .facts import FactsTable, TypeFacts, builtin_facts
 from .validators import compile_type
 
@@ -140,7 +140,7 @@ class _Kind:
             pass
         else:
             encoded = _encode(document, self)
-            if strictness == "Ignore" or not (noticed or _may_repeat_keys(body, encoded)):
+            if strictness == "Ignore" or not (noticed or may_repeat_keys(body, encoded)):
                 return Decoded(_headed(document, self), [])
         return _slowly(parse_json(body, self.kind), self, strictness, noticed)
 
@@ -152,9 +152,7 @@ class _Kind:
         return Decoded(_headed(valid, self), [])
 
     def error(self, detail: str, *, given: str = "") -> ApiError:
-        return bad_request(
-            f'{given or self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {detail}'
-        )
+        return DecodeError(self.kind, self.version, detail, given=given)
 
 
 def _slowly(document: Any, expected: _Kind, strictness: Strictness, noticed: Sequence[str] = ()) -> Decoded:
@@ -178,16 +176,6 @@ def _encode(document: dict[str, Any], expected: _Kind) -> bytes:
         return orjson.dumps(document)
     except TypeError as error:  # nested too deep, halves of surrogate pairs, integers beyond 64 bits
         raise expected.error(str(error)) from None
-
-
-def _may_repeat_keys(body: bytes, encoded: bytes) -> bool:
-    """Whether keys were lost on the way in: then the body has more of them than the document.
-
-    Compact bodies have the document's own length. In others `":` ends every key, and inside a string its quote is
-    escaped in both texts alike. A body that puts a space before its colons looks like one with lost keys; the slow road
-    then finds that it is not.
-    """
-    return len(encoded) != len(body) and encoded.count(b'":') != body.count(b'":')
 
 
 def _headed(document: dict[str, Any], expected: _Kind) -> dict[str, Any]:

@@ -195,6 +195,35 @@ async def test_update_needs_the_right_name(http: httpx.AsyncClient) -> None:
     assert unconditional.json()["metadata"]["uid"]
 
 
+async def test_revision_zero_means_any(http: httpx.AsyncClient) -> None:
+    body = {"metadata": {"name": "zero", "resourceVersion": "0"}}
+    assert (await http.post(CONFIGMAPS, json=body)).status_code == 201
+    changed = await http.put(f"{CONFIGMAPS}/zero", json={**body, "data": {"a": "b"}})
+    assert changed.status_code == 200 and changed.json()["data"] == {"a": "b"}
+    patched = await http.patch(f"{CONFIGMAPS}/zero", headers=MERGE, json={**body, "data": {"a": "c"}})
+    assert patched.status_code == 200 and patched.json()["data"] == {"a": "c"}
+
+
+async def test_what_the_system_says_is_not_taken_from_a_put(http: httpx.AsyncClient) -> None:
+    made = (await http.post(CONFIGMAPS, json={"metadata": {"name": "system"}})).json()["metadata"]
+    wanted = {"name": "system", "uid": "", "creationTimestamp": "2001-01-01T00:00:00Z", "generation": 7}
+    kept = (await http.put(f"{CONFIGMAPS}/system", json={"metadata": wanted})).json()["metadata"]
+    assert {name: kept.get(name) for name in ("uid", "creationTimestamp", "generation")} == {
+        "uid": made["uid"],
+        "creationTimestamp": made["creationTimestamp"],
+        "generation": None,
+    }
+    for name, value in (("deletionTimestamp", "2001-01-01T00:00:00Z"), ("deletionGracePeriodSeconds", 5)):
+        refused = await http.put(f"{CONFIGMAPS}/system", json={"metadata": {"name": "system", name: value}})
+        assert refused.status_code == 422
+        assert f"metadata.{name}: Invalid value" in refused.json()["message"]
+
+
+async def test_an_object_of_the_cluster_has_no_namespace(http: httpx.AsyncClient) -> None:
+    made = await http.post("/api/v1/nodes", json={"metadata": {"name": "placeless", "namespace": "foo"}})
+    assert made.status_code == 201 and "namespace" not in made.json()["metadata"]
+
+
 async def test_leases_are_made_by_put(http: httpx.AsyncClient) -> None:
     url = "/apis/coordination.k8s.io/v1/namespaces/default/leases/put"
     made = await http.put(url, json={"metadata": {"name": "put"}, "spec": {"holderIdentity": "a"}})

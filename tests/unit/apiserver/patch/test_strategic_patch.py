@@ -72,7 +72,8 @@ def test_map_replace_and_delete_directives() -> None:
         "metadata": {"labels": {"c": "3"}},
         "spec": {"nodeSelector": {"x": "y"}},
     }
-    assert "nodeSelector" not in strategic.apply(old, {"spec": {"nodeSelector": {"$patch": "delete"}}}, POD)["spec"]
+    gone = {"spec": {"nodeSelector": {"$patch": "delete"}, "securityContext": {"$patch": "delete"}}}
+    assert strategic.apply(old, gone, POD)["spec"] == {"nodeSelector": {}}, "what is in it; by null it goes itself"
 
 
 def test_retain_keys_drops_the_others() -> None:
@@ -87,11 +88,38 @@ def test_volumes_change_their_source() -> None:
     assert strategic.apply(old, patch, POD)["spec"]["volumes"] == [{"name": "v", "hostPath": {"path": "/x"}}]
 
 
-@pytest.mark.parametrize("patch", [[1], {"spec": {"containers": [{"image": "x"}]}}, {"$patch": "explode"}])
-def test_refusals(patch: Any) -> None:
-    with pytest.raises(PatchError) as refused:
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        ({"spec": {"containers": [{"image": "x"}]}}, "does not contain declared merge key: name"),
+        ({"$patch": "explode"}, "directive"),
+        ({"spec": {"$retainKeys": ["hostname"], "nodeName": "n"}}, "invalid patch format of retainKeys"),
+        ({"spec": {"$retainKeys": "hostname"}}, "invalid patch format of retainKeys"),
+        ({"spec": {"$setElementOrder/containers": "a"}}, "invalid patch format of setElementOrder list"),
+        ({"spec": {"$setElementOrder/containers": [{"name": "a"}], "containers": [C]}}, "The order in patch list"),
+        (
+            {"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": [A, B]}},
+            "The order in patch list",
+        ),
+        ({"metadata": {"$deleteFromPrimitiveList/finalizers": "x"}}, "invalid patch format of primitive list"),
+    ],
+)
+def test_refusals(patch: Any, words: str) -> None:
+    with pytest.raises(PatchError, match=words) as refused:
         strategic.apply(pod(A), patch, POD)
     assert refused.value.code == 400
+
+
+def test_order_names_elements_that_the_patch_leaves_alone_deletes_or_nobody_has() -> None:
+    order = [{"name": name} for name in "cxa"]
+    patch = {"spec": {"$setElementOrder/containers": order, "containers": [C, {"name": "b", "$patch": "delete"}]}}
+    assert strategic.apply(pod(A, B), patch, POD) == pod(C, A)
+
+
+def test_retained_keys_may_be_named_with_directives_and_nulls() -> None:
+    old = {"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}}
+    patch = {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate", "rollingUpdate": None}}}
+    assert strategic.apply(old, patch, DEPLOYMENT) == {"spec": {"strategy": {"type": "Recreate"}}}
 
 
 names = st.lists(st.sampled_from("abcdef"), unique=True, max_size=6)
