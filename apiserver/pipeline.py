@@ -163,23 +163,10 @@ class Pipeline:
                 await send_answer(send, outcome, accept=accept, accepts_gzip=gzip, extra=extra)
             elif outcome is not None:
                 await self._stream(outcome, call, extra)
-        except ApiError as error:
-            code = error.code
-            await self._refuse(send, error, accept, extra + warning_headers(warnings))
-        except FutureRevision as error:
-            code = 504
-            await self._refuse(
-                send, ApiError(504, "Timeout", str(error), details={"retryAfterSeconds": 1}), accept, extra
-            )
-        except StoreUnavailable as error:
-            code = 503
-            await self._refuse(send, service_unavailable(f"the store is not available: {error}"), accept, extra)
-        except Exception:
-            code = 500
-            _log.exception("%s %s failed", method, scope["path"])
-            await self._refuse(
-                send, internal("the server met an unexpected condition; its log says more"), accept, extra
-            )
+        except Exception as error:
+            problem = _problem(error, method, scope["path"])
+            code = problem.code
+            await self._refuse(send, problem, accept, extra + warning_headers(warnings))
         finally:
             if info is None:  # a stranger, or a query that cannot be read
                 info = request.parse(method, scope["path"], options.DEFAULT)
@@ -234,6 +221,19 @@ class Pipeline:
     async def _refuse(self, send: Send, error: ApiError, accept: negotiation.Representation, extra: Headers) -> None:
         answer = error_answer(error)
         await send_answer(send, answer, accept=accept, accepts_gzip=False, extra=extra + error_headers(error))
+
+
+def _problem(error: Exception, method: str, path: str) -> ApiError:
+    """What a client is told of an error. One that nobody expected is logged; the client learns that it is."""
+    match error:
+        case ApiError():
+            return error
+        case FutureRevision():
+            return ApiError(504, "Timeout", str(error), details={"retryAfterSeconds": 1})
+        case StoreUnavailable():
+            return service_unavailable(f"the store is not available: {error}")
+    _log.error("%s %s failed", method, path, exc_info=error)
+    return internal("the server met an unexpected condition; its log says more")
 
 
 def _accept(
