@@ -30,6 +30,7 @@ from .storage.base import Record, RevisionMismatch, Store, StoreUnavailable, sta
 from .strategies.base import Context, Strategy
 from .strategies.simple import SimpleStrategy
 from .watching.cache import ResourceCache, WatchCache
+from .watching.objects import FieldReader
 
 _ATTEMPTS = 50
 GroupPlural = tuple[str, str]
@@ -218,7 +219,11 @@ class Registry:
         group, plural = custom.stored.group, custom.stored.plural
         self.withdraw(group, plural)
         self.custom[group, plural] = custom
-        fields = {name: read for each in custom.strategies.values() for name, read in each.selectable_fields.items()}
+        fields = {
+            field_of(resource, name): _read_as(resource, custom.converter, read)
+            for resource in resources
+            for name, read in custom.strategies[resource.version].selectable_fields.items()
+        }
         self.cache.resource(group, plural).index(fields)
         for resource in resources:
             self.catalogue.add(resource)
@@ -313,6 +318,24 @@ class Registry:
         # A change that removes (the last finalizer goes) is not written on its own; the deletion tells all watchers.
         removed = await self.store.delete(key, expected=revision)
         return stamp(value, removed.revision) if changed else removed.value
+
+
+def field_of(resource: Resource, name: str) -> str:
+    """What the cache calls a selectable field of a custom resource: its versions may differ in the value."""
+    return f"{resource.version}:{name}"
+
+
+def _read_as(resource: Resource, converter: conversions.Converter, read: FieldReader) -> FieldReader:
+    """Reads a field of a version from what is stored. What only a webhook can convert is read as it is."""
+
+    def value(document: Document) -> str:
+        same = document["apiVersion"] == resource.api_version
+        current = same and converter.is_current(int(document["metadata"]["resourceVersion"]))
+        if current or not (same or converter.instant):
+            return read(document)
+        return read(converter.convert_now(documents.copy(document), resource))
+
+    return value
 
 
 def require_verb(resource: Resource, verb: str) -> None:

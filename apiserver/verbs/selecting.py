@@ -12,7 +12,7 @@ from k8slite.catalogue import Resource
 from k8slite.errors import ApiError, bad_request
 from k8slite.selectors import FieldSelector
 
-from ..registry import Served
+from ..registry import Served, field_of
 
 _NAME = "metadata.name"
 _NAMESPACE = "metadata.namespace"
@@ -36,6 +36,7 @@ _REFUSALS = {
     ("resource.k8s.io", "resourceslices"): "field label not supported for {group}/{version}, Kind={kind}: {field}",
 }
 _REFUSAL = "field label not supported: {field}"
+_ASKED = _REFUSAL + " in a version that a conversion webhook makes; select in {stored}, which is stored"
 _PLAIN_REFUSAL = '"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
@@ -52,6 +53,10 @@ def selectable(served: Served, selector: FieldSelector) -> FieldSelector:
             found: str | None = name
         elif own is not None:
             found = own.get(name)
+        elif served.converter is not None:
+            found = field_of(served.resource, name) if name in fields else None
+            if found and served.converts and not served.instant:
+                raise bad_request(_ASKED.format(field=name, stored=served.stored.api_version))
         else:
             found = name if name in fields else old.get(name)
         if found is None:

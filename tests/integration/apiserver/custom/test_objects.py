@@ -282,6 +282,39 @@ async def test_selectable_fields_select(http: httpx.AsyncClient) -> None:
     await remove(http, "shirts.select.example.com")
 
 
+async def test_fields_are_selected_by_their_values_in_the_version_that_is_asked_for(http: httpx.AsyncClient) -> None:
+    colors = [schema(spec=schema(color={"type": "string", "default": color})) for color in ("red", "blue")]
+    fields = [{"jsonPath": ".spec.color"}]
+    made = definition(
+        "socks",
+        "select.example.com",
+        version("v1", schema=schema(spec=schema())),
+        version("v2", schema=colors[1], storage=False, selectableFields=fields),
+    )
+    await establish(http, made)
+    assert (await http.post(path(made), json=custom("select.example.com/v1", "Sock", "a", spec={}))).status_code == 201
+
+    async def select(version: str, selector: str) -> list[str]:
+        answer = await http.get(path(made, version), params={"fieldSelector": selector})
+        return [item["metadata"]["name"] for item in answer.json()["items"]]
+
+    assert (await select("v2", "spec.color=blue"), await select("v2", "spec.color=red")) == (["a"], [])
+
+    def color(document: dict[str, Any]) -> None:
+        old = document["spec"]["versions"][0]
+        old["schema"]["openAPIV3Schema"], old["selectableFields"] = colors[0], fields
+
+    await change(http, "socks.select.example.com", color)
+
+    async def red() -> bool:
+        answer = await http.get(path(made), params={"fieldSelector": "spec.color=red"})
+        return answer.status_code == 200 and len(answer.json()["items"]) == 1
+
+    await until(red, "a default of a later schema does not count")
+    assert await select("v1", "spec.color=blue") == []
+    await remove(http, "socks.select.example.com")
+
+
 async def test_watches_of_a_changed_definition_end(http: httpx.AsyncClient) -> None:
     made = definition("wats", "watches.example.com", version(schema=schema(a={"type": "string"})))
     await establish(http, made)

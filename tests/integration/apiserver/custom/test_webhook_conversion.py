@@ -94,8 +94,14 @@ async def world(directory: Path, store: Any) -> AsyncIterator[World]:
         document = definition(
             "routes",
             GROUP,
-            version("v1", schema=schema("address")),
-            version("v2", schema=schema("host", "port"), storage=False, additionalPrinterColumns=column),
+            version("v1", schema=schema("address"), selectableFields=[{"jsonPath": ".spec.address"}]),
+            version(
+                "v2",
+                schema=schema("host", "port"),
+                storage=False,
+                additionalPrinterColumns=column,
+                selectableFields=[{"jsonPath": ".spec.host"}],
+            ),
             conversion={
                 "strategy": "Webhook",
                 "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": client},
@@ -166,6 +172,18 @@ async def test_watches_are_converted_in_every_form(routes: World) -> None:
             await routes.http.delete(f"{routes.old}/{name}")
             third = json.loads(await anext(lines))
             assert (third["type"], show(third["object"])) == ("DELETED", name)
+
+
+async def test_fields_are_selected_in_the_version_that_is_stored_alone(routes: World) -> None:
+    for name in ("a", "b"):
+        await routes.post(routes.old, old(name, f"{name}:1"))
+    found = await routes.read(f"{routes.old}?fieldSelector=spec.address%3Da:1")
+    assert [each["metadata"]["name"] for each in found["items"]] == ["a"]
+    found = await routes.read(f"{routes.new}?fieldSelector=metadata.name%3Db")
+    assert [each["spec"]["host"] for each in found["items"]] == ["b"]
+    refused = await routes.http.get(routes.new, params={"fieldSelector": "spec.host=a"})
+    assert refused.status_code == 400
+    assert f"select in {GROUP}/v1, which is stored" in refused.json()["message"]
 
 
 async def test_managed_fields_and_identity_survive(routes: World) -> None:
