@@ -124,7 +124,7 @@ class Pipeline:
         code = 200
         try:
             user = await self._authenticator.authenticate(_credentials(scope, headers))
-            parsed = options.parse(scope["query_string"])
+            parsed = options.parse(scope["query_string"], method)
             info = request.parse(method, scope["path"], parsed)
             if b"impersonate-user" in headers or any(name.startswith(b"impersonate-") for name in headers):
                 user = await impersonate(user, scope["headers"], authorizer=self._authorizer)

@@ -200,10 +200,19 @@ def no_such_path() -> ApiError:
     return ApiError(404, "NotFound", "the server could not find the requested resource", details={})
 
 
-def already_exists(resource: str, name: str, *, group: str = "") -> ApiError:
-    """409: an object of that name is there."""
+def already_exists(resource: str, name: str, *, group: str = "", deleting: bool = False) -> ApiError:
+    """409: an object of that name is there, or still there and `deleting`."""
     message = f'{_qualified(resource, group)} "{name}" already exists'
+    if deleting:
+        message = f"object is being deleted: {message}"
     return ApiError(409, "AlreadyExists", message, details=_details(resource, group, name))
+
+
+def no_unique_name(resource: str, name: str, *, group: str = "") -> ApiError:
+    """409: every name that was generated was taken; `name` was the last."""
+    why = "already exists, the server was not able to generate a unique name for the object"
+    details = {**_details(resource, group, name), "retryAfterSeconds": 1}
+    return ApiError(409, "AlreadyExists", f'{_qualified(resource, group)} "{name}" {why}', details=details)
 
 
 def conflict(resource: str, name: str, detail: str = "", *, group: str = "") -> ApiError:

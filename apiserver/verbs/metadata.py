@@ -56,6 +56,32 @@ def check_place(metadata: Document, resource: Resource, info: RequestInfo) -> No
         raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
 
 
+def without_repeated_owners(metadata: Document, *, admitted: bool = False) -> list[str]:
+    """Drop owners that are named twice: what whoever named them is to be told.
+
+    `admitted` says that admission had its turn.
+    """
+    owners = metadata.get("ownerReferences")
+    if not owners or len(owners) < 2:
+        return []
+    kept: list[Document] = []
+    repeated: list[str] = []
+    for owner in owners:
+        if owner in kept:
+            repeated.append(owner.get("uid") or "")
+        else:
+            kept.append(owner)
+    if not repeated:
+        return []
+    metadata["ownerReferences"] = kept
+    when = " after mutating admission happens" if admitted else ""
+    return [
+        f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and "
+        "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
+        + ", ".join(repeated)
+    ]
+
+
 def fill_create(metadata: Document, *, now: str, uid: str, has_generation: bool) -> None:
     """Set what a new object gets from the system, dropping what the user set in its place."""
     for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):

@@ -22,6 +22,7 @@ from k8slite.errors import (
     conflict,
     invalid,
     invalid_value,
+    no_unique_name,
     service_unavailable,
 )
 from k8slite.schema import Decoded, Strictness
@@ -72,6 +73,7 @@ async def create_object(
     metadata.check_namespace(meta, served.resource, call.info.namespace)
     strategy.default(obj)
     if entries is None:
+        _warn(context, metadata.without_repeated_owners(meta))
         given = meta.pop("managedFields", None)
         entries = await managing.entries_of_new(registry, served, call, obj, given)
     uid = metadata.new_uid(registry.source)
@@ -81,6 +83,7 @@ async def create_object(
     admission = _admission(served, call, "CREATE", "", context, obj=obj, old=None)
     await registry.admission.mutate(admission)
     managing.check_admitted(obj, entries, context.warnings)
+    _warn(context, metadata.without_repeated_owners(meta, admitted=True))
     base = meta.get("generateName") or ""
     generated = not meta.get("name") and bool(base)
     if generated:
@@ -89,22 +92,32 @@ async def create_object(
     _validate(served, obj, decoded.causes)
     _warn(context, strategy.warn(obj, None))
     await registry.admission.validate(replace(admission, name=meta["name"]))
-    for _ in range(_NAME_ATTEMPTS):
+    return await _store_new(registry, served, obj, generated=generated, dry_run=context.dry_run)
+
+
+async def _store_new(registry: Registry, served: Served, obj: Document, *, generated: bool, dry_run: bool) -> bytes:
+    """Store an object that is complete, under other names while a `generated` one is taken. Raises ApiError 409."""
+    meta, resource = obj["metadata"], served.resource
+    for attempt in range(_NAME_ATTEMPTS if generated else 1):
+        if attempt:
+            meta["name"] = metadata.generate_name(meta["generateName"], registry.source)
         key = served.key(meta.get("namespace") or "", meta["name"])
         value = documents.encode(await served.into_store(obj), served.stored)
-        if context.dry_run:
-            if await registry.latest(served, key) is not None:
-                break
-            return documents.unstamped(value)
+        if dry_run:
+            if await registry.latest(served, key) is None:
+                return documents.unstamped(value)
+            continue
         try:
             return (await registry.store.create(key, value)).value
         except KeyExists:
-            if not generated:
-                break
-            meta["name"] = metadata.generate_name(base, registry.source)
+            continue
         except StoreUnavailable as error:
             raise service_unavailable(f"the store is not available: {error}") from error
-    raise already_exists(served.resource.plural, meta["name"], group=served.resource.group)
+    if meta.get("generateName"):
+        raise no_unique_name(resource.plural, meta["name"], group=resource.group)
+    there = await registry.latest(served, key)
+    deleting = there is not None and "deletionTimestamp" in documents.decode(there.value)["metadata"]
+    raise already_exists(resource.plural, meta["name"], group=resource.group, deleting=deleting)
 
 
 async def update(registry: Registry, call: Call) -> Answer:
@@ -151,6 +164,8 @@ async def change_object(registry: Registry, served: Served, call: Call, make: Ma
         _warn(context, decoded.warnings)
         new = served.to_hub(decoded.object)
         _check_conflict(served, new["metadata"], stored["metadata"], subresource=info.subresource)
+        if call.info.verb == "update":
+            _warn(context, metadata.without_repeated_owners(new["metadata"]))
         given = new["metadata"].pop("managedFields", None)
         metadata.fill_update(new["metadata"], stored["metadata"])
         strategy.default(new)
@@ -161,6 +176,7 @@ async def change_object(registry: Registry, served: Served, call: Call, make: Ma
         admission = _admission(served, call, "UPDATE", info.subresource, context, obj=new, old=stored)
         await registry.admission.mutate(admission)
         entries = managing.check_admitted(new, entries, context.warnings)
+        _warn(context, metadata.without_repeated_owners(new["metadata"], admitted=True))
         prepare(strategy, served.resource, new, stored, context)
         managing.settle(new, stored, entries)
         return await _checked(registry, served, new, stored, decoded, admission)

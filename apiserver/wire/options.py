@@ -13,7 +13,6 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from k8slite.errors import (
-    ApiError,
     Cause,
     bad_request,
     forbidden_field,
@@ -33,10 +32,13 @@ from k8slite.selectors import (
 )
 
 Propagation = Literal["", "Background", "Foreground", "Orphan"]
-_PROPAGATIONS = ("Background", "Foreground", "Orphan")
+_PROPAGATIONS = ("Foreground", "Background", "Orphan", "nil")
 LONGEST_MANAGER = 128
 """Bytes that the name of a field manager may have."""
-_VALIDATIONS = ("Ignore", "Strict", "Warn")
+_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
+_KINDS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
+"""What the parameters of a write are called in answers."""
+_META = "meta.k8s.io"
 _MATCHES = ("Exact", "NotOlderThan")
 _INTEGER = re.compile("[-+]?[0-9]{1,40}")
 _DIGITS = 40
@@ -76,8 +78,12 @@ class Options:
 DEFAULT = Options()
 
 
-def parse(query_string: bytes) -> Options:
-    """Read a query string. Raises ApiError (400 for what cannot be understood, 422 for a value outside its range)."""
+def parse(query_string: bytes, method: str) -> Options:
+    """Read the query string of a request.
+
+    Raises ApiError: 400 for what cannot be understood, 422 for a value outside its range. Reads do not look at the
+    parameters of writes.
+    """
     if not query_string:
         return DEFAULT
     query: dict[str, list[str]] = {}
@@ -96,9 +102,8 @@ def parse(query_string: bytes) -> Options:
         fields = parse_field_selector(first("fieldSelector"))
     except SelectorError as error:
         raise bad_request(str(error)) from error
-    validation = first("fieldValidation")
-    if validation and validation not in _VALIDATIONS:
-        raise _unsupported("CreateOptions", "fieldValidation", validation, _VALIDATIONS)
+    orphan, propagation = _boolean(query, "orphanDependents"), first("propagationPolicy")
+    _check_write(query, method)
     return Options(
         label_selector=labels,
         field_selector=fields,
@@ -110,29 +115,48 @@ def parse(query_string: bytes) -> Options:
         bookmarks=_boolean(query, "allowWatchBookmarks") or False,
         send_initial_events=_boolean(query, "sendInitialEvents"),
         timeout_seconds=_integer(first("timeoutSeconds")),
-        dry_run=_dry_run(query.get("dryRun", [])),
-        field_validation=validation or "Warn",
+        dry_run="dryRun" in query,
+        field_validation=first("fieldValidation") or "Warn",
         field_manager=first("fieldManager"),
         force=_boolean(query, "force") or False,
         pretty=_boolean(query, "pretty") if first("pretty") else None,
         include_object=_include_object(first("includeObject")),
         grace_period=_integer(first("gracePeriodSeconds")),
-        propagation=_propagation(first("propagationPolicy"), _boolean(query, "orphanDependents")),
-        orphan_dependents=_boolean(query, "orphanDependents"),
+        propagation=_propagation(propagation, orphan) if method == "DELETE" else "",
+        orphan_dependents=orphan,
         query=query,
     )
+
+
+def _check_write(query: Mapping[str, list[str]], method: str) -> None:
+    kind, causes = _KINDS.get(method), []
+    if kind is None:
+        return
+    causes += _dry_run_causes(query.get("dryRun", []))
+    validation = query.get("fieldValidation", [""])[0]
+    if validation not in _VALIDATIONS and kind != "DeleteOptions":
+        causes.append(not_supported("fieldValidation", validation, _VALIDATIONS))
+    if causes:
+        raise invalid(kind, "", causes, group=_META)
+
+
+def _dry_run_causes(values: list[str]) -> list[Cause]:
+    return [] if all(value == "All" for value in values) else [not_supported("dryRun", values, ["All"])]
 
 
 def with_delete_body(options: Options, body: Mapping[str, Any]) -> Options:
     """The options of DELETE with those that its body, a valid `DeleteOptions` object, names. Raises ApiError."""
     preconditions = body.get("preconditions") or {}
+    dry_run = body.get("dryRun") or []
+    if causes := _dry_run_causes(dry_run):
+        raise invalid("DeleteOptions", "", causes, group=_META)
     return replace(
         options,
         grace_period=body.get("gracePeriodSeconds", options.grace_period),
         propagation=_propagation(str(body.get("propagationPolicy") or ""), body.get("orphanDependents"))
         or options.propagation,
         orphan_dependents=body.get("orphanDependents", options.orphan_dependents),
-        dry_run=options.dry_run or _dry_run(body.get("dryRun") or []),
+        dry_run=options.dry_run or bool(dry_run),
         precondition_uid=preconditions.get("uid") or "",
         precondition_resource_version=preconditions.get("resourceVersion") or "",
     )
@@ -142,7 +166,7 @@ def check_list(options: Options, *, watch: bool) -> None:
     """Refuse combinations that make no sense for LIST or WATCH. Raises ApiError 422."""
     causes = _watch_causes(options) if watch else _list_causes(options)
     if causes:
-        raise invalid("ListOptions", "", causes, group="meta.k8s.io")
+        raise invalid("ListOptions", "", causes, group=_META)
 
 
 def check_manager(options: Options, kind: str, *, apply: bool = False) -> None:
@@ -159,7 +183,7 @@ def check_manager(options: Options, kind: str, *, apply: bool = False) -> None:
     if not name.isascii() or not name.isprintable() or len(name) > LONGEST_MANAGER:
         causes += _manager_causes(name)
     if causes:
-        raise invalid(kind, "", causes, group="meta.k8s.io")
+        raise invalid(kind, "", causes, group=_META)
 
 
 def _manager_causes(name: str) -> list[Cause]:
@@ -223,10 +247,6 @@ def revision(text: str) -> int:
     return int(text)
 
 
-def _unsupported(kind: str, name: str, value: str, allowed: tuple[str, ...]) -> ApiError:
-    return invalid(kind, "", [not_supported(name, value, allowed)], group="meta.k8s.io")
-
-
 def _include_object(text: str) -> Literal["None", "Metadata", "Object"]:
     match text:
         case "":
@@ -255,23 +275,18 @@ def _boolean(query: Mapping[str, list[str]], name: str) -> bool | None:
     return values[0].lower() not in ("false", "0")
 
 
-def _dry_run(values: list[str]) -> bool:
-    for value in values:
-        if value != "All":
-            raise _unsupported("CreateOptions", "dryRun", value, ("All",))
-    return bool(values)
-
-
 def _propagation(policy: str, orphan: bool | None) -> Propagation:
     match policy:
         case "Background" | "Foreground" | "Orphan":
             if orphan is not None:
                 detail = "orphanDependents and deletionPropagation cannot be both set"
-                raise invalid("DeleteOptions", "", [invalid_value("propagationPolicy", policy, detail)])
+                cause = invalid_value("propagationPolicy", policy, detail)
+                raise invalid("DeleteOptions", "", [cause], group=_META)
             return policy
         case "":
             if orphan is None:
                 return ""
             return "Orphan" if orphan else "Background"
         case _:
-            raise _unsupported("DeleteOptions", "propagationPolicy", policy, _PROPAGATIONS)
+            cause = not_supported("propagationPolicy", policy, _PROPAGATIONS, in_order=True)
+            raise invalid("DeleteOptions", "", [cause], group=_META)

@@ -9,6 +9,7 @@ import asyncio
 import gzip
 import random
 from collections.abc import Coroutine, Sequence
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -22,6 +23,8 @@ from .fanout import Delivery, Fanout
 from .negotiation import JSON, YAML, Representation, dump_yaml, prettified
 
 _GZIP_FROM = 128 * 1024
+_WARNINGS_LIMIT = 4096
+_WARNING_CUT = 256
 _CACHE_CONTROL = (b"cache-control", b"no-cache, private")
 Headers = list[tuple[bytes, bytes]]
 
@@ -48,9 +51,17 @@ def error_headers(error: ApiError) -> Headers:
 
 
 def warning_headers(warnings: Sequence[str]) -> Headers:
-    """One Warning header for each text, each text once."""
+    """One Warning header for each text, each text once.
+
+    Clients take headers of a limited size: if the texts are too long together each is cut, and the last are left out.
+    """
+    texts = list(dict.fromkeys(warnings))
+    if sum(map(len, texts)) > _WARNINGS_LIMIT:
+        texts = [text[:_WARNING_CUT] for text in texts]
+        sizes = accumulate(map(len, texts), initial=0)
+        texts = [text for text, before in zip(texts, sizes, strict=False) if before < _WARNINGS_LIMIT]
     headers: Headers = []
-    for text in dict.fromkeys(warnings):
+    for text in texts:
         quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
         headers.append((b"warning", b'299 - "%b"' % quoted.encode()))
     return headers

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import httpx
 import pytest
+
+from k8slite.testing import RunningServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -294,3 +297,65 @@ async def test_a_workload_without_selector_or_with_another_says_so_beside_its_ot
     for spec in ({"selector": None}, {"selector": {"matchLabels": {"app": "other"}}}):
         status = (await http.post(DEPLOYMENTS, json=deployment("odd", replicas=-1, **spec))).json()
         assert "spec.replicas: Invalid value: -1" in status["message"] and words in status["message"]
+
+
+async def test_a_name_that_is_taken_is_told_from_one_that_becomes_free(http: httpx.AsyncClient) -> None:
+    body = {"metadata": {"name": "taken", "finalizers": ["example.com/hold"]}}
+    await http.post(CONFIGMAPS, json=body)
+    again = (await http.post(CONFIGMAPS, json=body)).json()
+    assert (again["reason"], again["message"]) == ("AlreadyExists", 'configmaps "taken" already exists')
+    await http.delete(f"{CONFIGMAPS}/taken")
+    again = (await http.post(CONFIGMAPS, json=body)).json()
+    assert again["message"] == 'object is being deleted: configmaps "taken" already exists'
+    await http.patch(f"{CONFIGMAPS}/taken", headers=MERGE, json={"metadata": {"finalizers": None}})
+
+
+async def test_generated_names_are_tried_again_and_not_forever(server: RunningServer, http: httpx.AsyncClient) -> None:
+    registry = server.app.registry
+    source = registry.source
+    try:
+        registry.source = random.Random(1)
+        first = (await http.post(CONFIGMAPS, json={"metadata": {"generateName": "again-"}})).json()["metadata"]["name"]
+        registry.source = random.Random(1)
+        second = await http.post(CONFIGMAPS, json={"metadata": {"generateName": "again-"}})
+        assert second.status_code == 201 and second.json()["metadata"]["name"] != first
+        registry.source = Fixed()
+        assert (await http.post(CONFIGMAPS, json={"metadata": {"generateName": "again-"}})).status_code == 201
+        for params in ({}, {"dryRun": "All"}):
+            refused = await http.post(CONFIGMAPS, json={"metadata": {"generateName": "again-"}}, params=params)
+            assert (refused.status_code, refused.json()["details"]["retryAfterSeconds"]) == (409, 1)
+            assert refused.json()["message"].endswith(
+                "already exists, the server was not able to generate a unique name for the object"
+            )
+    finally:
+        registry.source = source
+
+
+class Fixed(random.Random):
+    """Chooses the same letters forever."""
+
+    def choices(self, population: Any, weights: Any = None, *, cum_weights: Any = None, k: int = 1) -> Any:
+        return [population[0]] * k
+
+
+async def test_owners_named_twice_are_named_once(http: httpx.AsyncClient) -> None:
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u"}
+    other = {**owner, "blockOwnerDeletion": True}
+    body = {"metadata": {"name": "owned", "ownerReferences": [owner, other, owner]}}
+    made = await http.post(CONFIGMAPS, json=body)
+    assert made.json()["metadata"]["ownerReferences"] == [owner, other]
+    assert "contains duplicate entries; API server dedups" in made.headers["warning"]
+    put = await http.put(f"{CONFIGMAPS}/owned", json=body)
+    assert put.json()["metadata"]["resourceVersion"] == made.json()["metadata"]["resourceVersion"]
+    assert put.headers["warning"] == made.headers["warning"]
+    patched = await http.patch(f"{CONFIGMAPS}/owned", headers=MERGE, json={"metadata": body["metadata"]})
+    assert patched.json()["metadata"]["ownerReferences"] == [owner, other]
+    assert "duplicate entries after mutating admission happens" in patched.headers["warning"]
+
+
+async def test_warnings_fit_into_what_clients_take(http: httpx.AsyncClient) -> None:
+    body = {"metadata": {"name": "warned"}, **{f"field{n}{'x' * 300}": 1 for n in range(40)}}
+    warned = await http.post(CONFIGMAPS, json=body)
+    headers = warned.headers.get_list("warning")
+    assert warned.status_code == 201 and len(headers) == 16
+    assert all(len(header) < 300 for header in headers)

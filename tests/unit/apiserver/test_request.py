@@ -35,7 +35,7 @@ from k8slite.errors import ApiError
 )
 def test_resource_paths(method: str, target: str, expected: tuple[str, ...]) -> None:
     path, _, query = target.partition("?")
-    info = parse(method, path, options.parse(query.encode()))
+    info = parse(method, path, options.parse(query.encode(), method))
     found = (info.verb, info.group, info.version, info.namespace, info.plural, info.name, info.subresource)
     assert found == expected
 
@@ -52,7 +52,8 @@ def test_what_follows_a_subresource_is_kept() -> None:
 
 
 def test_options_are_read() -> None:
-    read = options.parse(b"labelSelector=a%3Db&limit=5&dryRun=All&gracePeriodSeconds=0&propagationPolicy=Orphan&watch")
+    query = b"labelSelector=a%3Db&limit=5&dryRun=All&gracePeriodSeconds=0&propagationPolicy=Orphan&watch"
+    read = options.parse(query, "DELETE")
     assert read.label_selector.matches({"a": "b"}) and not read.label_selector.matches({})
     assert (read.limit, read.dry_run, read.grace_period, read.propagation, read.watch) == (5, True, 0, "Orphan", True)
 
@@ -62,15 +63,27 @@ def test_options_are_read() -> None:
     [
         (b"limit=x", 400),
         (b"labelSelector=a%20b%20c", 400),
-        (b"dryRun=Some", 422),
-        (b"fieldValidation=Maybe", 422),
         (b"propagationPolicy=Whatever", 422),
+        (b"propagationPolicy=Orphan&orphanDependents=true", 422),
     ],
 )
 def test_bad_options_are_refused(query: bytes, code: int) -> None:
     with pytest.raises(ApiError) as refused:
-        options.parse(query)
+        options.parse(query, "DELETE")
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"), [("POST", "CreateOptions"), ("PUT", "UpdateOptions"), ("PATCH", "PatchOptions")]
+)
+def test_options_of_writes_are_refused_by_their_own_name(method: str, kind: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        options.parse(b"dryRun=Some&fieldValidation=Maybe", method)
+    assert refused.value.message == (
+        f'{kind}.meta.k8s.io "" is invalid: [dryRun: Unsupported value: ["Some"]: supported values: "All", '
+        'fieldValidation: Unsupported value: "Maybe": supported values: "", "Ignore", "Strict", "Warn"]'
+    )
+    assert not options.parse(b"fieldValidation=Maybe&propagationPolicy=x", "GET").dry_run, "reads do not look at them"
 
 
 def test_continue_tokens_survive_the_round_trip() -> None:
