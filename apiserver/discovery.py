@@ -197,7 +197,7 @@ def _resource_row(resource: Resource) -> Document:
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": sorted(resource.verbs),
+        "verbs": _told(resource),
     }
     if resource.short_names:
         row["shortNames"] = list(resource.short_names)
@@ -206,6 +206,10 @@ def _resource_row(resource: Resource) -> Document:
     if _STORED_VERBS & set(resource.verbs):
         row["storageVersionHash"] = _storage_version_hash(resource)
     return row
+
+
+def _told(resource: Resource) -> list[str]:
+    return sorted(set(resource.verbs) - set(resource.untold))
 
 
 def _subresource_row(resource: Resource, subresource: Subresource) -> Document:
@@ -261,7 +265,7 @@ def _aggregated_row(resource: Resource) -> Document:
         "responseKind": _kind(resource),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
-        "verbs": sorted(resource.verbs),
+        "verbs": _told(resource),
     }
     if resource.short_names:
         row["shortNames"] = list(resource.short_names)

@@ -58,6 +58,8 @@ class Resource:
     """The kind of its lists."""
     deprecation: str = ""
     """What users of this version are told, empty if it is not deprecated."""
+    untold: tuple[str, ...] = ()
+    """Verbs that discovery keeps quiet about: those that bring new content to what is about to go."""
 
     def __post_init__(self) -> None:
         if self.storage == ("", "", ""):

@@ -13,6 +13,7 @@ from k8slite.catalogue import ALL_VERBS, Resource, Subresource, version_rank
 
 Document = dict[str, Any]
 GROUP, PLURAL = "apiextensions.k8s.io", "customresourcedefinitions"
+_SUBMITTING = ("create", "patch", "update")
 _SUBRESOURCE_VERBS = ("get", "patch", "update")
 
 
@@ -76,6 +77,7 @@ class Definition:
             storage=(self.group, self.stored.name, self.plural),
             list_kind=str(self.names.get("listKind") or f"{kind}List"),
             deprecation=version.warning,
+            untold=_SUBMITTING if self.terminating else (),
         )
 
 

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from k8slite.clock import timestamp
@@ -188,6 +188,9 @@ class CustomResources:
         essence = (document["spec"], read.names, read.uid)
         known = self._installed.get(name)
         if known is not None and known.essence == essence:
+            if read.terminating and not known.definition.terminating:
+                self._retell(read)
+                self._installed[name] = replace(known, definition=read)
             return
         if any(self._is_builtin(read, version.name) for version in read.versions):
             log.warning("%s is not served: a built-in resource has its place", name)
@@ -228,6 +231,12 @@ class CustomResources:
             registry.schemas.add(*place, reader)
             self.published.add(place, Published(version.schema, resource.list_kind, version.selectable))
         registry.install([resource for _, resource in served], custom)
+
+    def _retell(self, read: Definition) -> None:
+        """Have discovery say what a definition that is to go still offers; its watches go on."""
+        for version in read.versions:
+            if version.served and (read.group, read.plural) in self._registry.custom:
+                self._registry.catalogue.add(read.resource(version))
 
     def _withdraw(self, name: str) -> None:
         """Serve a definition that is gone no longer."""

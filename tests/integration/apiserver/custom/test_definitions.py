@@ -129,6 +129,8 @@ async def test_a_definition_waits_for_its_objects(http: httpx.AsyncClient) -> No
     refused = await http.post(path(made), json=custom("ends.example.com/v1", "Grape", "late"))
     assert (refused.status_code, refused.json()["reason"]) == (405, "MethodNotAllowed")
     assert refused.json()["message"] == "create not allowed while custom resource definition is terminating"
+    (told,) = (await http.get("/apis/ends.example.com/v1")).json()["resources"]
+    assert told["verbs"] == ["delete", "deletecollection", "get", "list", "watch"]
     freed = await http.patch(f"{path(made)}/held", json={"metadata": {"finalizers": None}}, headers=MERGE)
     assert freed.status_code == 200, freed.text
 
