@@ -118,7 +118,7 @@ def index(catalogue: Catalogue, facts: FactsTable, custom: CustomSchemas) -> Sch
         for version in versions:
             name = f"apis/{group}/{version}" if group else f"api/{version}"
             rows = catalogue.of(group, version)
-            schemas = [custom.get(group, version, row.kind) for row in rows]
+            schemas = [found and found.digest for row in rows for found in [custom.get(group, version, row.kind)]]
             content = repr((facts.version, rows, schemas))
             digest = hashlib.sha256(content.encode()).hexdigest().upper()
             paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={digest}"}

@@ -8,8 +8,10 @@ Source: Kubernetes' apiextensions-apiserver, controller/openapi (builder/builder
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from k8slite.catalogue import Resource
@@ -20,13 +22,18 @@ Place = tuple[str, str, str]
 _COMBINED = ("allOf", "oneOf", "anyOf", "not")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Published:
     """What a version publishes: its schema as its definition has it, the kind of its lists, its selectable fields."""
 
     schema: Mapping[str, Any]
     list_kind: str
     selectable: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """Differs where any of it does. The index of OpenAPI asks for all of them whenever one definition changes."""
+        return hashlib.sha256(repr((self.schema, self.list_kind, self.selectable)).encode()).hexdigest()
 
 
 class CustomSchemas:
