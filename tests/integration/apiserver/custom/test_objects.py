@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-
-from k8slite.testing import running_server
 
 from .definitions import change, custom, definition, establish, path, remove, until, version
 
@@ -370,16 +367,6 @@ async def test_what_was_wrong_before_does_not_block_other_changes(http: httpx.As
         wrong.json()["message"] == 'Rat.ratchet.example.com "one" is invalid: a: Too long: may not be more than 1 byte'
     )
     await remove(http, "rats.ratchet.example.com")
-
-
-async def test_custom_objects_and_their_definitions_outlive_the_server(tmp_path: Path) -> None:
-    made = definition("kept", "kept.example.com", kind="Kept")
-    async with running_server(store="sqlite", directory=tmp_path) as server, server.http() as http:
-        await establish(http, made)
-        assert (await http.post(path(made), json=custom("kept.example.com/v1", "Kept", "one"))).status_code == 201
-    async with running_server(store="sqlite", directory=tmp_path) as server, server.http() as http:
-        assert (await http.get(f"{path(made)}/one")).status_code == 200
-        assert (await http.get("/apis/kept.example.com/v1")).json()["resources"][0]["kind"] == "Kept"
 
 
 async def test_a_write_that_changes_nothing_keeps_the_revision(http: httpx.AsyncClient) -> None:
