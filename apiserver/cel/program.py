@@ -8,47 +8,21 @@ beyond the limit the evaluation ends with `CostExceeded`, which no `||` and no m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .ast import Call, Checked, Comprehension, Const, Ident, ListOf, Node, Select, StructOf
 from .charges import CHARGES
+from .folds import FORGIVING, Frame, Step, fold
 from .functions import ANY, FUNCTIONS
 from .functions.optionals import select as optional_select
 from .values import CostExceeded, EvaluationError, Optional, TypeName, equal, no_overload
 
 _LIST = 10
 _MAP = 30
-
-
-class Frame:
-    """One evaluation: the variables in sight and what it has cost so far."""
-
-    __slots__ = ("cost", "limit", "variables")
-
-    def __init__(self, variables: dict[str, Any], limit: int) -> None:
-        self.variables = variables
-        self.limit = limit
-        self.cost = 0
-
-    def charge(self, units: int) -> None:
-        """Add to the cost; raises `CostExceeded` beyond the limit."""
-        self.cost += units
-        if self.cost > self.limit:
-            raise CostExceeded
-
-
-Step = Callable[[Frame], Any]
-
-
-class _Failure:
-    """An error held as an accumulator's value, until the fold knows whether it matters."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: EvaluationError) -> None:
-        self.error = error
+_READING = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +68,7 @@ def _step(node: Node) -> Step:
         case StructOf():
             return _map(node)
         case Comprehension():
-            return _fold(node)
+            return fold(node, _step)
         case _:
             raise AssertionError(node)
 
@@ -106,14 +80,11 @@ def _ident(node: Ident) -> Step:
     def ident(frame: Frame) -> Any:
         frame.cost += 1
         try:
-            value = frame.variables[name]
+            return frame.variables[name]
         except KeyError:
             if node.type.kind == "type":
                 return type_value
             raise EvaluationError(f"no such attribute(s): {name}") from None
-        if type(value) is _Failure:
-            raise value.error
-        return value
 
     return ident
 
@@ -149,26 +120,7 @@ def _call(node: Call) -> Step:
     charge = CHARGES.get(node.function)
     operands = [_step(operand) for operand in node.operands]
 
-    if len(operands) == 2:
-        first, second = operands
-
-        def binary(frame: Frame) -> Any:
-            a, b = first(frame), second(frame)
-            run = dispatch.get(type(a), fallback)
-            if run is None:
-                raise no_overload()
-            frame.cost += 1 if charge is None else charge((a, b))
-            if frame.cost > frame.limit:
-                raise CostExceeded
-            try:
-                return run(a, b)
-            except TypeError:
-                raise no_overload() from None
-
-        return binary
-
-    def call(frame: Frame) -> Any:
-        args = [operand(frame) for operand in operands]
+    def carry_out(frame: Frame, args: Sequence[Any]) -> Any:
         run = dispatch.get(type(args[0]), fallback) if args else fallback
         if run is None:
             raise no_overload()
@@ -178,21 +130,87 @@ def _call(node: Call) -> Step:
         except TypeError:
             raise no_overload() from None
 
-    return call
+    if len(operands) != 2:
+        return _known(node, lambda frame: carry_out(frame, [operand(frame) for operand in operands]))
+    first, second = operands
+    simple = _SIMPLE.get(node.function)
+    if simple is None:
+        return lambda frame: carry_out(frame, (first(frame), second(frame)))
+
+    arithmetic = node.function in _ARITHMETIC
+
+    def binary(frame: Frame) -> Any:
+        a, b = first(frame), second(frame)
+        kind = type(a)
+        if kind is type(b):
+            if kind is int:
+                result = simple(a, b)
+                if _LEAST <= result <= _MOST:
+                    frame.cost += 1
+                    return result
+            elif kind is str and not arithmetic:
+                size = min(len(a), len(b))
+                frame.cost += 1 if size <= 10 else (size + 9) // 10
+                return simple(a, b)
+        return carry_out(frame, (a, b))
+
+    return binary
+
+
+_SIMPLE: dict[str, Callable[[Any, Any], Any]] = {
+    "_==_": operator.eq,
+    "_!=_": operator.ne,
+    "_<_": operator.lt,
+    "_<=_": operator.le,
+    "_>_": operator.gt,
+    "_>=_": operator.ge,
+    "_+_": operator.add,
+    "_-_": operator.sub,
+    "_*_": operator.mul,
+}
+"""What is done with two integers, or compares two strings, is most of what rules do: it needs no table of types."""
+
+_ARITHMETIC = frozenset({"_+_", "_-_", "_*_"})
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+
+_READINGS = frozenset(
+    {"timestamp", "duration", "quantity", "semver", "ip", "cidr", "url", "int", "uint", "double", "string", "bytes"}
+)
+
+
+def _known(node: Call, run: Step) -> Step:
+    """A literal that a function reads, as `quantity('1Gi')`: read once, charged each time."""
+    if node.function not in _READINGS or not all(isinstance(operand, Const) for operand in node.operands):
+        return run
+    frame = Frame({}, _READING)
+    try:
+        value = run(frame)
+    except EvaluationError:
+        return run
+    units = frame.cost
+
+    def known(frame: Frame) -> Any:
+        frame.cost += units
+        return value
+
+    return known
 
 
 def _logic(node: Call, *, decisive: bool) -> Step:
     """`||` (decisive is true) and `&&` (decisive is false)."""
     first, second = (_step(arg) for arg in node.args)
+    units = _literals(node)
 
     def logic(frame: Frame) -> bool:
         failure: EvaluationError | None = None
+        frame.cost += units
         for side in (first, second):
             try:
                 value = side(frame)
             except CostExceeded:
                 raise
             except EvaluationError as error:
+                frame.cost += FORGIVING
                 failure = failure or error
                 continue
             if value is decisive:
@@ -206,30 +224,23 @@ def _logic(node: Call, *, decisive: bool) -> Step:
     return logic
 
 
+def _literals(node: Call) -> int:
+    """How many operands are literals: those cost nothing themselves, so that long chains of them would be free."""
+    return sum(isinstance(operand, Const) for operand in node.operands)
+
+
 def _conditional(node: Call) -> Step:
     condition, then, otherwise = (_step(arg) for arg in node.args)
+    units = _literals(node)
 
     def conditional(frame: Frame) -> Any:
+        frame.cost += units
         decision = condition(frame)
         if not isinstance(decision, bool):
             raise no_overload()
         return then(frame) if decision else otherwise(frame)
 
     return conditional
-
-
-def _not_strictly_false(node: Call) -> Step:
-    inner = _step(node.args[0])
-
-    def lenient(frame: Frame) -> bool:
-        try:
-            return inner(frame) is not False
-        except CostExceeded:
-            raise
-        except EvaluationError:
-            return True
-
-    return lenient
 
 
 def _lazy_or(node: Call) -> Step:
@@ -253,8 +264,6 @@ _SPECIAL: dict[str, Callable[[Call], Step]] = {
     "_&&_": lambda node: _logic(node, decisive=False),
     "_||_": lambda node: _logic(node, decisive=True),
     "_?_:_": _conditional,
-    "@not_strictly_false": _not_strictly_false,
-    "__not_strictly_false__": _not_strictly_false,
     "or": _lazy_or,
     "orValue": _lazy_or,
 }
@@ -263,8 +272,10 @@ _SPECIAL: dict[str, Callable[[Call], Step]] = {
 def _list(node: ListOf) -> Step:
     elements = [(_step(element), index in node.optional) for index, element in enumerate(node.elements)]
 
+    units = _LIST + len(elements) // 10
+
     def build(frame: Frame) -> list[Any]:
-        frame.charge(_LIST)
+        frame.charge(units)
         items = []
         for element, optional in elements:
             value = element(frame)
@@ -282,8 +293,10 @@ def _map(node: StructOf) -> Step:
         (_step(entry.key) if isinstance(entry.key, Node) else None, _step(entry.value), entry) for entry in node.entries
     ]
 
+    units = _MAP + len(entries)
+
     def build(frame: Frame) -> dict[Any, Any]:
-        frame.charge(_MAP)
+        frame.charge(units)
         built: dict[Any, Any] = {}
         for make_key, make_value, entry in entries:
             key = entry.key if make_key is None else make_key(frame)
@@ -300,97 +313,3 @@ def _map(node: StructOf) -> Step:
         return built
 
     return build
-
-
-def _fold(node: Comprehension) -> Step:
-    over, initial, result = _step(node.over), _step(node.initial), _step(node.result)
-    always = isinstance(node.condition, Const) and node.condition.value is True
-    condition = _step(node.condition)
-    step = _appending(node) or _step(node.step)
-    stop = _stops_at(node)
-    quick = stop is not None
-    each = 3 if quick else 1  # the condition's own cost included
-    variable, accumulator = node.variable, node.accumulator
-
-    def fold(frame: Frame) -> Any:
-        items = over(frame)
-        if not isinstance(items, (list, dict)):
-            raise no_overload()
-        names = frame.variables
-        outer = [(name, names[name]) for name in (variable, accumulator) if name in names]
-        names[accumulator] = initial(frame)
-        limit = frame.limit
-        try:
-            for item in list(items) if isinstance(items, dict) else items:
-                frame.cost += each
-                if frame.cost > limit:
-                    raise CostExceeded
-                names[variable] = item
-                if not always and (names[accumulator] is stop if quick else not condition(frame)):
-                    break
-                try:
-                    names[accumulator] = step(frame)
-                except CostExceeded:
-                    raise
-                except EvaluationError as error:
-                    if always:
-                        raise
-                    names[accumulator] = _Failure(error)
-            return result(frame)
-        finally:
-            names.pop(variable, None)
-            names.pop(accumulator, None)
-            names.update(outer)
-
-    return fold
-
-
-def _stops_at(node: Comprehension) -> bool | None:
-    """The accumulator's value at which all and exists stop, which spares evaluating their condition; else None."""
-    match node.condition:
-        case Call(function="@not_strictly_false", args=(Ident(name=name),)) if name == node.accumulator:
-            return False
-        case Call(function="@not_strictly_false", args=(Call(function="!_", args=(Ident(name=name),)),)):
-            return True if name == node.accumulator else None
-        case _:
-            return None
-
-
-def _appending(node: Comprehension) -> Step | None:
-    """The step of map and filter, `accumulator + [x]`, without copying the list each time round.
-
-    Nothing else can see the accumulator: it starts as a fresh list and its name cannot be written by a user.
-    """
-    if not isinstance(node.initial, ListOf) or node.initial.elements:
-        return None
-    return _append_step(node.step, node.accumulator)
-
-
-def _append_step(step: Node, accumulator: str) -> Step | None:
-    match step:
-        case Ident(name=name) if name == accumulator:
-            return _step(step)
-        case Call(function="_+_", args=(Ident(name=name), ListOf() as addition)) if name == accumulator:
-            built = _step(addition)
-
-            def append(frame: Frame) -> list[Any]:
-                items: list[Any] = frame.variables[accumulator]
-                items.extend(built(frame))
-                return items
-
-            return append
-        case Call(function="_?_:_", args=(condition, then, otherwise)):
-            branches = _append_step(then, accumulator), _append_step(otherwise, accumulator)
-            if branches[0] is None or branches[1] is None:
-                return None
-            test, yes, no = _step(condition), branches[0], branches[1]
-
-            def choose(frame: Frame) -> Any:
-                decision = test(frame)
-                if not isinstance(decision, bool):
-                    raise no_overload()
-                return yes(frame) if decision else no(frame)
-
-            return choose
-        case _:
-            return None

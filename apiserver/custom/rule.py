@@ -16,10 +16,12 @@ from ..cel.schemas import Schema, declared
 from ..cel.types import DeclType, optional_of
 from . import fieldpaths
 
-#: Units that one expression may cost, as in Kubernetes, and all of an object's together. The latter are what a second
-#: is enough for, which in Kubernetes are ten million: nothing else is served meanwhile.
+#: Units that one expression may cost, and all of an object's together, as in Kubernetes.
 PER_CALL = 1_000_000
-BUDGET = 4_000_000
+BUDGET = 10_000_000
+#: Seconds of processor time that all of an object's expressions may take together, because nothing else is served
+#: meanwhile. What is common in rules spends its ten million units in less.
+SECONDS = 1.2
 _LONGEST_MESSAGE = 5 * 1024
 
 

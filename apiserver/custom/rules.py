@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import thread_time
 from typing import Any
 
 from k8slite.errors import Cause, invalid_value
 
 from ..cel.schemas import Convert, Schema, converter
 from ..cel.values import NONE, CostExceeded, Optional, equal, frozen
-from .rule import BUDGET, PER_CALL, Compiler, Rule, worded
+from .rule import BUDGET, PER_CALL, SECONDS, Compiler, Rule, worded
 
 Document = dict[str, Any]
 _TOO_EXPENSIVE = "no further validation rules will be run due to call cost exceeds limit"
@@ -111,6 +112,7 @@ class _Run:
     def __init__(self) -> None:
         self.causes: list[Cause] = []
         self._budget = BUDGET
+        self._ends = thread_time() + SECONDS
 
     def check(self, place: _Place, value: Any, old: _Old, path: str) -> None:
         if value is None:
@@ -167,6 +169,8 @@ class _Run:
 
     def _evaluate(self, rule: Rule, variables: dict[str, Any], value: Any, *, path: str, kind: str) -> Cause | None:
         assert rule.compiled is not None
+        if thread_time() > self._ends:
+            self._stop(invalid_value(path, kind, f"validation {_OUT_OF_BUDGET}"))
         outcome = rule.compiled.program.evaluate(variables, limit=PER_CALL)
         if outcome.cost > self._budget:
             self._stop(invalid_value(path, kind, f"validation {_OUT_OF_BUDGET}"))

@@ -30,7 +30,7 @@ def select(container: Any, key: Any) -> Optional:
         return Optional(True, container[key]) if key in container else NONE
     if isinstance(container, list):
         return Optional(True, container[key]) if isinstance(key, int) and 0 <= key < len(container) else NONE
-    return NONE
+    raise EvaluationError(f"no such key: {key}")
 
 
 FUNCTIONS: dict[str, Dispatch] = {
@@ -42,5 +42,6 @@ FUNCTIONS: dict[str, Dispatch] = {
     "or": {Optional: lambda option, other: option if option.present else other},
     "orValue": {Optional: lambda option, other: option.value if option.present else other},
     "_?._": {ANY: select},
+    "_[_]": {Optional: select},
     "_[?_]": dict.fromkeys((dict, list, KeyedList, Optional), select),
 }

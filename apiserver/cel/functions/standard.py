@@ -143,6 +143,8 @@ def _comparison(compare: Callable[[Any, Any], bool]) -> Dispatch:
 
 def _contained(item: Any, container: Any) -> bool:
     if isinstance(container, list):
+        if type(item) is str:
+            return item in container
         return any(equal(item, other) for other in container)
     if isinstance(container, dict):
         return not isinstance(item, (list, dict)) and item in container and equal(item, _key(container, item))

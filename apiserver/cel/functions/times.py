@@ -56,5 +56,5 @@ FUNCTIONS: dict[str, Dispatch] = {
     "getHours": {Timestamp: _part(lambda at: at.hour), Duration: lambda d: _whole(d.nanos, 3600 * NANOS)},
     "getMinutes": {Timestamp: _part(lambda at: at.minute), Duration: lambda d: _whole(d.nanos, 60 * NANOS)},
     "getSeconds": {Timestamp: _part(lambda at: at.second), Duration: lambda d: _whole(d.nanos, NANOS)},
-    "getMilliseconds": {Timestamp: _milliseconds, Duration: lambda d: _whole(d.nanos % NANOS, 1_000_000)},
+    "getMilliseconds": {Timestamp: _milliseconds, Duration: lambda d: _whole(d.nanos, 1_000_000)},
 }

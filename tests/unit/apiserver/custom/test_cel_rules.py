@@ -250,13 +250,33 @@ def test_one_expensive_rule_ends_the_check():
 
 
 def test_all_rules_share_a_budget():
-    rule = {"rule": "self.all(a, self.all(b, a + b >= 0))"}
-    schema = ruled({"type": "array", "items": _INTEGER}, *[rule] * 30)
-    reported = refused(schema, list(range(160)))
+    rule = {"rule": "self.all(a, self.map(b, b).size() > 0)"}
+    array = {"type": "array", "items": _INTEGER}
+    assert refused(ruled(array, *[rule] * 8), list(range(250))) == []
+    reported = refused(ruled(array, *[rule] * 30), list(range(250)))
     assert len(reported) == 1
     assert reported[0].endswith(
         "validation failed due to running out of cost budget, no further validation rules will be run"
     )
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "self.all(a, self.all(b, string(a) + 'x' != string(b)))",
+        "self.all(a, self.indexOf(-1) < 0)",
+        "self.all(a, self.all(b, timestamp(b).getHours('Europe/Paris') >= 0))",
+        "self.all(a, self.all(b, string(a).matches('^[0-9]+$')))",
+        "self.all(a, self.all(b, isIP('10.0.0.' + string(b % 250))))",
+        "self.all(a, '%s'.format([self]) != '')",
+    ],
+)
+def test_many_expensive_rules_end_soon_together(rule):
+    schema = ruled({"type": "array", "items": _INTEGER}, *[rule] * 50)
+    start = time.process_time()
+    reported = refused(schema, list(range(240)))
+    assert time.process_time() - start < 3
+    assert len(reported) == 1
 
 
 _VALUES = st.recursive(
