@@ -33,9 +33,6 @@ class Frame:
 
 
 Step = Callable[[Frame], Any]
-
-
-Step = Callable[[Frame], Any]
 Compile = Callable[[Node], Step]
 
 
@@ -99,7 +96,7 @@ def _deciding(node: Comprehension, compile_: Compile) -> Step | None:
                     failure = failure or error
                     continue
                 if value is decisive:
-                    return decisive
+                    return value is True
                 if value is not True and value is not False:
                     failure = failure or no_overload()
         frame.cost += 1

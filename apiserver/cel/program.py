@@ -129,6 +129,8 @@ def _call(node: Call) -> Step:
             return run(*args)
         except TypeError:
             raise no_overload() from None
+        except (ValueError, ArithmeticError) as error:
+            raise EvaluationError(str(error)) from None
 
     if len(operands) != 2:
         return _known(node, lambda frame: carry_out(frame, [operand(frame) for operand in operands]))

@@ -75,7 +75,7 @@ class Timestamp:
     def __str__(self) -> str:
         seconds, rest = divmod(self.nanos, NANOS)
         fraction = f".{rest:09d}".rstrip("0") if rest else ""
-        return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S") + fraction + "Z"
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat().removesuffix("+00:00") + fraction + "Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,8 @@ def equal(a: Any, b: Any) -> bool:
         return all(key in b and equal(item, b[key]) for key, item in a.items())
     if isinstance(a, Optional):
         return isinstance(b, Optional) and a.present == b.present and (not a.present or equal(a.value, b.value))
+    if (isinstance(a, float) and isinstance(b, int)) or (isinstance(a, int) and isinstance(b, float)):
+        return float(a) == float(b)
     return bool(a == b)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from ..values import (
@@ -135,7 +136,7 @@ def _comparison(compare: Callable[[Any, Any], bool]) -> Dispatch:
     def numbers(a: Any, b: Any) -> bool:
         if type(b) not in _NUMBERS:
             raise no_overload()
-        return compare(a, b)
+        return compare(float(a), float(b)) if float in (type(a), type(b)) else compare(a, b)
 
     same = {kind: _same(kind, compare) for kind in (bool, str, bytes, Timestamp, Duration)}
     return dict.fromkeys(_NUMBERS, numbers) | same
@@ -188,11 +189,14 @@ def text_of(value: Any) -> str:
 
 
 def _double_text(value: float) -> str:
+    """As Go's `%g`: with an exponent from a million on."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-    if value.is_integer() and abs(value) < 1e21:
-        return str(int(value)) if value or math.copysign(1, value) > 0 else "-0"
-    return repr(value)
+    exact = Decimal(repr(value)).normalize()
+    exponent = exact.adjusted() if value else 0
+    if -5 < exponent < 6:
+        return format(exact, "f")
+    return f"{exact.scaleb(-exponent):f}e{exponent:+03d}"
 
 
 def _to_int(value: Any) -> int:

@@ -8,6 +8,7 @@ Source: cel-go, ext/strings.go; Kubernetes documentation, "Kubernetes regex libr
 from __future__ import annotations
 
 import json
+import math
 import re
 import string
 from functools import lru_cache
@@ -143,8 +144,8 @@ def _clause(verb: str, value: Any, precision: int) -> str:
             return _formatted(value)
         case "d" if whole:
             return str(int(value))
-        case "f" | "e" if whole or isinstance(value, float):
-            return format(float(value), f".{precision}{verb}")
+        case "f" | "e" if isinstance(value, float) or value in ("NaN", "Infinity", "-Infinity"):
+            return _localized(float(value), precision, scientific=verb == "e")
         case "b" if isinstance(value, int):
             return format(int(value), "b")
         case "o" if whole:
@@ -158,6 +159,19 @@ def _clause(verb: str, value: Any, precision: int) -> str:
     raise EvaluationError(f"error during formatting: no such overload for '{verb}' and {type_name(value)}")
 
 
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def _localized(value: float, precision: int, *, scientific: bool) -> str:
+    """A number as American readers know it, which this version of the library gives: `1,234.50`, `1.05 × 10⁰³`."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
+    if not scientific:
+        return format(value, f",.{precision}f")
+    mantissa, _, exponent = format(value, f".{precision}e").partition("e")
+    return f"{mantissa}\u202f×\u202f10{exponent.removeprefix('+').translate(_SUPERSCRIPT)}"
+
+
 def _formatted(value: Any) -> str:
     match value:
         case None:
@@ -167,8 +181,8 @@ def _formatted(value: Any) -> str:
         case list():
             return "[" + ", ".join(_nested(item) for item in value) + "]"
         case dict():
-            pairs = sorted((_nested(key), _nested(item)) for key, item in value.items())
-            return "{" + ", ".join(f"{key}: {item}" for key, item in pairs) + "}"
+            pairs = sorted(((_nested(key), item) for key, item in value.items()), key=lambda pair: pair[0])
+            return "{" + ", ".join(f"{key}:{_nested(item)}" for key, item in pairs) + "}"
         case TypeName():
             return value.name
         case _:
@@ -182,6 +196,10 @@ def _nested(value: Any) -> str:
     match value:
         case str():
             return json.dumps(value, ensure_ascii=False)
+        case bytes():
+            return "b" + json.dumps(text_of(value), ensure_ascii=False)
+        case float():
+            return f"{value:.6f}" if math.isfinite(value) else f'"{text_of(value)}"'
         case Timestamp():
             return f'timestamp("{value}")'
         case Duration():

@@ -1,6 +1,9 @@
 """Parts of timestamps and durations: getFullYear, getHours …, with an optional time zone for timestamps.
 
-Source: cel-spec, "Timestamps and durations".
+A duration's parts are the whole of it in that unit; so are its milliseconds in cel-go, where the specification means
+the part below a second.
+
+Source: cel-spec, "Timestamps and durations"; cel-go, common/types/duration.go.
 """
 
 from __future__ import annotations
@@ -30,9 +33,16 @@ def _zone(name: str) -> tzinfo:
         raise EvaluationError(f"unknown time zone {name}") from None
 
 
-def _part(read: Callable[[datetime], int]) -> Callable[..., Any]:
+def _part(read: Callable[[datetime, int], int]) -> Callable[..., Any]:
+    """A part as `read` finds it in a local time; what it must add to the year, where that is out of Python's range."""
+
     def get(moment: Timestamp, zone: str = "UTC") -> int:
-        return read(moment.moment().astimezone(_zone(zone)))
+        at, place = moment.moment(), _zone(zone)
+        try:
+            return read(at.astimezone(place), 0)
+        except OverflowError:  # the zone's hour is in the year 0 or 10000, which Python does not know
+            years = 400 if at.year < 400 else -400
+            return read(at.replace(year=at.year + years).astimezone(place), -years)
 
     return get
 
@@ -47,14 +57,14 @@ def _whole(nanos: int, unit: int) -> int:
 
 
 FUNCTIONS: dict[str, Dispatch] = {
-    "getFullYear": {Timestamp: _part(lambda at: at.year)},
-    "getMonth": {Timestamp: _part(lambda at: at.month - 1)},
-    "getDate": {Timestamp: _part(lambda at: at.day)},
-    "getDayOfMonth": {Timestamp: _part(lambda at: at.day - 1)},
-    "getDayOfWeek": {Timestamp: _part(lambda at: at.isoweekday() % 7)},
-    "getDayOfYear": {Timestamp: _part(lambda at: at.timetuple().tm_yday - 1)},
-    "getHours": {Timestamp: _part(lambda at: at.hour), Duration: lambda d: _whole(d.nanos, 3600 * NANOS)},
-    "getMinutes": {Timestamp: _part(lambda at: at.minute), Duration: lambda d: _whole(d.nanos, 60 * NANOS)},
-    "getSeconds": {Timestamp: _part(lambda at: at.second), Duration: lambda d: _whole(d.nanos, NANOS)},
+    "getFullYear": {Timestamp: _part(lambda at, years: at.year + years)},
+    "getMonth": {Timestamp: _part(lambda at, _: at.month - 1)},
+    "getDate": {Timestamp: _part(lambda at, _: at.day)},
+    "getDayOfMonth": {Timestamp: _part(lambda at, _: at.day - 1)},
+    "getDayOfWeek": {Timestamp: _part(lambda at, _: at.isoweekday() % 7)},
+    "getDayOfYear": {Timestamp: _part(lambda at, _: at.timetuple().tm_yday - 1)},
+    "getHours": {Timestamp: _part(lambda at, _: at.hour), Duration: lambda d: _whole(d.nanos, 3600 * NANOS)},
+    "getMinutes": {Timestamp: _part(lambda at, _: at.minute), Duration: lambda d: _whole(d.nanos, 60 * NANOS)},
+    "getSeconds": {Timestamp: _part(lambda at, _: at.second), Duration: lambda d: _whole(d.nanos, NANOS)},
     "getMilliseconds": {Timestamp: _milliseconds, Duration: lambda d: _whole(d.nanos, 1_000_000)},
 }
