@@ -6,6 +6,7 @@ Source: Kubernetes' apiextensions-apiserver, registry/customresource (strategy.g
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from k8slite.catalogue import Resource
@@ -55,7 +56,7 @@ class CustomStrategy(Strategy):
         self._terminating = terminating
         self._status = version.status
         self._schema = schema
-        self._rules = Rules(version.schema)
+        self._raw = version.schema
         self._expressions = expressions
         self.columns = columns
         self.selectable_fields: Mapping[str, Callable[[Document], str]] = {
@@ -69,6 +70,11 @@ class CustomStrategy(Strategy):
                 selector=(scale.get("labelSelectorPath") or "").removeprefix("."),
                 exact=True,
             )
+
+    @cached_property
+    def _rules(self) -> Rules:
+        """Compiled when first needed: of the kinds that big operators bring, few are ever written."""
+        return Rules(self._raw)
 
     def prepare_create(self, obj: Document, context: Context) -> None:
         """Drop a status that has an endpoint of its own. Raises ApiError 405 while the definition is being deleted."""

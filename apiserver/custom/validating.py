@@ -8,7 +8,7 @@ Source: kube-openapi, pkg/validation/validate; apiextensions-apiserver, apiserve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -20,11 +20,17 @@ from .numbers import problems as number_problems
 
 MISSING: Any = object()
 """Stands for the old value where there is none to compare with."""
+_NONE: frozenset[str] = frozenset()
 _WORDS = {bool: "boolean", str: "string", int: "integer", float: "number", list: "array", dict: "object"}
 
 
 class Rules:
-    """One place of a schema, compiled. `check` is the entry."""
+    """One place of a schema, compiled. `check` is the entry. There may be a million of them."""
+
+    __slots__ = (
+        *("_additional", "_all", "_any", "_atomic", "_closed", "_enum", "_format", "_items", "_keys", "_not"),
+        *("_nullable", "_numbers", "_one", "_pattern", "_properties", "_raw", "_required", "_types", "_words"),
+    )
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._types: tuple[str, ...] = (raw["type"],) if raw.get("type") else ()
@@ -32,8 +38,8 @@ class Rules:
             self._types = ("integer", "string")
         self._nullable = bool(raw.get("nullable"))
         self._format = formats.known(raw.get("format") or "", self._types)
-        self._enum: list[Any] = raw.get("enum") or []
-        self._words = frozenset(each for each in self._enum if isinstance(each, str))
+        self._enum: Sequence[Any] = raw.get("enum") or ()
+        self._words = frozenset(each for each in self._enum if isinstance(each, str)) if self._enum else _NONE
         self._raw = raw
         self._numbers = any(name in raw for name in ("minimum", "maximum", "multipleOf")) or bool(self._format)
         self._pattern: str = raw.get("pattern") or ""
@@ -48,9 +54,9 @@ class Rules:
         if raw.get("x-kubernetes-list-type") == "map":
             self._keys = tuple(raw.get("x-kubernetes-list-map-keys") or ())
         self._atomic = raw.get("x-kubernetes-map-type") == "atomic"
-        self._all = [Rules(each) for each in raw.get("allOf") or ()]
-        self._any = [Rules(each) for each in raw.get("anyOf") or ()]
-        self._one = [Rules(each) for each in raw.get("oneOf") or ()]
+        self._all = tuple(Rules(each) for each in raw["allOf"]) if raw.get("allOf") else ()
+        self._any = tuple(Rules(each) for each in raw["anyOf"]) if raw.get("anyOf") else ()
+        self._one = tuple(Rules(each) for each in raw["oneOf"]) if raw.get("oneOf") else ()
         self._not = Rules(raw["not"]) if isinstance(raw.get("not"), dict) else None
 
     def member(self, name: str) -> Rules | None:
@@ -204,12 +210,12 @@ class Rules:
             if failed:
                 text = ". None validated" if failed == len(tried) else ""
                 found.general(f'"{path}" must validate all the schemas (allOf){text}')
-        if self._not is not None and not self._tried([self._not], value, old, path, found, enough=True)[0].causes:
+        if self._not is not None and not self._tried((self._not,), value, old, path, found, enough=True)[0].causes:
             found.general(f'"{path}" must not validate the schema (not)')
         found.matches += 2
 
     def _tried(
-        self, alternatives: list[Rules], value: Any, old: Any, path: str, found: _Found, *, enough: bool
+        self, alternatives: Sequence[Rules], value: Any, old: Any, path: str, found: _Found, *, enough: bool
     ) -> list[_Found]:
         """What each alternative finds; up to the first that fits, if that is `enough`."""
         tried = []
@@ -255,7 +261,7 @@ class _Found:
         """A problem of which Kubernetes names the place in the text alone."""
         self.causes.append(invalid_value(self.prefix or "<nil>", "", detail))
 
-    def not_supported(self, path: str, value: Any, allowed: list[Any]) -> None:
+    def not_supported(self, path: str, value: Any, allowed: Sequence[Any]) -> None:
         cause = invalid_value(self.at(path), value, "")
         shown = cause.message.removeprefix("Invalid value: ").removesuffix(": ")
         listed = ", ".join(f'"{each}"' if isinstance(each, str) else f'"{formats.as_json(each)}"' for each in allowed)
