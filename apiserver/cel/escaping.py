@@ -9,24 +9,10 @@ import re
 from functools import lru_cache
 
 _RESERVED = frozenset(
-    {
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-    }
-    | {"let", "loop", "package", "namespace", "return", "var", "void", "while"}
-)
+    {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"}
+) | {
+    "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"
+}  # fmt: skip
 _ALLOWED = re.compile(r"[A-Za-z_./-][A-Za-z0-9_./-]*", re.ASCII)
 _ESCAPED = re.compile(r"__|[./-]")
 _ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}

@@ -5,8 +5,11 @@ Source: Kubernetes documentation, "Validation rules"; apiextensions-apiserver, s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from k8slite.errors import Cause, duplicate, invalid_value, required
@@ -87,8 +90,15 @@ class Compiler:
         return declared(self.schema, root=self.root)
 
     def rules(self) -> list[Rule]:
-        """All rules at the schema itself, compiled."""
-        return [self._rule(source) for source in self.schema.get("x-kubernetes-validations") or ()]
+        """All rules at the schema itself, compiled; each takes milliseconds, so those of late are kept."""
+        if not self.schema.get("x-kubernetes-validations"):
+            return []
+        written = json.dumps(self.schema, sort_keys=True).encode()
+        return list(_compiled(_Written(sha256(written).digest(), self.root, self)))
+
+    def compile(self) -> tuple[Rule, ...]:
+        """The same, compiled anew."""
+        return tuple(self._rule(source) for source in self.schema.get("x-kubernetes-validations") or ())
 
     def _rule(self, source: Mapping[str, Any]) -> Rule:
         text = source.get("rule") or ""
@@ -134,6 +144,21 @@ class Compiler:
             old = optional_of(kind) if optional else kind
             self._environments[optional] = Environment({"self": kind, "oldSelf": old})
         return self._environments[optional]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a schema's rules depend on; `compiler` is of the first such schema."""
+
+    digest: bytes
+    root: bool
+    compiler: Compiler = field(compare=False)
+
+
+@lru_cache(maxsize=512)
+def _compiled(written: _Written) -> tuple[Rule, ...]:
+    """A definition is checked when it is written, and served a moment later: with the same rules."""
+    return written.compiler.compile()
 
 
 def worded(value: object) -> str | None:
