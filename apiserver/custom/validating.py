@@ -20,6 +20,8 @@ from .numbers import problems as number_problems
 
 MISSING: Any = object()
 """Stands for the old value where there is none to compare with."""
+_EXACT = 2**53 - 1
+"""The largest whole number that a float is believed to be."""
 _NONE: frozenset[str] = frozenset()
 _WORDS = {bool: "boolean", str: "string", int: "integer", float: "number", list: "array", dict: "object"}
 
@@ -107,7 +109,9 @@ class Rules:
                 found.type(path, "null", expected)
             return
         kind = _WORDS[type(value)]
-        whole = isinstance(value, float) and value.is_integer() and "integer" in self._types
+        if kind == "integer" and not -(2**63) <= value < 2**63:
+            kind = "number"
+        whole = isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT and "integer" in self._types
         fits = kind in self._types or whole or (kind == "integer" and "number" in self._types)
         if self._format and not isinstance(value, (str, list)) and not fits:
             found.type(path, {"integer": "int64", "number": "double"}.get(kind, ""), self._format)

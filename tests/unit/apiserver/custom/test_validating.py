@@ -27,6 +27,11 @@ INVALID = "f: Invalid value: "
     ("schema", "value", "expected"),
     [
         ({"type": "string"}, 1, [INVALID + '"integer": f in body must be of type string: "integer"']),
+        ({"type": "integer"}, 2**63, [INVALID + '"number": f in body must be of type integer: "number"']),
+        ({"type": "integer"}, 1e16, [INVALID + '"number": f in body must be of type integer: "number"']),
+        ({"type": "integer"}, 2**63 - 1, []),
+        ({"type": "integer"}, 1e3, []),
+        ({"type": "number"}, 2**63, []),
         ({"type": "integer"}, "x", [INVALID + '"string": f in body must be of type integer: "string"']),
         ({"type": "integer"}, 1.5, [INVALID + '"number": f in body must be of type integer: "number"']),
         ({"type": "integer"}, 2.0, []),
