@@ -146,6 +146,7 @@ CHARGES: dict[str, Charge] = {
     "find": _search,
     "findAll": _search,
     "contains": _contains,
+    **dict.fromkeys(("startsWith", "endsWith"), lambda args: max(1, _strings(size(args[1])))),
     "replace": _replace,
     "split": _twice,
     "join": _join,
@@ -161,7 +162,7 @@ CHARGES: dict[str, Charge] = {
     ),
     **dict.fromkeys(
         (
-            *("startsWith", "endsWith", "lowerAscii", "upperAscii", "substring", "trim", "charAt", "strings.quote"),
+            *("lowerAscii", "upperAscii", "substring", "trim", "charAt", "strings.quote"),
             *("string", "bytes", "int", "uint", "double", "bool"),
         ),
         _first,

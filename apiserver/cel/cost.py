@@ -61,7 +61,7 @@ class _Estimator:
                 if outer is not None:
                     found = outer.fields.get(node.field) if outer.kind == "object" else outer.element
                     self.declared[node.id] = found
-                return inner if node.test else inner + 1
+                return 0 if node.test else inner + 1
             case Call():
                 return self._call(node)
             case ListOf():
@@ -175,7 +175,19 @@ class _Estimator:
         return _strings(size)
 
     def _equality(self, node: Call) -> int:
-        return max(1, _strings(min(self.size(node.args[0]), self.size(node.args[1]))))
+        return _strings(min(map(self._compared, node.args)))
+
+    def _compared(self, node: Node) -> int:
+        declared = self.declared.get(node.id)
+        kind = declared.kind if declared is not None else ""
+        if kind in ("int", "double", "bool"):
+            return 0
+        return declared.max_elements if declared and kind in ("timestamp", "duration") else self.size(node)
+
+    def _order(self, node: Call) -> int:
+        if not any(arg.type.kind in ("string", "bytes") for arg in node.args):
+            return 1
+        return _strings(min(self.size(node.args[0]), self.size(node.args[1])))
 
     def _plus(self, node: Call) -> int:
         if node.type.kind not in ("string", "bytes", "list", "dyn"):
@@ -224,12 +236,12 @@ class _Estimator:
         grows = new > shortest or not (isinstance(old, Const) and old.value)
         size = min(UNKNOWN, text + (text // shortest + 1) * new if grows else text)
         self.sizes[node.id] = size
-        return _strings(max(2 * text, size))
+        return _strings(2 * text)
 
     def _split(self, node: Call) -> int:
         size = self.size(node.operands[0])
         self.sizes[node.id] = self.elements[node.id] = size
-        return _strings(size)
+        return _strings(2 * size)
 
     def _join(self, node: Call) -> int:
         items = node.operands[0]
@@ -253,7 +265,9 @@ class _Estimator:
 
 
 _RULES: dict[str, Callable[[_Estimator, Call], int]] = {
-    **dict.fromkeys(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"), _Estimator._equality),
+    **dict.fromkeys(("_==_", "_!=_"), _Estimator._equality),
+    **dict.fromkeys(("_<_", "_<=_", "_>_", "_>=_"), _Estimator._order),
+    **dict.fromkeys(("startsWith", "endsWith"), lambda self, node: _strings(self.size(node.operands[1]))),
     "_+_": _Estimator._plus,
     "@in": _Estimator._membership,
     **dict.fromkeys(("matches", "find", "findAll"), _Estimator._search),
@@ -263,7 +277,7 @@ _RULES: dict[str, Callable[[_Estimator, Call], int]] = {
     **dict.fromkeys(("sets.contains", "sets.equivalent", "sets.intersects"), _Estimator._product),
     **dict.fromkeys(("lowerAscii", "upperAscii", "substring", "trim", "url", "string", "bytes"), _Estimator._rewrite),
     **dict.fromkeys(
-        ("startsWith", "endsWith", "format", "isURL", "ip", "isIP", "cidr", "isCIDR", "ip.isCanonical"),
+        ("format", "isURL", "ip", "isIP", "cidr", "isCIDR", "ip.isCanonical"),
         _Estimator._traverse,
     ),
     **dict.fromkeys(("quantity", "isQuantity", "semver", "isSemver", "charAt"), _Estimator._traverse),
