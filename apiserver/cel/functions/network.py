@@ -21,7 +21,7 @@ CIDR = "net.CIDR"
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]|^ ")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH_SAFE = "$&+,/:;=@-._~!*'()%"
 
@@ -65,7 +65,7 @@ def parse_url(text: str) -> Url | None:
         _ = parts.port
     except ValueError:
         return None
-    if not parts.scheme and not text.startswith("/"):
+    if " " in parts.netloc or (not parts.scheme and not text.startswith("/")):
         return None
     absolute = parts.scheme and (parts.netloc or parts.path.startswith("/") or ":" in text)
     return Url(parts) if absolute or text.startswith("/") else None

@@ -15,7 +15,7 @@ from k8slite import quantity as quantities
 from ..values import EvaluationError, no_overload
 from .base import Declaration, Dispatch, function, method
 
-_INT = range(-(1 << 63), 1 << 63)
+_INT = range(-(1 << 63), (1 << 63) - 1)
 QUANTITY = "kubernetes.Quantity"
 SEMVER = "kubernetes.Semver"
 
@@ -36,7 +36,7 @@ class Quantity:
         return hash(self.amount)
 
     def whole(self) -> bool:
-        """Whether it is an integer of 64 bits."""
+        """Whether it is an integer of 64 bits; the largest stands for all that are larger."""
         return self.amount == self.amount.to_integral_value() and int(self.amount) in _INT
 
 

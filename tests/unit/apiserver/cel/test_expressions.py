@@ -131,8 +131,9 @@ def value(source):
         # url
         "url('https://u@example.com:80/path?k=1&k=2').getHost() == 'example.com:80'",
         "url('https://example.com:80/').getHostname() == 'example.com' && url('https://a:80/').getPort() == '80'",
-        "url('https://[::1]:80/').getHostname() == '::1' && url('/with space').getEscapedPath() == '/with%20space'"
-        " || isURL('/with space') == false",
+        "url('https://[::1]:80/').getHostname() == '::1' && url('/with space').getEscapedPath() == '/with%20space'",
+        "url('https://example.com/path with spaces/').getEscapedPath() == '/path%20with%20spaces/'",
+        "!isURL('https://exa mple.com/') && !isURL(' /path') && !quantity('99999999999999999999G').isInteger()",
         "url('https://a/p?k=1&k=2&z=3').getQuery()['k'] == ['1', '2'] && url('/p').getScheme() == ''",
         "isURL('https://user:pass@example.com:80/') && !isURL('../relative') && !isURL('')",
         # quantities
