@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import random
+import re
 from collections.abc import Coroutine, Sequence
 from itertools import accumulate
 from typing import Any
@@ -40,6 +41,10 @@ def error_answer(error: ApiError) -> Answer:
     return Answer(orjson.dumps(error.status()), error.code)
 
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What no header may hold: warnings repeat what clients wrote."""
+
+
 def error_headers(error: ApiError) -> Headers:
     """Headers that an error brings: when to try again, how to authenticate."""
     headers: Headers = []
@@ -62,7 +67,7 @@ def warning_headers(warnings: Sequence[str]) -> Headers:
         texts = [text for text, before in zip(texts, sizes, strict=False) if before < _WARNINGS_LIMIT]
     headers: Headers = []
     for text in texts:
-        quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
+        quoted = _CONTROLS.sub(" ", text).replace("\\", "\\\\").replace('"', '\\"')
         headers.append((b"warning", b'299 - "%b"' % quoted.encode()))
     return headers
 

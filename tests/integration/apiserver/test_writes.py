@@ -359,3 +359,9 @@ async def test_warnings_fit_into_what_clients_take(http: httpx.AsyncClient) -> N
     headers = warned.headers.get_list("warning")
     assert warned.status_code == 201 and len(headers) == 16
     assert all(len(header) < 300 for header in headers)
+
+
+async def test_a_warning_repeats_no_control_characters(http: httpx.AsyncClient) -> None:
+    made = await http.post(CONFIGMAPS, json={"metadata": {"name": "odd"}, "a\0b\rc\nd\x85e": 1})
+    assert made.status_code == 201
+    assert made.headers["warning"] == '299 - "unknown field \\"a b c d e\\""'
