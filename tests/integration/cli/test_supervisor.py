@@ -26,7 +26,7 @@ import sys
 from k8slite.cli.cluster import leftovers, slots, supervisor
 from k8slite.cli.cluster.configs import Service
 from k8slite.cli.cluster.spec import ClusterSpec
-slots.STOP_GRACE = supervisor.STOP_GRACE = leftovers.STOP_GRACE = 0.3
+slots.STOP_GRACE = supervisor.STOP_GRACE = leftovers.STOP_GRACE = float(sys.argv[3])
 supervisor.CERTIFICATES_CHECK_EVERY = float(sys.argv[2])
 services = [Service(name, command=tuple(words)) for name, *words in eval(sys.argv[1])]
 supervisor.Supervisor(ClusterSpec(), services).run()
@@ -47,12 +47,17 @@ class Running:
     """A supervisor, and the questions one can put to it."""
 
     def __init__(
-        self, spec: ClusterSpec, *services: tuple[str, ...], check: float = 1e6, wait: Sequence[str] = ()
+        self,
+        spec: ClusterSpec,
+        *services: tuple[str, ...],
+        check: float = 1e6,
+        wait: Sequence[str] = (),
+        grace: float = 0.3,
     ) -> None:
         self.spec = spec
         with (spec.directory / "logs" / "supervisor.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, repr(list(services)), str(check)],
+                [sys.executable, "-c", PROGRAM, repr(list(services)), str(check), str(grace)],
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
                 stdout=log,
                 stderr=log,
@@ -124,7 +129,7 @@ def test_sigterm_ends_all_by_force_where_needed(run: Callable[..., Running], spe
 
 
 def test_a_stop_that_takes_long_keeps_nobody_else_waiting(run: Callable[..., Running], spec: ClusterSpec) -> None:
-    running = run(SLEEPER, STUBBORN)
+    running = run(SLEEPER, STUBBORN, grace=2.0)
     eventually(lambda: "trapped" in (spec.directory / "logs" / "stubborn.log").read_text())
     control.ask(spec, do="stop", service="stubborn")
     assert running.services()["stubborn"]["running"]
@@ -182,7 +187,7 @@ def test_after_a_kill_the_programs_are_gone_before_new_ones_start(
 def test_a_second_supervisor_of_a_cluster_gives_up(run: Callable[..., Running], spec: ClusterSpec) -> None:
     running = run(SLEEPER)
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "[]", "1e6"],
+        [sys.executable, "-c", PROGRAM, "[]", "1e6", "0.3"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
