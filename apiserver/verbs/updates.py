@@ -61,8 +61,8 @@ def _ephemeral_containers(
     wanted = (new.get("spec") or {}).get("ephemeralContainers")
     _keep_only(new, old, "metadata")
     _keep_metadata(new["metadata"], old["metadata"])
-    new["spec"] = dict(old["spec"])
-    if wanted is not None:
+    new["spec"] = {name: value for name, value in old["spec"].items() if name != "ephemeralContainers"}
+    if wanted:
         new["spec"]["ephemeralContainers"] = wanted
 
 
@@ -90,8 +90,9 @@ def _keep_metadata(new: Document, old: Document) -> None:
 def _approval(strategy: Strategy, resource: Resource, new: Document, old: Document, context: Context) -> None:
     conditions = (new.get("status") or {}).get("conditions")
     _keep_only(new, old, "metadata")
-    if conditions is not None:
-        new["status"] = {**(old.get("status") or {}), "conditions": conditions}
+    new["status"] = {name: value for name, value in (old.get("status") or {}).items() if name != "conditions"}
+    if conditions:
+        new["status"]["conditions"] = conditions
     strategy.prepare_approval(new, old, context)
 
 

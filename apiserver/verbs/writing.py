@@ -215,7 +215,7 @@ def _check_conflict(served: Served, new: Document, old: Document, *, subresource
             cause = invalid_value("metadata.resourceVersion", revision, "must be an unsigned integer")
             raise invalid(resource.kind, name, [cause], group=resource.group)
         raise conflict(resource.plural, name, group=resource.group)
-    if _is_any(revision) and not served.strategy.unconditional_update and not subresource:
+    if _is_any(revision) and not served.strategy.unconditional_update and subresource != "scale":
         cause = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
         raise invalid(resource.kind, name, [cause], group=resource.group)
 

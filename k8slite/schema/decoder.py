@@ -1,7 +1,8 @@
 """The slow road: a decoded document walked with the facts at hand, as Go's decoder would read it.
 
-It accepts whatever Kubernetes accepts (nulls, times with a zone, quantities such as `1024Mi`), drops what is unknown,
-and remembers everything that deserves a word: the first type error, unknown and duplicate fields, missing fields.
+It accepts whatever Kubernetes accepts (nulls, times with a zone, quantities such as `1024Mi`), drops what is unknown
+or empty, and remembers everything that deserves a word: the first type error, unknown and duplicate fields, missing
+fields.
 
 Source: sigs.k8s.io/json (case-sensitive encoding/json) for the order and the words of errors.
 """
@@ -15,7 +16,7 @@ from typing import Any
 from ..errors import Cause, required
 from .facts import FieldFacts, TypeFacts
 from .scalars import ScalarError, convert, json_type, zero
-from .semantics import is_demanded
+from .semantics import is_demanded, may_vanish
 
 
 class DuplicateKeys(dict[str, Any]):
@@ -102,7 +103,9 @@ class _Walker:
             if given is not None:
                 place = _Place(facts, entry, _join(path, name), (*names, name), below)
                 self.findings.strict = of_field[name] = list[str]()
-                result[name] = self._value(given, place, depth=0)
+                found = self._value(given, place, depth=0)
+                if found or not may_vanish(entry):
+                    result[name] = found
             if below and not result.get(name) and is_demanded(facts, entry):
                 self._missing(result, entry, path=_join(path, name))
         self.findings.strict = said

@@ -4,6 +4,8 @@ OpenAPI marks a field required when Go always writes it; an absent number or boo
 validation is by hand. The rule here is the part of it that holds for every kind: a required string, list, map or
 structure must be there and must not be empty. The exceptions are listed. Statuses are not looked at.
 
+Of lists and maps that are not required, empty ones are none: writing one where there was none changes nothing.
+
 Source: Kubernetes' validation packages (pkg/apis/*/validation).
 """
 
@@ -49,3 +51,8 @@ def is_demanded(facts: TypeFacts, field: FieldFacts) -> bool:
     if field.shape or field.type is not None:
         return not facts.struct.endswith("List")
     return field.scalar not in ("boolean", "int32", "int64", "double") or place in _NUMBERS
+
+
+def may_vanish(field: FieldFacts) -> bool:
+    """Whether an empty list or map is as good as none, and not kept: Go leaves it out unless the field is required."""
+    return bool(field.shape) and not field.required

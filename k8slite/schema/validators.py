@@ -1,8 +1,8 @@
 """The fast road: facts compiled to pydantic-core validators.
 
 A validator admits a document only if it is already what the slow road (`decoder.py`) would make of it: canonical
-scalars, no null, no unknown field, everything that is required. One pass in Rust then yields the finished dictionary.
-Anything else is a reason to take the slow road, never an answer to a client.
+scalars, no null, no unknown field, nothing empty that may be absent, everything that is required. One pass in Rust then
+yields the finished dictionary. Anything else is a reason to take the slow road, never an answer to a client.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
 from .facts import FieldFacts, TypeFacts
 from .scalars import core_schemas, required_string
-from .semantics import is_demanded
+from .semantics import is_demanded, may_vanish
 
 
 def compile_type(facts: TypeFacts) -> SchemaValidator:
@@ -58,7 +58,7 @@ class _Compiler:
         else:
             schema = self._scalars[field.scalar]
         for depth, step in reversed(list(enumerate(field.shape))):
-            least = 1 if demanded and depth == 0 else None
+            least = 1 if depth == 0 and (demanded or may_vanish(field)) else None
             if step == "list":
                 schema = core_schema.list_schema(schema, min_length=least)
             else:

@@ -59,7 +59,7 @@ STATUS: dict[str, dict[str, Any]] = {
     "replicasets.apps": {"replicas": 1},
     "statefulsets.apps": {"replicas": 1, "availableReplicas": 0},
     "customresourcedefinitions.apiextensions.k8s.io": {"storedVersions": ["v1"]},
-    "resourceclaims.resource.k8s.io": {"devices": []},
+    "resourceclaims.resource.k8s.io": {"allocation": {"devices": {}}},
     "podcertificaterequests.certificates.k8s.io": {"notBefore": "2026-01-01T00:00:00Z"},
     "servicecidrs.networking.k8s.io": {},
 }

@@ -103,5 +103,6 @@ async def test_a_patch_that_changes_nothing_is_no_write(http: httpx.AsyncClient)
         (STRATEGIC, "null"),
         (JSON_PATCH, '[{"op":"replace","path":"/data/a","value":"1"}]'),
         (JSON_PATCH, "[]"),
+        (MERGE, '{"metadata":{"labels":{},"finalizers":[]},"binaryData":{}}'),
     ):
         assert (await patched(http, "idle", form, body)).json()["metadata"]["resourceVersion"] == before

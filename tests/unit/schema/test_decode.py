@@ -323,3 +323,17 @@ def test_delete_options_of_any_group_are_read():
             kind="DeleteOptions",
         )
         assert decoded.object["gracePeriodSeconds"] == 0
+
+
+def test_empty_lists_and_maps_are_none_unless_they_are_required() -> None:
+    body = (
+        b'{"metadata":{"name":"a","labels":{},"finalizers":[]},"spec":{"containers":[{"name":"c","image":"i",'
+        b'"args":[],"resources":{"limits":{}}}],"volumes":[],"securityContext":{}}}'
+    )
+    found = Schemas().decode(body, group="", version="v1", kind="Pod", strictness="Strict").object
+    assert found["metadata"] == {"name": "a"}
+    container = {"name": "c", "image": "i", "resources": {}}
+    assert found["spec"] == {"containers": [container], "securityContext": {}}
+    body = b'{"metadata":{"name":"r"},"spec":{"limits":[]}}'
+    ranges = Schemas().decode(body, group="", version="v1", kind="LimitRange").object
+    assert ranges["spec"] == {"limits": []}
