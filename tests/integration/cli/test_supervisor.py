@@ -205,7 +205,7 @@ def test_it_is_not_put_off_by_somebody_who_asks_whether_it_runs(run: Callable[..
         fcntl.flock(asker, fcntl.LOCK_EX)
         process_started = time.monotonic()
         waiting = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, json.dumps([list(SLEEPER)]), "1e6"],
+            [sys.executable, "-c", PROGRAM, json.dumps([list(SLEEPER)]), "1e6", "0.3"],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
         eventually(lambda: time.monotonic() - process_started > 0.5)
