@@ -11,10 +11,12 @@ from typing import Any
 import orjson
 
 from k8slite.catalogue import Resource
+from k8slite.errors import object_too_large
 
 from .storage.base import PLACEHOLDER
 
 Document = dict[str, Any]
+_LARGEST = (3 << 19) - 1024
 
 
 def encode(obj: Document, resource: Resource) -> bytes:
@@ -28,6 +30,19 @@ def encode(obj: Document, resource: Resource) -> bytes:
         if key not in head:
             head[key] = value
     return orjson.dumps(head)
+
+
+def encode_to_fit(obj: Document, resource: Resource) -> bytes:
+    """The same if a store will take it; else without the entries of its managers. Raises ApiError.
+
+    Every engine has the limit of etcd's requests, in which a key goes along.
+    """
+    value = encode(obj, resource)
+    if len(value) > _LARGEST and obj["metadata"].pop("managedFields", None):
+        value = encode(obj, resource)
+    if len(value) > _LARGEST:
+        raise object_too_large()
+    return value
 
 
 def unstamped(value: bytes) -> bytes:

@@ -294,7 +294,7 @@ class Registry:
                     continue
             if unchanged:
                 return record.value, False
-            value = documents.encode(final, served.stored)
+            value = documents.encode_to_fit(final, served.stored)
             if dry_run:
                 return stamp(value, record.revision), removal
             try:

@@ -302,6 +302,11 @@ def request_entity_too_large(detail: str) -> ApiError:
     return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {detail}")
 
 
+def object_too_large() -> ApiError:
+    """500 without a reason: no store takes the object; etcd's own words, which clients may know."""
+    return ApiError(500, "", "etcdserver: request is too large")
+
+
 def wrong_method() -> ApiError:
     """405: the path knows other methods than this one."""
     message = "the server does not allow this method on the requested resource"

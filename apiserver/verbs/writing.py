@@ -102,7 +102,7 @@ async def _store_new(registry: Registry, served: Served, obj: Document, *, gener
         if attempt:
             meta["name"] = metadata.generate_name(meta["generateName"], registry.source)
         key = served.key(meta.get("namespace") or "", meta["name"])
-        value = documents.encode(await served.into_store(obj), served.stored)
+        value = documents.encode_to_fit(await served.into_store(obj), served.stored)
         if dry_run:
             if await registry.latest(served, key) is None:
                 return documents.unstamped(value)

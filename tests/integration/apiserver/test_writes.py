@@ -365,3 +365,29 @@ async def test_a_warning_repeats_no_control_characters(http: httpx.AsyncClient) 
     made = await http.post(CONFIGMAPS, json={"metadata": {"name": "odd"}, "a\0b\rc\nd\x85e": 1})
     assert made.status_code == 201
     assert made.headers["warning"] == '299 - "unknown field \\"a b c d e\\""'
+
+
+async def test_an_object_has_the_size_that_etcd_allows(http: httpx.AsyncClient) -> None:
+    def images(count: int) -> dict[str, Any]:
+        return {
+            "metadata": {"name": "large", "labels": {"a": "b"}},
+            "status": {"images": [{"names": ["x" * 1000]}] * count},
+        }
+
+    made = await http.post("/api/v1/nodes", json=images(1500))
+    assert made.status_code == 201 and "managedFields" in made.json()["metadata"]
+    for refused in (
+        await http.post("/api/v1/nodes", json=images(1600)),
+        await http.patch("/api/v1/nodes/large/status", headers=MERGE, json=images(1600)),
+    ):
+        status = refused.json()
+        assert (status["code"], status["message"]) == (500, "etcdserver: request is too large")
+        assert "reason" not in status
+
+
+async def test_entries_of_managers_give_way_in_an_object_that_is_too_large(http: httpx.AsyncClient) -> None:
+    fields = {"f:data": {f"f:{'k' * 200}{n}": {} for n in range(3000)}}
+    entry = {"manager": "m", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}
+    body = {"metadata": {"name": "crowded", "managedFields": [entry]}, "data": {"a": "x" * 1_000_000}}
+    made = await http.post(CONFIGMAPS, json=body)
+    assert made.status_code == 201 and "managedFields" not in made.json()["metadata"]
