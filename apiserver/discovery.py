@@ -12,12 +12,12 @@ import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import orjson
 
 from k8slite.catalogue import Catalogue, Resource, Subresource
+from k8slite.remembering import remembered
 
 Document = dict[str, Any]
 AggregatedVersion = Literal["v2", "v2beta1"]
@@ -137,7 +137,7 @@ class Discovery:
         return None
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def aggregated_version(accept: str) -> AggregatedVersion | None:
     """The first version of aggregated discovery that a client accepts before anything else that can be given."""
     for clause in accept.split(","):

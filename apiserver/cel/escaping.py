@@ -6,7 +6,8 @@ Source: Kubernetes documentation, "Validation rules", escaping.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+
+from k8slite.remembering import remembered
 
 _RESERVED = frozenset(
     {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"}
@@ -18,7 +19,7 @@ _ESCAPED = re.compile(r"__|[./-]")
 _ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def escape(name: str) -> str | None:
     """The identifier by which expressions reach the property; None if they cannot."""
     if name in _RESERVED:

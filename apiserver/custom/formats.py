@@ -14,11 +14,12 @@ import ipaddress
 import re
 from collections.abc import Callable
 from email.utils import parseaddr
-from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
+
+from k8slite.remembering import remembered
 
 _NUMBERS = {"integer": ("int32", "int64"), "number": ("float", "double")}
 
@@ -54,7 +55,7 @@ def as_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-@lru_cache(maxsize=2048)
+@remembered(2048)
 def _compiled(pattern: str) -> _Pattern | None:
     import re2
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import orjson
 
+from k8slite.remembering import LONGEST
+
 FieldSet = dict[str, Any]
 Filter = Callable[[FieldSet], FieldSet]
 
@@ -214,15 +216,31 @@ def _canonical_step(step: str) -> str:
             raise ValueError(f"unknown path element: {step}")
 
 
-@lru_cache(maxsize=8192, typed=True)
 def value_step(value: Any) -> str:
     """The step to an element of a list that is a set."""
+    return _value_step.__wrapped__(value) if _is_long(value) else _value_step(value)
+
+
+def key_step(names: tuple[str, ...], *values: Any) -> str:
+    """The step to an element of a keyed list. Names must be sorted; those without a value (None) are left out."""
+    for value in values:
+        if _is_long(value):
+            return _key_step.__wrapped__(names, *values)
+    return _key_step(names, *values)
+
+
+def _is_long(value: Any) -> bool:
+    """Whether it is a text that is not to be kept: elements are what clients write."""
+    return type(value) is str and len(value) > LONGEST
+
+
+@lru_cache(maxsize=8192, typed=True)
+def _value_step(value: Any) -> str:
     return "v:" + orjson.dumps(value).decode()
 
 
 @lru_cache(maxsize=8192, typed=True)
-def key_step(names: tuple[str, ...], *values: Any) -> str:
-    """The step to an element of a keyed list. Names must be sorted; those without a value (None) are left out."""
+def _key_step(names: tuple[str, ...], *values: Any) -> str:
     keys = {name: value for name, value in zip(names, values, strict=True) if value is not None}
     return "k:" + orjson.dumps(keys).decode()
 

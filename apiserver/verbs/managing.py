@@ -13,6 +13,7 @@ from typing import Any
 
 from k8slite.clock import timestamp
 from k8slite.errors import ApiError
+from k8slite.remembering import remembered
 from k8slite.schema import Decoded
 
 from .. import documents
@@ -72,7 +73,7 @@ def _from_user_agent(call: Call) -> str:
     return _named_by(next((value for name, value in call.scope["headers"] if name == b"user-agent"), b""))
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _named_by(agent: bytes) -> str:
     name = "".join(filter(str.isprintable, agent.decode("latin-1").partition("/")[0]))
     return name if len(name) <= LONGEST_MANAGER else name.encode()[:LONGEST_MANAGER].decode(errors="ignore")

@@ -11,8 +11,9 @@ import json
 import math
 import re
 import string
-from functools import lru_cache
 from typing import Any
+
+from k8slite.remembering import remembered
 
 from ..values import Duration, EvaluationError, Timestamp, TypeName, type_name
 from .base import Declaration, Dispatch, for_lists, method
@@ -28,7 +29,7 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _CLAUSE = re.compile(r"%(?:\.(\d+))?(.)?", re.DOTALL)
 
 
-@lru_cache(maxsize=512)
+@remembered(512)
 def regex(pattern: str) -> Any:
     """A compiled RE2 expression; `EvaluationError` for one that is none."""
     import re2

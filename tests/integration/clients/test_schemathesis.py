@@ -130,7 +130,10 @@ class Fuzzer:
 async def fuzz(server: RunningServer, group: str, *, examples: int, operations: int = 0) -> list[str]:
     """What was answered wrongly."""
     async with server.http() as http:
-        document = (await http.get(f"/openapi/v3/{group}")).json()
+        answer = await http.get(f"/openapi/v3/{group}")
+    if answer.status_code == 404:
+        return []  # what was made up for another group has deleted this one's definition
+    document = answer.json()
     document["paths"] = {path: item for path, item in document["paths"].items() if "/watch/" not in path}
     fuzzer = Fuzzer(server)
     await asyncio.to_thread(fuzzer.run, document, examples=examples, operations=operations)
