@@ -24,13 +24,18 @@ class Priority(Passing):
         self._default: dict[str, Any] | None = None
 
     async def mutate(self, admission: Admission) -> None:
-        """Resolve the class of a new pod. Raises ApiError 403."""
+        """Resolve the class of a new pod; a changed one keeps what was computed. Raises ApiError 403."""
         resource = admission.resource
-        if resource.plural != "pods" or resource.group or admission.subresource or admission.operation != "CREATE":
-            return
-        if admission.object is None:
+        if resource.plural != "pods" or resource.group or admission.subresource or admission.object is None:
             return
         spec = admission.object["spec"]
+        if admission.operation == "UPDATE" and admission.old is not None:
+            for name in ("priority", "preemptionPolicy"):
+                if spec.get(name) is None and (kept := admission.old["spec"].get(name)) is not None:
+                    spec[name] = kept
+            return
+        if admission.operation != "CREATE":
+            return
         name = spec.get("priorityClassName")
         if name:
             entry = self._classes.get("", name)

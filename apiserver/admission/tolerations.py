@@ -12,14 +12,14 @@ _TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 class DefaultTolerationSeconds(Passing):
-    """Adds two tolerations to new pods."""
+    """Adds two tolerations to pods, also when they change: a manifest names its own alone, and is applied again."""
 
     async def mutate(self, admission: Admission) -> None:
         """Add what is missing."""
         resource = admission.resource
-        if resource.plural != "pods" or resource.group or admission.subresource or admission.operation != "CREATE":
+        if resource.plural != "pods" or resource.group or admission.subresource:
             return
-        if admission.object is None:
+        if admission.operation not in ("CREATE", "UPDATE") or admission.object is None:
             return
         tolerations = admission.object["spec"].setdefault("tolerations", [])
         for taint in _TAINTS:

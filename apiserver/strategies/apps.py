@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..defaults import apps as defaults
 from ..validation import apps as rules
-from ..validation.pod_warnings import workload_warnings
+from ..validation.pod_warnings import template_warnings, workload_warnings
 from .base import Document, Strategy
 from .simple import SimpleStrategy, field, number
 
@@ -43,9 +43,9 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
     ("apps", "statefulsets"): SimpleStrategy(
         default=defaults.statefulset,
         validate=rules.statefulset,
-        validate_create=rules.statefulset_claims,
+        validate_create=rules.statefulset_create,
         validate_update=rules.statefulset_update,
-        warn=workload_warnings,
+        warn=template_warnings,
         generation=True,
         initial_status={"replicas": 0, "availableReplicas": 0},
     ),
@@ -53,7 +53,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         default=defaults.daemonset,
         validate=rules.daemonset,
         validate_update=rules.daemonset_update,
-        warn=workload_warnings,
+        warn=template_warnings,
         generation=True,
         initial_status={
             "currentNumberScheduled": 0,

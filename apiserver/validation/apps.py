@@ -106,12 +106,26 @@ def statefulset(obj: Document) -> list[Cause]:
     return causes + _workload(spec, "StatefulSet")
 
 
-def statefulset_claims(obj: Document) -> list[Cause]:
-    """What is wrong with the claims of a new StatefulSet; they never change."""
+def statefulset_create(obj: Document) -> list[Cause]:
+    """What is wrong with the pods of a new StatefulSet, and with its claims, which never change."""
     claims = (obj.get("spec") or {}).get("volumeClaimTemplates")
-    return each(
+    return _statefulset_template(obj) + each(
         claims, "spec.volumeClaimTemplates", lambda claim, field: claim_spec(claim.get("spec") or {}, f"{field}.spec")
     )
+
+
+def _statefulset_template(obj: Document) -> list[Cause]:
+    """The template is judged as the pods will be: a claim is a volume of its name, and hides one that is listed."""
+    spec = obj.get("spec") or {}
+    if (pod_template := spec.get("template")) is None:
+        return []
+    names_of_claims = [(claim.get("metadata") or {}).get("name") for claim in spec.get("volumeClaimTemplates") or ()]
+    claimed = {name: {"name": name, "persistentVolumeClaim": {"claimName": name}} for name in names_of_claims if name}
+    if claimed:
+        pod = pod_template.get("spec") or {}
+        listed = [claimed.pop(volume.get("name"), volume) for volume in pod.get("volumes") or ()]
+        pod_template = {**pod_template, "spec": {**pod, "volumes": [*listed, *claimed.values()]}}
+    return template(pod_template, "spec.template")
 
 
 def _statefulset_update_strategy(strategy: Document, field: str) -> list[Cause]:
@@ -136,8 +150,11 @@ def _statefulset_update_strategy(strategy: Document, field: str) -> list[Cause]:
 
 
 def statefulset_update(new: Document, old: Document) -> list[Cause]:
-    """What changed in a StatefulSet that must not."""
-    causes = _status(new, old, ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"))
+    """What changed in a StatefulSet that must not; a template that was wrong before hinders no other change."""
+    causes = [] if (found := _statefulset_template(new)) and _statefulset_template(old) else found
+    causes += _status(
+        new, old, ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
+    )
     before, after = old.get("spec") or {}, new.get("spec") or {}
     if any(before.get(name) != after.get(name) for name in {*before, *after} - {*_FREE_IN_STATEFULSETS}):
         causes.append(forbidden_field("spec", _STATEFULSET_FORBIDDEN))
@@ -268,7 +285,9 @@ def _workload(spec: Document, kind: str) -> list[Cause]:
                 causes.append(_unmatched(pod_template))
     if pod_template is None:
         return [*causes, required("spec.template")]
-    return causes + template(pod_template, "spec.template") + _always(pod_template, kind)
+    if kind != "StatefulSet":  # Whose claims are volumes too: see _statefulset_template.
+        causes += template(pod_template, "spec.template")
+    return causes + _always(pod_template, kind)
 
 
 def _labels(pod_template: Document) -> dict[str, str]:
@@ -277,7 +296,7 @@ def _labels(pod_template: Document) -> dict[str, str]:
 
 def _unmatched(pod_template: Document) -> Cause:
     detail = "`selector` does not match template `labels`"
-    return invalid_value("spec.template.metadata.labels", _labels(pod_template), detail)
+    return invalid_value("spec.template.metadata.labels", (pod_template.get("metadata") or {}).get("labels"), detail)
 
 
 def _always(pod_template: Document, kind: str) -> list[Cause]:

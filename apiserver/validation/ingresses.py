@@ -33,7 +33,7 @@ def ingress(obj: Document) -> list[Cause]:
     rules, backend = spec.get("rules"), spec.get("defaultBackend")
     causes: list[Cause] = []
     if not rules and backend is None:
-        causes.append(invalid_value("spec", [], "either `defaultBackend` or `rules` must be specified"))
+        causes.append(invalid_value("spec", rules, "either `defaultBackend` or `rules` must be specified"))
     if backend is not None:
         causes += _backend(backend, "spec.defaultBackend")
     causes += each(rules, "spec.rules", _rule) + each(spec.get("tls"), "spec.tls", _tls)

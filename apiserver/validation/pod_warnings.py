@@ -58,19 +58,25 @@ def pod_warnings(obj: Document, prefix: str) -> list[str]:
 
 
 def workload_warnings(obj: Document, old: Document | None) -> list[str]:
-    """Warnings about a kind that makes pods, when it is new or its spec has changed."""
-    found: list[str] = []
+    """Warnings about a kind that makes pods named after itself, when it is new or its spec has changed."""
+    found = template_warnings(obj, old)
     if old is None and (problem := names.dns_label(obj["metadata"].get("name") or "")):
-        found.append(
+        found.insert(
+            0,
             "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS "
-            f"label is recommended: [{problem}]"
+            f"label is recommended: [{problem}]",
         )
+    return found
+
+
+def template_warnings(obj: Document, old: Document | None) -> list[str]:
+    """Warnings about the template alone: of a DaemonSet's or StatefulSet's own name Kubernetes says nothing."""
     if old is not None and obj["metadata"].get("generation") == old["metadata"].get("generation"):
-        return found
+        return []
     spec, path = obj.get("spec") or {}, "spec"
     if "jobTemplate" in spec:
         spec, path = (spec["jobTemplate"] or {}).get("spec") or {}, "spec.jobTemplate.spec"
-    return found + pod_warnings(spec.get("template") or {}, f"{path}.template.")
+    return pod_warnings(spec.get("template") or {}, f"{path}.template.")
 
 
 def _warnings(meta: Document, spec: Document, prefix: str) -> Iterator[str]:

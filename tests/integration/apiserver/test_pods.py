@@ -12,6 +12,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PODS = "/api/v1/namespaces/default/pods"
 MERGE = {"content-type": "application/merge-patch+json"}
 STRATEGIC = {"content-type": "application/strategic-merge-patch+json"}
+APPLY = "application/apply-patch+yaml"
 
 
 async def create(http: httpx.AsyncClient, name: str, *, labels: dict[str, str] | None = None, **spec: Any) -> Any:
@@ -94,8 +95,22 @@ async def test_only_images_and_little_else_may_change(http: httpx.AsyncClient) -
     refused = await http.patch(url, headers=MERGE, json={"spec": {"hostname": "other"}})
     assert refused.status_code == 422
     assert "pod updates may not change fields other than" in refused.json()["message"]
+
+
+async def test_tolerations_are_added_to_and_the_usual_ones_stay(http: httpx.AsyncClient) -> None:
+    own = {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}
+    made = await create(http, "tolerant", tolerations=[own])
+    url = f"{PODS}/tolerant"
     fewer = await http.patch(url, headers=MERGE, json={"spec": {"tolerations": []}})
     assert "existing toleration can not be modified" in fewer.json()["message"]
+    same = await http.patch(url, headers=MERGE, json={"spec": {"tolerations": [own], "priority": None}})
+    assert same.status_code == 200
+    assert same.json()["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    apply = {"apiVersion": "v1", "kind": "Pod", "spec": {"tolerations": [own]}}
+    applied = await http.patch(
+        url, params={"fieldManager": "x", "force": "true"}, headers={"content-type": APPLY}, json=apply
+    )
+    assert applied.status_code == 200 and applied.json()["spec"]["tolerations"] == made["spec"]["tolerations"]
 
 
 async def test_pod_is_bound_once(http: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from k8slite.apiserver.defaults import apps as defaults
+from k8slite.apiserver.strategies.apps import STRATEGIES
 from k8slite.apiserver.validation import apps as rules
 from k8slite.testing.causes import GONE, Expected, assert_causes, changed
 
@@ -41,6 +42,11 @@ def made(kind: str, change: dict[str, Any]) -> dict[str, Any]:
         pytest.param({"spec.selector": GONE}, [("required", "spec.selector", ""), UNMATCHED], id="no selector"),
         pytest.param({"spec.template": GONE}, [("required", "spec.template", "")], id="no template"),
         pytest.param({"spec.template.metadata.labels": {"app": "db"}}, [UNMATCHED], id="selector matches not"),
+        pytest.param(
+            {"spec.template.metadata.labels": GONE},
+            [("invalid", "spec.template.metadata.labels", "Invalid value: null: `selector` does not match")],
+            id="no labels",
+        ),
         pytest.param(
             {"spec.selector": {}}, [("invalid", "spec.selector", "empty selector is invalid for")], id="empty selector"
         ),
@@ -175,14 +181,48 @@ def test_selector_is_for_ever(rule: Any) -> None:
 def test_claims_of_a_new_statefulset_are_judged_as_claims() -> None:
     templates = [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}, {"spec": {}}]
     assert_causes(
-        rules.statefulset_claims({"spec": {"volumeClaimTemplates": templates}}),
+        rules.statefulset_create(made("statefulset", {"spec.volumeClaimTemplates": templates})),
         [
             ("required", "spec.volumeClaimTemplates[0].spec.resources[storage]", "Required value"),
             ("required", "spec.volumeClaimTemplates[1].spec.accessModes", "at least 1 access mode is required"),
             ("required", "spec.volumeClaimTemplates[1].spec.resources[storage]", "Required value"),
         ],
     )
-    assert rules.statefulset_claims({"spec": {}}) == []
+
+
+@pytest.mark.parametrize(
+    ("claims", "volumes", "expected"),
+    [
+        pytest.param(["data"], [], [], id="a claim is a volume"),
+        pytest.param(["data"], [{"name": "data", "emptyDir": {}}], [], id="a claim hides a volume"),
+        pytest.param([], [{"name": "data", "emptyDir": {}}], [], id="a volume"),
+        pytest.param(["logs"], [], [("missing", "spec.template.spec.containers[0].volumeMounts[0].name", "data")]),
+        pytest.param(["data", "DATA"], [], [("invalid", "spec.template.spec.volumes[1].name", '"DATA"')], id="no name"),
+    ],
+)
+def test_claims_of_a_statefulset_are_mounted(
+    claims: list[str], volumes: list[dict[str, Any]], expected: list[Expected]
+) -> None:
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    obj = made(
+        "statefulset",
+        {
+            "spec.volumeClaimTemplates": [{"metadata": {"name": name}, "spec": claim} for name in claims],
+            "spec.template.spec.volumes": volumes,
+            "spec.template.spec.containers.0.volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        },
+    )
+    assert_causes(rules.statefulset(obj), [])
+    assert_causes(rules.statefulset_create(obj), expected)
+    assert_causes(rules.statefulset_update(obj, {**made("statefulset", {}), "spec": {**obj["spec"]}}), [])
+
+
+def test_a_wrong_template_of_a_statefulset_is_refused_only_when_it_is_new() -> None:
+    good = made("statefulset", {})
+    bad = changed(good, {"spec.template.spec.containers": []})
+    wrong = [("required", "spec.template.spec.containers", "Required value")]
+    assert_causes(rules.statefulset_update(bad, good), wrong)
+    assert_causes(rules.statefulset_update(changed(bad, {"spec.replicas": 3}), bad), [])
 
 
 def test_statefulset_changes() -> None:
@@ -218,3 +258,10 @@ def test_revision_keeps_its_data() -> None:
     assert_causes(rules.revision({"revision": -1}), [("required", "data", "mandatory"), ("invalid", "revision", "")])
     assert rules.revision_update({**old, "revision": 2}, old) == []
     assert_causes(rules.revision_update({**old, "data": {}}, old), [("invalid", "data", "field is immutable")])
+
+
+@pytest.mark.parametrize(("kind", "warned"), [("deployments", True), ("replicasets", True), ("daemonsets", False)])
+def test_a_name_that_no_host_can_have_is_warned_of_where_kubernetes_does(kind: str, warned: bool) -> None:
+    obj = {**made("deployment", {}), "metadata": {"name": "web.v1"}}
+    found = STRATEGIES["apps", kind].warn(obj, None)
+    assert [warning[:45] for warning in found] == ["metadata.name: this is used in Pod names and "] * warned
