@@ -116,6 +116,8 @@ class _Estimator:
         self.locals[node.variable] = _Local(inner, None, self.elements.get(node.over.id))
         if inner is None and node.over.id in self.elements:
             self.locals[node.variable] = _Local(None, self.elements[node.over.id], None)
+        elif inner is None:
+            self.locals[node.variable] = _Local(None, self._root_size(), None)
         loop = self.cost(node.condition) + self.cost(node.step)
         element = self.elements.get(node.step.id)
         total += self.cost(node.result)
@@ -124,6 +126,13 @@ class _Estimator:
         if element is not None:
             self.elements[node.id] = element
         return min(UNKNOWN, total + count * max(1, loop))
+
+    def _root_size(self) -> int | None:
+        """What Kubernetes takes for the size of an element that comes from no field: that of `self`, an object's 0."""
+        root = self.variables.get("self")
+        if root is None:
+            return None
+        return 0 if root.kind == "object" else root.max_elements
 
     def _call(self, node: Call) -> int:
         costs = [self.cost(operand) for operand in node.operands]

@@ -40,6 +40,7 @@ INT = DeclType("int")
 DOUBLE = DeclType("double")
 STRING = DeclType("string", max_elements=_UNBOUNDED - 2, min_size=2)
 DYN = DeclType("dyn")
+_KEY = DeclType("string", max_elements=0, min_size=2)
 
 
 def list_of(element: DeclType, *, max_items: int | None = None) -> DeclType:
@@ -49,9 +50,12 @@ def list_of(element: DeclType, *, max_items: int | None = None) -> DeclType:
 
 
 def map_of(element: DeclType, *, max_properties: int | None = None) -> DeclType:
-    """A map from strings; without `max_properties`, as large as a request can hold."""
+    """A map from strings; without `max_properties`, as large as a request can hold.
+
+    No schema can bound the keys; estimates count no letter of them, or no rule could look into one.
+    """
     most = (_UNBOUNDED - 2) // (element.min_size + 6) if max_properties is None else max(0, max_properties)
-    return DeclType("map", element=element, key=STRING, max_elements=most, min_size=2)
+    return DeclType("map", element=element, key=_KEY, max_elements=most, min_size=2)
 
 
 def optional_of(element: DeclType) -> DeclType:

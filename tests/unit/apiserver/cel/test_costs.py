@@ -39,6 +39,10 @@ def _parts(most):
     return {"type": "object", "properties": {**parts, "before": _string(2), "after": _string(4)}}
 
 
+def _limited_list(most):
+    return {"type": "object", "properties": {"list": _array(_string(64))(most)}}
+
+
 def _estimated(schema, rule):
     kind = declared(schema)
     assert kind is not None
@@ -88,6 +92,9 @@ def _estimated(schema, rule):
         (_map(_plain("integer")), "oldSelf.size() == self.size()", 5, 10, 5),
         (_map(_plain("date-time")), "self['a'] == self['b']", 8, 7, 8),
         (_map(_plain("duration")), "self['c'] == self['d']", 8, 42, 8),
+        (_map(_plain("integer")), "self.all(key, key.matches('[a-z]+'))", 2696336, 8, 50),
+        (_map(_plain("integer")), "self.all(key, key.contains('*'))", 1797558, 8, 34),
+        (_limited_list, "(has(self.list) ? self.list : []).exists(x, x.contains('/'))", None, 256, 1291),
     ],
 )  # fmt: skip
 def test_estimates_are_those_of_kubernetes(schema, rule, unlimited, most, limited):
