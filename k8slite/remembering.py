@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 LONGEST = 512
 """Characters (or bytes) of a text whose answer is kept."""
@@ -27,6 +27,11 @@ def remembered(maxsize: int) -> Callable[[Function[Key, Rest, Result]], Function
     def decorate(function: Function[Key, Rest, Result]) -> Function[Key, Rest, Result]:
         known: Function[Key, Rest, Result] = lru_cache(maxsize)(function)
 
+        if function.__code__.co_argcount + function.__code__.co_kwonlyargcount == 1:
+            # The usual case, many times in each write.
+            lean: Function[Key, Rest, Result] = _of_one(function, known)
+            return lean
+
         @wraps(function)
         def answer(key: Key, /, *rest: Rest.args, **options: Rest.kwargs) -> Result:
             if isinstance(key, _TEXTS) and len(key) > LONGEST:
@@ -36,3 +41,11 @@ def remembered(maxsize: int) -> Callable[[Function[Key, Rest, Result]], Function
         return answer
 
     return decorate
+
+
+def _of_one(function: Any, known: Any) -> Any:
+    @wraps(function)
+    def answer(key: Any, /) -> Any:
+        return function(key) if type(key) in _TEXTS and len(key) > LONGEST else known(key)
+
+    return answer

@@ -21,3 +21,18 @@ def test_short_texts_are_answered_once_and_long_ones_each_time() -> None:
     assert asked[-1] == (7, True)
     length("a")
     assert asked[-1] == ("a", False)
+
+
+def test_functions_of_a_key_alone_keep_it_too() -> None:
+    asked: list[str] = []
+
+    @remembered(2)
+    def shouted(key: str) -> str:
+        asked.append(key)
+        return key.upper()
+
+    short, long = "a", "b" * (LONGEST + 1)
+    for _ in range(2):
+        assert shouted(short) == "A"
+        assert shouted(long) == long.upper()
+    assert asked == [short, long, long]
