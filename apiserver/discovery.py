@@ -40,25 +40,27 @@ class DiscoveryAnswer:
 
 
 class AnswerCache:
-    """Answers that are made once and kept while `generation` stands still."""
+    """Answers that are made once and kept while `generation` stands still.
+
+    An answer that is made in a thread meanwhile is kept with those of the generation that it was begun in.
+    """
 
     def __init__(self, generation: Callable[[], int]) -> None:
         self._generation = generation
-        self._made_at = -1
-        self._answers: dict[str, DiscoveryAnswer] = {}
+        self._kept: tuple[int, dict[str, DiscoveryAnswer]] = (-1, {})
 
     def answer(self, key: str, if_none_match: str, make: Callable[[], tuple[str, Document | bytes]]) -> DiscoveryAnswer:
         """The answer under that key, made if need be; 304 if the client's ETag still holds."""
         generation = self._generation()
-        if generation != self._made_at:
-            self._answers.clear()
-            self._made_at = generation
-        found = self._answers.get(key)
+        kept = self._kept
+        if generation != kept[0]:
+            kept = self._kept = (generation, {})
+        found = kept[1].get(key)
         if found is None:
             content_type, document = make()
             body = document if isinstance(document, bytes) else orjson.dumps(document)
             etag = '"' + hashlib.sha256(content_type.encode() + body).hexdigest().upper() + '"'
-            found = self._answers[key] = DiscoveryAnswer(200, content_type, etag, body)
+            found = kept[1][key] = DiscoveryAnswer(200, content_type, etag, body)
         if found.etag in if_none_match:
             return DiscoveryAnswer(304, found.content_type, found.etag, b"")
         return found
@@ -120,6 +122,10 @@ class Discovery:
         if make is None:
             return None
         return self._cache.answer(path, if_none_match, lambda: ("application/json", make()))
+
+    def is_long(self, path: str) -> bool:
+        """All of them are short."""
+        return False
 
     def _maker(self, parts: list[str]) -> Callable[[], Document] | None:
         groups = self._others.groups(self._catalogue.groups())

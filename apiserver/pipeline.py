@@ -77,6 +77,10 @@ class Documents(Protocol):
         """The document, None if the path is not one of these."""
         ...
 
+    def is_long(self, path: str) -> bool:
+        """Whether making that document would hold up other requests; `answer` may then be called in a thread."""
+        ...
+
 
 class Application(Protocol):
     """The ASGI application for everything that is no resource."""
@@ -105,6 +109,7 @@ class Pipeline:
         self._dispatch = dispatch
         self._catalogue = dispatch.registry.catalogue
         self._sources = tuple(sources)
+        self._long_documents = asyncio.Lock()
         self._aggregator = aggregator
         self._metrics = metrics
         self._others = others
@@ -206,10 +211,7 @@ class Pipeline:
         if path.startswith(_DOCUMENTS) and scope["type"] == "http":
             known = headers.get(b"if-none-match", b"").decode("latin-1")
             wanted = headers.get(b"accept", b"").decode("latin-1")
-            answers = (source.answer(path, wanted, known) for source in self._sources)
-            found = next((answer for answer in answers if answer is not None), None)
-            if found is None:
-                raise no_such_path()
+            found = await self._document(path, wanted, known)
             answer = Answer(found.body, found.status, found.content_type.encode(), worth_gzip=True)
             extra += [(b"etag", found.etag.encode()), (b"vary", b"Accept")]
             gzip = negotiation.accepts_gzip(headers.get(b"accept-encoding", b""))
@@ -217,6 +219,17 @@ class Pipeline:
             return
         scope.setdefault("state", {})["user"] = user
         await self._others(scope, receive, send)
+
+    async def _document(self, path: str, wanted: str, known: str) -> DiscoveryAnswer:
+        for source in self._sources:
+            if source.is_long(path):
+                async with self._long_documents:
+                    found = await asyncio.to_thread(source.answer, path, wanted, known)
+            else:
+                found = source.answer(path, wanted, known)
+            if found is not None:
+                return found
+        raise no_such_path()
 
     async def _refuse(self, send: Send, error: ApiError, accept: negotiation.Representation, extra: Headers) -> None:
         answer = error_answer(error)

@@ -115,9 +115,9 @@ class Aggregator:
 
     def openapi_2(self, document: Document) -> Document:
         """Our OpenAPI 2 document with the other servers' parts."""
-        for remote in self._remotes.values():
-            if remote.described.v2 is not None:
-                document = described.merge_v2(document, remote.described.v2)
+        for remote in list(self._remotes.values()):
+            if (other := remote.described.v2) is not None:
+                document = described.merge_v2(document, other)
         return document
 
     # Following

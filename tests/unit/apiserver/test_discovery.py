@@ -5,7 +5,7 @@ import dataclasses
 import orjson
 import pytest
 
-from k8slite.apiserver.discovery import Discovery
+from k8slite.apiserver.discovery import AnswerCache, Discovery
 from k8slite.catalogue import Resource, builtin
 
 AGGREGATED = (
@@ -125,3 +125,18 @@ def test_a_client_with_the_current_document_gets_304_until_the_catalogue_changes
     back = discovery.answer("/apis", AGGREGATED, "")
     assert back is not None
     assert back.etag == first.etag
+
+
+def test_an_answer_that_was_begun_before_a_change_is_not_kept_after_it():
+    generation = 1
+    answers = AnswerCache(lambda: generation)
+
+    def overtaken():
+        nonlocal generation
+        generation = 2
+        assert answers.answer("other", "", lambda: ("text/plain", b"other")).body == b"other"
+        return "text/plain", b"old"
+
+    assert answers.answer("key", "", overtaken).body == b"old"
+    assert answers.answer("key", "", lambda: ("text/plain", b"new")).body == b"new"
+    assert answers.answer("key", "", lambda: ("text/plain", b"made again")).body == b"new"
