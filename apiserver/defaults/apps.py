@@ -91,6 +91,7 @@ def job(obj: Document) -> None:
     spec.setdefault("suspend", False)
     spec.setdefault("manualSelector", False)
     spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
+    _failure_policy(spec)
     labels = spec["template"]["metadata"].get("labels") if spec.get("template") else None
     if labels and not obj["metadata"].get("labels"):
         obj["metadata"]["labels"] = dict(labels)
@@ -108,6 +109,15 @@ def cronjob(obj: Document) -> None:
     job_spec = job_template.setdefault("spec", {})
     if job_spec.get("template"):
         pods.template(job_spec["template"])
+    _failure_policy(job_spec)
+
+
+def _failure_policy(spec: Document) -> None:
+    """A rule about a condition means the condition that is true."""
+    for rule in (spec.get("podFailurePolicy") or {}).get("rules") or ():
+        for pattern in rule.get("onPodConditions") or ():
+            if not pattern.get("status"):
+                pattern["status"] = "True"
 
 
 def _workload(obj: Document) -> Document:

@@ -169,6 +169,18 @@ def test_job(change: dict[str, Any], expected: list[Expected]) -> None:
     assert_causes(rules.job(job(change)), expected)
 
 
+def test_a_failure_policys_condition_is_meant_to_be_true() -> None:
+    policy = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}, {"type": "A"}]}]}
+    made = job({"spec.podFailurePolicy": policy})
+    often = changed(CRONJOB, {"spec.jobTemplate.spec.podFailurePolicy": policy})
+    defaults.cronjob(often)
+    for spec in (made["spec"], often["spec"]["jobTemplate"]["spec"]):
+        patterns = spec["podFailurePolicy"]["rules"][0]["onPodConditions"]
+        assert [pattern["status"] for pattern in patterns] == ["True", "True"]
+    assert rules.job(made) == []
+    assert rules.cronjob(often) == []
+
+
 def test_indexed_job_whose_pods_would_have_bad_host_names() -> None:
     obj = job({**INDEXED, "metadata.name": "a" * 62})
     words = f"will not able to create pod with invalid DNS label: {'a' * 62}-4"
