@@ -8,6 +8,7 @@ from __future__ import annotations
 from k8slite.clock import timestamp
 from k8slite.errors import Cause
 
+from ..defaults import certificates as defaults
 from ..validation import certificates as rules
 from .base import Context, Document, Strategy
 from .simple import SimpleStrategy, fields
@@ -100,6 +101,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         fields=fields("spec.signerName"),
     ),
     ("certificates.k8s.io", "podcertificaterequests"): SimpleStrategy(
+        default=defaults.podcertificaterequest,
         validate=rules.pod_certificate_request,
         validate_update=rules.pod_certificate_request_update,
         initial_status={},

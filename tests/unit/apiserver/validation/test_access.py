@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from k8slite.apiserver.defaults import certificates as certificate_defaults
 from k8slite.apiserver.validation import autoscaling, coordination, node, policy, rbac, scheduling
 from k8slite.testing.causes import GONE, Expected, assert_causes, changed
 
@@ -189,3 +190,10 @@ def test_good(kind: str) -> None:
 def test_wrong(kind: str, change: Document, expected: list[Expected]) -> None:
     rule, document = GOOD[kind]
     assert_causes(rule(changed({**META, **document}, change)), expected)
+
+
+def test_a_pods_certificate_lives_a_day_unless_asked_otherwise() -> None:
+    for spec, seconds in (({}, 86400), ({"maxExpirationSeconds": 3600}, 3600)):
+        request: dict[str, dict[str, int]] = {"spec": {**spec}}
+        certificate_defaults.podcertificaterequest(request)
+        assert request["spec"]["maxExpirationSeconds"] == seconds
