@@ -15,6 +15,7 @@ from k8slite.errors import Cause, invalid_value, method_not_allowed
 from ..columns.base import Column
 from ..strategies.base import Context, Document, ScalePaths, Strategy
 from . import lists, metadata
+from .defaulting import default
 from .definition import Definition, Version
 from .jsonpath import selectable
 from .rules import Rules as CelRules
@@ -77,12 +78,16 @@ class CustomStrategy(Strategy):
         return Rules(self._raw)
 
     def prepare_create(self, obj: Document, context: Context) -> None:
-        """Drop a status that has an endpoint of its own. Raises ApiError 405 while the definition is being deleted."""
+        """Drop a status that has an endpoint of its own, for its default if it has one.
+
+        Raises ApiError 405 while the definition is being deleted.
+        """
         if self._terminating():
             detail = "create not allowed while custom resource definition is terminating"
             raise method_not_allowed(self._resource.plural, "create", group=self._resource.group, detail=detail)
         if self._status:
             obj.pop("status", None)
+            default(obj, self._schema)
 
     def generation_source(self, obj: Document) -> object:
         """Everything but metadata; without a status endpoint, the status is like any other field."""

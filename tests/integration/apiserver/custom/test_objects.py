@@ -397,3 +397,28 @@ async def test_rules_of_a_schema_are_run(http: httpx.AsyncClient) -> None:
     unchecked = "some validation rules were not checked because the object was invalid; correct the existing errors"
     assert f"<nil>: Invalid value: null: {unchecked} to complete validation" in mistyped.json()["message"]
     await remove(http, "rules.cel.example.com")
+
+
+async def test_a_new_object_has_the_default_of_its_status_and_nobody_owns_it(http: httpx.AsyncClient) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "spec": {"type": "object", "properties": {"a": {"type": "string"}}},
+            "status": {
+                "type": "object",
+                "default": {"phase": "Pending"},
+                "properties": {"phase": {"type": "string"}},
+            },
+        },
+    }
+    made = definition("waiters", "waiting.example.com", {**version(schema=schema), "subresources": {"status": {}}})
+    await establish(http, made)
+    waiter = {**custom("waiting.example.com/v1", "Waiter", "one"), "spec": {"a": "b"}, "status": {"phase": "Mine"}}
+    created = await http.post(path(made), json=waiter)
+    assert created.status_code == 201, created.text
+    assert created.json()["status"] == {"phase": "Pending"}
+    assert all("f:status" not in each["fieldsV1"] for each in created.json()["metadata"]["managedFields"])
+    got = await http.get(f"{path(made)}/one")
+    assert got.json() == created.json()
+    assert (await http.put(f"{path(made)}/one", json=got.json())).json() == got.json()
+    await remove(http, "waiters.waiting.example.com")
