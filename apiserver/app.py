@@ -169,7 +169,7 @@ def _registry(app: ApiServer, *, rbac: RBAC, source: random.Random) -> Registry:
         strategies=strategies(
             cache=app.cache, service_cidr=config.service_cidr, node_ports=config.node_port_range, source=source
         ),
-        admission=AdmissionChain(plugins.build(app.cache, rbac=rbac, authorizer=app.authorizer, source=source)),
+        admission=AdmissionChain(plugins.build(app.cache, rbac=rbac, authorizer=app.authorizer)),
         clock=app.clock,
         source=source,
     )

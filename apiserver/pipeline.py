@@ -33,7 +33,7 @@ from .proxying import joining
 from .storage.base import FutureRevision, StoreUnavailable
 from .watching.watch import WatchStream
 from .wire import negotiation, options, request
-from .wire.connection import CERTIFICATE, OUTLET
+from .wire.connection import CERTIFICATE, OUTLET, has_whole_body
 from .wire.fanout import Fanout
 from .wire.metrics import RequestMetrics
 from .wire.respond import (
@@ -319,6 +319,8 @@ async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
     length = headers.get(b"content-length")
     if length is not None and length.isdigit() and int(length) > BODY_LIMIT:
         raise request_entity_too_large(f"limit is {BODY_LIMIT}")
+    if has_whole_body(receive):  # as most are; a timer costs more than they do
+        return await _whole_body(receive)
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await _whole_body(receive)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from ..authz.base import Authorizer
 from ..authz.rbac import RBAC
 from ..lookup import Objects, lookup_in
@@ -16,11 +14,11 @@ from .serviceaccount import ServiceAccount
 from .tolerations import DefaultTolerationSeconds
 
 
-def build(objects: Objects, *, rbac: RBAC, authorizer: Authorizer, source: random.Random) -> list[Plugin]:
+def build(objects: Objects, *, rbac: RBAC, authorizer: Authorizer) -> list[Plugin]:
     """The plugins of a server over the watch cache."""
     return [
         NamespaceLifecycle(objects),
-        ServiceAccount(lookup_in(objects), source=source),
+        ServiceAccount(lookup_in(objects)),
         NodeRestriction(),
         Priority(objects),
         DefaultTolerationSeconds(),

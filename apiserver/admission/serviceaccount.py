@@ -6,6 +6,7 @@ Source: Kubernetes documentation, "Managing Service Accounts: ServiceAccount adm
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from typing import Any
 
 from k8slite.errors import ApiError, forbidden
@@ -23,9 +24,8 @@ _TOKEN_SECONDS = 3607
 class ServiceAccount(Passing):
     """Sets `serviceAccountName` of new pods, adds the account's pull secrets, the token's volume and its mounts."""
 
-    def __init__(self, lookup: Lookup, *, source: random.Random) -> None:
+    def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
-        self._source = source
 
     async def mutate(self, admission: Admission) -> None:
         """Complete a new pod. Raises ApiError 403 if its account does not exist."""
@@ -44,19 +44,26 @@ class ServiceAccount(Passing):
             spec["imagePullSecrets"] = account["imagePullSecrets"]
         automount = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True))
         if automount:
-            self._mount(spec)
+            _mount(spec, _volume_name(account["metadata"]["uid"]))
 
-    def _mount(self, spec: dict[str, Any]) -> None:
-        existing = next((v["name"] for v in spec.get("volumes") or () if str(v.get("name")).startswith(_PREFIX)), "")
-        name = existing or generate_name(_PREFIX, self._source)
-        mounted = False
-        for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
-            mounts = container.setdefault("volumeMounts", [])
-            if not any(mount.get("mountPath") == _PATH for mount in mounts):
-                mounts.append({"name": name, "readOnly": True, "mountPath": _PATH})
-                mounted = True
-        if mounted and not existing:
-            spec.setdefault("volumes", []).append(_volume(name))
+
+@lru_cache(maxsize=1024)
+def _volume_name(account: str) -> str:
+    """A name for an account's volume: one for all its pods, so that pods of one template stay alike."""
+    return generate_name(_PREFIX, random.Random(account))
+
+
+def _mount(spec: dict[str, Any], usual: str) -> None:
+    existing = next((v["name"] for v in spec.get("volumes") or () if str(v.get("name")).startswith(_PREFIX)), "")
+    name = existing or usual
+    mounted = False
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+        mounts = container.setdefault("volumeMounts", [])
+        if not any(mount.get("mountPath") == _PATH for mount in mounts):
+            mounts.append({"name": name, "readOnly": True, "mountPath": _PATH})
+            mounted = True
+    if mounted and not existing:
+        spec.setdefault("volumes", []).append(_volume(name))
 
 
 def _volume(name: str) -> dict[str, Any]:

@@ -11,8 +11,11 @@ Source: structured-merge-diff, merge (Updater); apimachinery, util/managedfields
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+
+import orjson
 
 from k8slite.schema.atoms import ANY, Atom
 
@@ -81,9 +84,28 @@ class Conflicts(Exception):
 
 def first_entries(document: Document, writer: Writer) -> list[Entry]:
     """The entries of a new object that is made as a whole."""
-    fields = _strip(writer.owned(created(document, writer.atom)))
+    fields = _first_fields(document, writer)
     manager = Manager(writer.manager, "Update", writer.api_version, writer.subresource)
     return [make_entry(manager, fields, api_version=writer.api_version, time=writer.now)] if fields else []
+
+
+_REMEMBERED = 512
+_LONGEST = 8192
+_alike: OrderedDict[tuple[Atom, Filter, bytes], FieldSet] = OrderedDict()
+"""The fields of documents that were made lately, by all of them but the name: what a template makes is alike."""
+
+
+def _first_fields(document: Document, writer: Writer) -> FieldSet:
+    metadata = {name: value for name, value in document["metadata"].items() if name != "name"}
+    likeness = writer.atom, writer.owned, orjson.dumps({**document, "metadata": metadata})
+    fields = _alike.get(likeness)
+    if fields is None:
+        fields = _strip(writer.owned(created(document, writer.atom)))
+        if len(likeness[2]) <= _LONGEST:
+            _alike[likeness] = fields
+            if len(_alike) > _REMEMBERED:
+                _alike.popitem(last=False)
+    return fields
 
 
 async def update(

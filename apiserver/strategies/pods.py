@@ -5,7 +5,10 @@ Source: Kubernetes' registry/core/pod/strategy.go; Kubernetes documentation, "Po
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
+
+import orjson
 
 from k8slite.errors import Cause
 from k8slite.quantity import QuantityError, parse
@@ -80,9 +83,21 @@ class PodStrategy(Strategy):
             if not condition.get("observedGeneration") and condition.get("type") in observed:
                 condition["observedGeneration"] = observed[condition["type"]]
 
+    def __init__(self) -> None:
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+        """What was found right lately: pods of one template differ in names alone, which their rules do not read."""
+
     def validate(self, obj: Document) -> list[Cause]:
         """A pod's rules."""
-        return rules.validate(obj)
+        likeness = _likeness(obj)
+        if likeness in self._right:
+            return []
+        causes = rules.validate(obj)
+        if not causes and likeness:
+            self._right[likeness] = None
+            if len(self._right) > _REMEMBERED:
+                self._right.popitem(last=False)
+        return causes
 
     def validate_create(self, obj: Document) -> list[Cause]:
         """A new pod's rules."""
@@ -120,6 +135,19 @@ class PodStrategy(Strategy):
             return requested
         seconds: int = spec.get("terminationGracePeriodSeconds", 30)
         return max(seconds, 1) if seconds < 0 else seconds
+
+
+_REMEMBERED = 512
+_LONGEST = 8192
+
+
+def _likeness(pod: Document) -> bytes:
+    """All that a pod's rules read; empty if they read its name too (ephemeral volumes), or it is long."""
+    spec = pod.get("spec") or {}
+    if any("ephemeral" in volume for volume in spec.get("volumes") or ()):
+        return b""
+    found = orjson.dumps((pod["metadata"].get("annotations"), spec))
+    return found if len(found) <= _LONGEST else b""
 
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

@@ -75,6 +75,12 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def has_whole_body(receive: Any) -> bool:
+    """Whether `receive` gives a request's whole body without waiting for the client."""
+    exchange = getattr(receive, "__self__", None)
+    return isinstance(exchange, Exchange) and not exchange.more_body
+
+
 class Exchange(RequestResponseCycle):
     """One request and its answer, as ASGI messages."""
 
