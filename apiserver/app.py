@@ -80,10 +80,6 @@ class ApiServer(FastAPI):
         rbac = RBAC(CacheSource(self.cache))
         self.authorizer = Authorizer([Masters(), NodeAuthorizer(self.cache), rbac])
         self.authenticator = authn.build(config, key=key, objects=self.cache, clock=self.clock)
-        self.registry = _registry(self, rbac=rbac, source=source)
-        self.issuer = TokenIssuer(
-            key=key, issuer=config.service_account_issuer, lookup=lookup_in(self.cache), clock=self.clock
-        )
         self.backends = Backends(
             objects=self.cache,
             source=source,
@@ -91,6 +87,10 @@ class ApiServer(FastAPI):
             key_file=config.proxy_client_key_file,
         )
         self.hooks = Webhooks(self.backends)
+        self.registry = _registry(self, rbac=rbac, source=source)
+        self.issuer = TokenIssuer(
+            key=key, issuer=config.service_account_issuer, lookup=lookup_in(self.cache), clock=self.clock
+        )
         self.custom = CustomResources(self.registry, webhook=partial(WebhookConversion, self.hooks))
         self.aggregator = Aggregator(self.registry, backends=self.backends)
         self.metrics = RequestMetrics()
@@ -161,6 +161,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _registry(app: ApiServer, *, rbac: RBAC, source: random.Random) -> Registry:
     config = app.config
+    parts = plugins.Parts(
+        config=config,
+        objects=app.cache,
+        rbac=rbac,
+        authorizer=app.authorizer,
+        hooks=app.hooks,
+        clock=app.clock,
+        source=source,
+        registry=lambda: app.registry,
+    )
     return Registry(
         store=app.store,
         cache=app.cache,
@@ -169,7 +179,7 @@ def _registry(app: ApiServer, *, rbac: RBAC, source: random.Random) -> Registry:
         strategies=strategies(
             cache=app.cache, service_cidr=config.service_cidr, node_ports=config.node_port_range, source=source
         ),
-        admission=AdmissionChain(plugins.build(app.cache, rbac=rbac, authorizer=app.authorizer)),
+        admission=AdmissionChain(plugins.build(parts)),
         clock=app.clock,
         source=source,
     )

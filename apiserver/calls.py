@@ -26,8 +26,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Call:
     """A request that may go ahead: who asks for what, in which form.
 
-    `content_type` is the body's media type without parameters. `warnings` are sent as Warning headers. `permit` raises
-    ApiError 403 unless the user may also do what another verb names.
+    `content_type` is the body's media type without parameters. `warnings` are sent as Warning headers, `annotations`
+    go into the audit event. `permit` raises ApiError 403 unless the user may also do what another verb names.
     """
 
     info: RequestInfo
@@ -42,6 +42,7 @@ class Call:
     send: Send
     permit: Callable[[str], Awaitable[None]]
     warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ Source: Kubernetes' apiserver, server/config.go (DefaultBuildHandlerChain).
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 import time
 from collections.abc import Awaitable, Sequence
@@ -18,12 +16,13 @@ from dataclasses import replace
 from typing import Protocol
 
 from k8slite.catalogue import Catalogue, Resource
-from k8slite.errors import ApiError, bad_request, internal, no_such_path, request_entity_too_large, service_unavailable
+from k8slite.errors import ApiError, internal, no_such_path, service_unavailable
 
 from .aggregation.aggregator import Aggregator
 from .aggregation.proxy import Passing
 from .authn.base import Credentials, User
 from .authn.impersonation import impersonate
+from .authn.presented import presented
 from .authz.base import Attributes
 from .authz.chain import Chain as Authorizer
 from .calls import Answer, Call, Receive, Scope, Send, Stream
@@ -33,7 +32,8 @@ from .proxying import joining
 from .storage.base import FutureRevision, StoreUnavailable
 from .watching.watch import WatchStream
 from .wire import negotiation, options, request
-from .wire.connection import CERTIFICATE, OUTLET, has_whole_body
+from .wire.body import read_body
+from .wire.connection import OUTLET
 from .wire.fanout import Fanout
 from .wire.metrics import RequestMetrics
 from .wire.respond import (
@@ -49,9 +49,6 @@ from .wire.respond import (
 )
 from .wire.websockets import send_events
 
-BODY_LIMIT = 3 << 20
-BODY_TIMEOUT = 60.0
-"""Seconds in which a body must have come."""
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _STREAMED = frozenset({"exec", "attach", "portforward", "proxy"})
 """Subresources whose requests' bodies are passed on as they come, or have none."""
@@ -128,7 +125,7 @@ class Pipeline:
         warnings: list[str] = []
         code = 200
         try:
-            user = await self._authenticator.authenticate(_credentials(scope, headers))
+            user = await self._authenticator.authenticate(presented(scope, headers))
             parsed = options.parse(scope["query_string"], method)
             info = request.parse(method, scope["path"], parsed)
             if b"impersonate-user" in headers or any(name.startswith(b"impersonate-") for name in headers):
@@ -138,7 +135,7 @@ class Pipeline:
             if self._aggregator.routes and (route := self._aggregator.find(info)) is not None:
                 passing = Passing(info, user, b"", scope, receive, send, extra[0][1])
                 if method in _WITH_BODY and not joining.wanted(passing):
-                    passing = replace(passing, body=await _read_body(receive, headers))
+                    passing = replace(passing, body=await read_body(receive, headers))
                 code = await self._aggregator.serve(route, passing)
                 return
             if not info.plural:
@@ -150,7 +147,7 @@ class Pipeline:
             accept = _accept(headers, parsed, info, resource)
             body = b""
             if method in _WITH_BODY and info.subresource not in _STREAMED:
-                body = await _read_body(receive, headers)
+                body = await read_body(receive, headers)
             content_type = negotiation.media_type(headers.get(b"content-type", b""))
 
             def permit(verb: str, known: Attributes = attributes) -> Awaitable[None]:
@@ -269,31 +266,6 @@ def _has_tables(resource: Resource, subresource: str) -> bool:
     return row is not None and row.kind in (resource.kind, "Scale")
 
 
-def _credentials(scope: Scope, headers: dict[bytes, bytes]) -> Credentials:
-    token = ""
-    header = headers.get(b"authorization")
-    if header is not None:
-        scheme, _, value = header.partition(b" ")
-        if scheme.lower() == b"bearer":
-            token = value.strip().decode("latin-1")
-    elif b"sec-websocket-protocol" in headers and b"upgrade" in headers:
-        token = _subprotocol_token(headers[b"sec-websocket-protocol"].decode("latin-1"))
-    state = scope.get("state")
-    return Credentials(token, state.get(CERTIFICATE, b"") if state else b"", scope["headers"])
-
-
-def _subprotocol_token(protocols: str) -> str:
-    """Browsers cannot set headers on a WebSocket: they bring their token as the name of a subprotocol."""
-    for name in protocols.split(","):
-        if name.strip().startswith(joining.TOKEN_PROTOCOL):
-            text = name.strip().removeprefix(joining.TOKEN_PROTOCOL)
-            try:
-                return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-            except (binascii.Error, UnicodeDecodeError):
-                return "malformed"
-    return ""
-
-
 def _attributes(info: request.RequestInfo, parsed: options.Options, user: User) -> Attributes:
     if not info.plural:
         return Attributes(user, info.verb, info.path)
@@ -313,34 +285,6 @@ def _metric_key(info: request.RequestInfo, catalogue: Catalogue) -> tuple[str, s
         return (info.verb.upper(), "", "", "", "", "")
     scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
     return (info.verb.upper(), info.group, info.version, info.plural, info.subresource, scope)
-
-
-async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-    length = headers.get(b"content-length")
-    if length is not None and length.isdigit() and int(length) > BODY_LIMIT:
-        raise request_entity_too_large(f"limit is {BODY_LIMIT}")
-    if has_whole_body(receive):  # as most are; a timer costs more than they do
-        return await _whole_body(receive)
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            return await _whole_body(receive)
-    except TimeoutError:
-        raise ApiError(504, "Timeout", "request did not complete within the allotted timeout") from None
-
-
-async def _whole_body(receive: Receive) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":  # what came until then must not pass for the whole
-            raise bad_request("unexpected EOF")
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > BODY_LIMIT:
-            raise request_entity_too_large(f"limit is {BODY_LIMIT}")
-        if not message.get("more_body"):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _before_handshake(send: Send) -> Send:

@@ -248,6 +248,7 @@ class Registry:
             dry_run=call.options.dry_run,
             lookup=self.lookup,
             warnings=call.warnings,
+            annotations=call.annotations,
         )
 
     async def read(self, served: Served, namespace: str, name: str) -> Record:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from k8slite.errors import ApiError, not_found
 
 from ..lookup import Objects
-from .base import Admission, Passing
+from .base import Admission, Operation, Plugin
 
 _IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 
 
-class NamespaceLifecycle(Passing):
+class NamespaceLifecycle(Plugin):
     """Refuses; changes nothing."""
+
+    operations = frozenset[Operation]({"CREATE", "DELETE"})
 
     def __init__(self, objects: Objects) -> None:
         self._namespaces = objects.resource("", "namespaces")

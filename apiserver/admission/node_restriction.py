@@ -11,7 +11,7 @@ from k8slite.errors import ApiError, forbidden
 
 from ..authz.node import node_of, references
 from ..strategies.base import Document
-from .base import Admission
+from .base import Admission, Operation, Plugin
 
 _MIRROR = "kubernetes.io/config.mirror"
 _RESTRICTED = "node-restriction.kubernetes.io"
@@ -33,11 +33,10 @@ _ALLOWED_LABELS = frozenset(
 )
 
 
-class NodeRestriction:
+class NodeRestriction(Plugin):
     """Refuses; changes nothing."""
 
-    async def mutate(self, admission: Admission) -> None:
-        """Leave the object as it is."""
+    operations = frozenset[Operation]({"CREATE", "UPDATE", "DELETE"})
 
     async def validate(self, admission: Admission) -> None:
         """Raise ApiError 403 for what is not the kubelet's own."""

@@ -1,10 +1,24 @@
-"""Which plugins run, in Kubernetes' order."""
+"""Which plugins run, in Kubernetes' order.
+
+A new plugin is a file, a line in `PLUGINS`, and a line in docs/admission.md.
+
+Source: Kubernetes documentation, "Admission Controllers"; kubeapiserver/options/plugins.go (order and defaults).
+"""
 
 from __future__ import annotations
 
-from ..authz.base import Authorizer
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from k8slite.clock import Clock
+from k8slite.config import ApiServerConfig, ConfigError
+
+from ..authz.chain import Chain as Authorizer
 from ..authz.rbac import RBAC
 from ..lookup import Objects, lookup_in
+from ..webhooks import Webhooks
 from .base import Plugin
 from .lifecycle import NamespaceLifecycle
 from .node_restriction import NodeRestriction
@@ -13,14 +27,46 @@ from .rbac_escalation import RbacEscalation
 from .serviceaccount import ServiceAccount
 from .tolerations import DefaultTolerationSeconds
 
+if TYPE_CHECKING:
+    from ..registry import Registry
 
-def build(objects: Objects, *, rbac: RBAC, authorizer: Authorizer) -> list[Plugin]:
-    """The plugins of a server over the watch cache."""
-    return [
-        NamespaceLifecycle(objects),
-        ServiceAccount(lookup_in(objects)),
-        NodeRestriction(),
-        Priority(objects),
-        DefaultTolerationSeconds(),
-        RbacEscalation(rbac=rbac, authorizer=authorizer),
-    ]
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What plugins are made of. `registry` may be asked once the server has been put together."""
+
+    config: ApiServerConfig
+    objects: Objects
+    rbac: RBAC
+    authorizer: Authorizer
+    hooks: Webhooks
+    clock: Clock
+    source: random.Random
+    registry: Callable[[], Registry]
+
+
+PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
+    "NamespaceLifecycle": lambda parts: NamespaceLifecycle(parts.objects),
+    "ServiceAccount": lambda parts: ServiceAccount(lookup_in(parts.objects)),
+    "NodeRestriction": lambda parts: NodeRestriction(),
+    "Priority": lambda parts: Priority(parts.objects),
+    "DefaultTolerationSeconds": lambda parts: DefaultTolerationSeconds(),
+    "RBACEscalation": lambda parts: RbacEscalation(rbac=parts.rbac, authorizer=parts.authorizer),
+}
+"""By name, in order. Kubernetes has the escalation check in its RBAC storage; here it is a plugin like the others."""
+
+ALWAYS = frozenset({"RBACEscalation"})
+"""Those that cannot be switched off."""
+OPTIONAL: frozenset[str] = frozenset()
+"""Those that run only where the configuration enables them."""
+
+
+def build(parts: Parts) -> list[Plugin]:
+    """The plugins that a configuration asks for. Raises ConfigError for a name that is none."""
+    enabled, disabled = set(parts.config.enable_admission_plugins), set(parts.config.disable_admission_plugins)
+    if unknown := sorted((enabled | disabled) - PLUGINS.keys()):
+        raise ConfigError(f"unknown admission plugin: {', '.join(unknown)}")
+    if fixed := sorted(disabled & ALWAYS):
+        raise ConfigError(f"admission plugin cannot be disabled: {', '.join(fixed)}")
+    chosen = (PLUGINS.keys() - OPTIONAL | enabled) - disabled
+    return [make(parts) for name, make in PLUGINS.items() if name in chosen]

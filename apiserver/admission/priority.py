@@ -10,13 +10,15 @@ from typing import Any
 from k8slite.errors import forbidden
 
 from ..lookup import Objects
-from .base import Admission, Passing
+from .base import Admission, Plugin
 
 _GROUP = "scheduling.k8s.io"
 
 
-class Priority(Passing):
+class Priority(Plugin):
     """Sets `priority`, `preemptionPolicy` and `priorityClassName` of new pods."""
+
+    kinds = frozenset({("", "pods")})
 
     def __init__(self, objects: Objects) -> None:
         self._classes = objects.resource(_GROUP, "priorityclasses")
@@ -25,16 +27,13 @@ class Priority(Passing):
 
     async def mutate(self, admission: Admission) -> None:
         """Resolve the class of a new pod; a changed one keeps what was computed. Raises ApiError 403."""
-        resource = admission.resource
-        if resource.plural != "pods" or resource.group or admission.subresource or admission.object is None:
+        if admission.subresource or admission.object is None:
             return
         spec = admission.object["spec"]
         if admission.operation == "UPDATE" and admission.old is not None:
             for name in ("priority", "preemptionPolicy"):
                 if spec.get(name) is None and (kept := admission.old["spec"].get(name)) is not None:
                     spec[name] = kept
-            return
-        if admission.operation != "CREATE":
             return
         name = spec.get("priorityClassName")
         if name:

@@ -15,31 +15,28 @@ from ..authz.chain import MASTERS
 from ..authz.rbac import GROUP, RBAC
 from ..authz.rules import Rule
 from ..strategies.base import Document
-from .base import Admission
+from .base import Admission, Plugin
 
 _ROLES = {"roles": "Role", "clusterroles": "ClusterRole"}
 _BINDINGS = frozenset({"rolebindings", "clusterrolebindings"})
 
 
-class RbacEscalation:
+class RbacEscalation(Plugin):
     """Refuses; changes nothing."""
+
+    kinds = frozenset((GROUP, plural) for plural in (*_ROLES, *_BINDINGS))
 
     def __init__(self, *, rbac: RBAC, authorizer: Authorizer) -> None:
         self._rbac = rbac
         self._authorizer = authorizer
 
-    async def mutate(self, admission: Admission) -> None:
-        """Leave the object as it is."""
-
     async def validate(self, admission: Admission) -> None:
         """Raise ApiError 403 for a grant of what the user does not hold."""
-        if admission.resource.group != GROUP or admission.operation not in ("CREATE", "UPDATE"):
-            return
         if admission.object is None or MASTERS in admission.context.user.groups:
             return
         if admission.resource.plural in _ROLES:
             await self._role(admission, admission.object)
-        elif admission.resource.plural in _BINDINGS:
+        else:
             await self._binding(admission, admission.object)
 
     async def _role(self, admission: Admission, role: Document) -> None:

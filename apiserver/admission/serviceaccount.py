@@ -13,7 +13,7 @@ from k8slite.errors import ApiError, forbidden
 
 from ..lookup import Lookup
 from ..verbs.metadata import generate_name
-from .base import Admission, Passing
+from .base import Admission, Operation, Plugin
 
 _PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _PREFIX = "kube-api-access-"
@@ -21,18 +21,19 @@ _MIRROR = "kubernetes.io/config.mirror"
 _TOKEN_SECONDS = 3607
 
 
-class ServiceAccount(Passing):
+class ServiceAccount(Plugin):
     """Sets `serviceAccountName` of new pods, adds the account's pull secrets, the token's volume and its mounts."""
+
+    kinds = frozenset({("", "pods")})
+    operations = frozenset[Operation]({"CREATE"})
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
 
     async def mutate(self, admission: Admission) -> None:
         """Complete a new pod. Raises ApiError 403 if its account does not exist."""
-        resource, pod = admission.resource, admission.object
-        if resource.plural != "pods" or resource.group or admission.subresource or admission.operation != "CREATE":
-            return
-        if pod is None or _MIRROR in (pod["metadata"].get("annotations") or {}):
+        pod = admission.object
+        if admission.subresource or pod is None or _MIRROR in (pod["metadata"].get("annotations") or {}):
             return
         spec = pod["spec"]
         name = spec.get("serviceAccountName") or "default"

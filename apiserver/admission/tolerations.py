@@ -5,21 +5,20 @@ Source: Kubernetes documentation, "Taints and Tolerations: taint based evictions
 
 from __future__ import annotations
 
-from .base import Admission, Passing
+from .base import Admission, Plugin
 
 _SECONDS = 300
 _TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
-class DefaultTolerationSeconds(Passing):
+class DefaultTolerationSeconds(Plugin):
     """Adds two tolerations to pods, also when they change: a manifest names its own alone, and is applied again."""
+
+    kinds = frozenset({("", "pods")})
 
     async def mutate(self, admission: Admission) -> None:
         """Add what is missing."""
-        resource = admission.resource
-        if resource.plural != "pods" or resource.group or admission.subresource:
-            return
-        if admission.operation not in ("CREATE", "UPDATE") or admission.object is None:
+        if admission.subresource or admission.object is None:
             return
         tolerations = admission.object["spec"].setdefault("tolerations", [])
         for taint in _TAINTS:

@@ -9,7 +9,7 @@ Source: Kubernetes' apiserver, registry/rest (create and update order).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +36,8 @@ class Context:
     """`lookup(group, plural, namespace, name)`: another object from the watch cache, decoded; None if absent."""
     warnings: list[str]
     """Sent to the client as Warning headers."""
+    annotations: dict[str, str] = field(default_factory=dict)
+    """Written into the audit event of the request."""
 
 
 @dataclass(frozen=True, slots=True)

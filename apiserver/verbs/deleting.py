@@ -178,13 +178,15 @@ async def _remove(
         check_preconditions(served, obj["metadata"], options)
         admission = Admission(
             operation="DELETE",
-            resource=served.resource,
+            resource=served.hub,
             subresource="",
             namespace=namespace,
             name=name,
             object=None,
             old=obj,
             context=context,
+            options=options,
+            requested=served.resource,
         )
         await registry.admission.mutate(admission)
         await registry.admission.validate(admission)

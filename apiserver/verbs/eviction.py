@@ -81,6 +81,8 @@ async def _read(registry: Registry, call: Call) -> Options:
         object=eviction,
         old=None,
         context=registry.context(call),
+        options=call.options,
+        kind=("policy", "v1", "Eviction"),
     )
     await registry.admission.mutate(admission)
     await registry.admission.validate(admission)

@@ -65,6 +65,8 @@ async def bind(registry: Registry, call: Call, name: str) -> Answer:
         object=binding,
         old=None,
         context=registry.context(call),
+        options=call.options,
+        kind=("", "v1", "Binding"),
     )
     await registry.admission.mutate(admission)
     await registry.admission.validate(admission)

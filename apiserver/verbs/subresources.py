@@ -53,7 +53,18 @@ def _token(registry: Registry, issuer: TokenIssuer) -> Handler:
     async def handle(call: Call) -> Answer:
         body = read_body(registry, call, _AUTHENTICATION, "v1", "TokenRequest")
         info, context = call.info, registry.context(call)
-        admission = Admission("CREATE", call.resource, "token", info.namespace, info.name, body, None, context)
+        admission = Admission(
+            operation="CREATE",
+            resource=call.resource,
+            subresource="token",
+            namespace=info.namespace,
+            name=info.name,
+            object=body,
+            old=None,
+            context=context,
+            options=call.options,
+            kind=(_AUTHENTICATION, "v1", "TokenRequest"),
+        )
         await registry.admission.mutate(admission)
         await registry.admission.validate(admission)
         return Answer(orjson.dumps(issuer.request(call.info.namespace, call.info.name, body)), 201)

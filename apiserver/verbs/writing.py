@@ -303,6 +303,8 @@ def _admission(
         object=obj,
         old=old,
         context=context,
+        options=call.options,
+        requested=served.resource,
     )
 
 

@@ -167,7 +167,7 @@ async def test_half_a_body_is_none(
         leaving.writer.write(f"{begun}{body}".encode())
         await leaving.writer.drain()
         await leaving.close()
-    monkeypatch.setattr("k8slite.apiserver.pipeline.BODY_TIMEOUT", 0.2)
+    monkeypatch.setattr("k8slite.apiserver.wire.body.TIMEOUT", 0.2)
     stalled = await Connection.open(server)
     stalled.writer.write(begun.encode())
     status, answer = await stalled.answer()
