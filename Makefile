@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: up down test chaos fuzz check bench clean help
+.PHONY: up down test chaos durability fuzz check bench clean help
 
 help:
 	@echo "make up     a cluster with the example application on this machine"
 	@echo "make down   remove it"
 	@echo "make test   the whole test suite (installs what tests need)"
 	@echo "make chaos  programs killed at random for minutes; make test has small twins of these tests"
+	@echo "make durability  API servers killed some 500 times, also at every point of a write, a compaction, a start"
 	@echo "make fuzz   the published OpenAPI fuzzed, every group of it; make test has a small twin"
 	@echo "make check  ruff, mypy, import-linter"
 	@echo "make bench  the figures of the README; KUBECONFIG=... measures another cluster"
@@ -27,6 +28,11 @@ test: $(VENV)/.tests
 chaos: $(VENV)/.tests
 	@scripts/prepare-tests
 	$(BIN)/python -m pytest tests/chaos -m chaos $(ARGS)
+
+durability: $(VENV)/.tests
+	@scripts/prepare-tests
+	@scripts/packages strace=strace
+	$(BIN)/python -m pytest tests/chaos/test_apiserver.py tests/chaos/test_points.py -m chaos $(ARGS)
 
 fuzz: $(VENV)/.tests
 	$(BIN)/python -m pytest tests/integration/clients -m fuzz $(ARGS)

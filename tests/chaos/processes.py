@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import subprocess
 import sys
@@ -19,8 +20,11 @@ from k8slite.errors import ApiError
 from k8slite.kubeconfig import Access, write
 from k8slite.pki import Authority, ensure_signing_key
 
+from .points import Point
+
 ROOT = Path(__file__).parents[2]
 READY_WITHIN = 30.0
+DEAD_WITHIN = 60.0
 
 
 @dataclass
@@ -33,14 +37,22 @@ class Program:
     label: str = ""
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start, or start again; what it says is appended to a log."""
+    def start(self, *, until: Point | None = None, count: int = 1) -> None:
+        """Start, or start again, perhaps to die at the `count`th passing of a point. What it says goes to a log."""
         label = self.label or self.name
         file = self.directory / f"{label}.yaml"
         dump(self.config, file)
+        program = [self.name, "--config", str(file)]
+        command = until.command(count, program) if until is not None else [sys.executable, "-m", "k8slite", *program]
         with (self.directory / f"{label}.log").open("ab") as log:
-            command = [sys.executable, "-m", "k8slite", self.name, "--config", str(file)]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
+
+    async def died(self) -> None:
+        """Return when the program has come to its point. Raises TimeoutExpired, or AssertionError for another end."""
+        assert self.process is not None
+        code = await asyncio.to_thread(self.process.wait, DEAD_WITHIN)
+        assert code == -signal.SIGKILL, f"{self.label} ended by itself: {code}"
+        self.process = None
 
     def kill(self) -> None:
         """SIGKILL, and wait until nothing of it is left."""

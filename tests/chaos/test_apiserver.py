@@ -21,10 +21,10 @@ from .history import Scale, traffic
 from .processes import control_plane
 
 SMALL = Scale(writers=4, watchers=6, kills=2)
-LARGE = Scale(writers=8, watchers=64, kills=40)
+LARGE = Scale(writers=8, watchers=64, kills=260)
 SCALES = [
     pytest.param(SMALL, id="small"),
-    pytest.param(LARGE, id="large", marks=[pytest.mark.chaos, pytest.mark.timeout(900)]),
+    pytest.param(LARGE, id="large", marks=[pytest.mark.chaos, pytest.mark.timeout(3600)]),
 ]
 
 
