@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from k8slite.catalogue import Resource
+from k8slite.errors import Cause
 
 from ..strategies.base import Context, Document
 from ..wire.options import DEFAULT, Options
@@ -55,6 +56,8 @@ class Admission:
     requested: Resource | None = None
     kind: tuple[str, str, str] | None = None
     reinvocation: Reinvocation = field(default_factory=Reinvocation)
+    causes: list[Cause] = field(default_factory=list)
+    """Required fields that the object lacks, as the schema found; whoever reads the object anew replaces them."""
 
 
 class Plugin:

@@ -17,6 +17,7 @@ from k8slite.catalogue import Resource
 from k8slite.clock import timestamp
 from k8slite.errors import (
     ApiError,
+    Cause,
     already_exists,
     bad_request,
     conflict,
@@ -80,7 +81,7 @@ async def create_object(
     metadata.fill_create(meta, now=timestamp(context.now), uid=uid, has_generation=strategy.has_generation)
     if entries:
         meta["managedFields"] = entries
-    admission = _admission(served, call, "CREATE", "", context, obj=obj, old=None)
+    admission = _admission(served, call, "CREATE", "", context, obj=obj, old=None, causes=decoded.causes)
     await registry.admission.mutate(admission)
     managing.check_admitted(obj, entries, context.warnings)
     _warn(context, metadata.without_repeated_owners(meta, admitted=True))
@@ -173,7 +174,9 @@ async def change_object(registry: Registry, served: Served, call: Call, make: Ma
             entries = await managing.entries_of_change(registry, served, call, new=new, live=stored, given=given)
         if entries:
             new["metadata"]["managedFields"] = entries
-        admission = _admission(served, call, "UPDATE", info.subresource, context, obj=new, old=stored)
+        admission = _admission(
+            served, call, "UPDATE", info.subresource, context, obj=new, old=stored, causes=decoded.causes
+        )
         await registry.admission.mutate(admission)
         entries = managing.check_admitted(new, entries, context.warnings)
         _warn(context, metadata.without_repeated_owners(new["metadata"], admitted=True))
@@ -292,6 +295,7 @@ def _admission(
     *,
     obj: Document,
     old: Document | None,
+    causes: list[Cause],
 ) -> Admission:
     meta = obj["metadata"]
     return Admission(
@@ -305,6 +309,7 @@ def _admission(
         context=context,
         options=call.options,
         requested=served.resource,
+        causes=causes,
     )
 
 
