@@ -76,6 +76,8 @@ class ApiServerConfig(Config):
     enable_admission_plugins: list[str] = []
     """Plugins to run beside those that run by default (docs/admission.md)."""
     disable_admission_plugins: list[str] = []
+    admission_control_config_file: Path | None = None
+    """An AdmissionConfiguration: what the plugins are told."""
 
 
 class LeaderElectionConfig(Config):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from k8slite.clock import Clock
@@ -19,7 +19,9 @@ from ..authz.chain import Chain as Authorizer
 from ..authz.rbac import RBAC
 from ..lookup import Objects, lookup_in
 from ..webhooks import Webhooks
+from . import configuration
 from .base import Plugin
+from .configuration import Configurations
 from .lifecycle import NamespaceLifecycle
 from .node_restriction import NodeRestriction
 from .priority import Priority
@@ -43,6 +45,7 @@ class Parts:
     clock: Clock
     source: random.Random
     registry: Callable[[], Registry]
+    configurations: Configurations = field(default_factory=Configurations)
 
 
 PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
@@ -69,4 +72,8 @@ def build(parts: Parts) -> list[Plugin]:
     if fixed := sorted(disabled & ALWAYS):
         raise ConfigError(f"admission plugin cannot be disabled: {', '.join(fixed)}")
     chosen = (PLUGINS.keys() - OPTIONAL | enabled) - disabled
+    configurations = configuration.read(parts.config.admission_control_config_file)
+    if unknown := sorted(configurations.names - PLUGINS.keys()):
+        raise ConfigError(f"configuration of an unknown admission plugin: {', '.join(unknown)}")
+    parts = replace(parts, configurations=configurations)
     return [make(parts) for name, make in PLUGINS.items() if name in chosen]
