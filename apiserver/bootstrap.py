@@ -125,25 +125,37 @@ def _updates_itself(stored: Document) -> bool:
 def _mend_rules(stored: Document, wanted: Document) -> Document | None:
     if not _updates_itself(stored):
         return None
-    missing = rules.uncovered(rules.parse(wanted["rules"]), held=rules.parse(stored.get("rules")))
-    lacks_aggregation = "aggregationRule" in wanted and "aggregationRule" not in stored
-    if not missing and not lacks_aggregation:
-        return None
-    present = stored.get("rules") or []
-    mended = {**stored, "rules": [*present, *(rule for rule in wanted["rules"] if rule not in present)]}
+    mended = _labelled(stored, wanted)
+    if rules.uncovered(rules.parse(wanted["rules"]), held=rules.parse(stored.get("rules"))):
+        present = stored.get("rules") or []
+        mended["rules"] = [*present, *(rule for rule in wanted["rules"] if rule not in present)]
     if "aggregationRule" in wanted:
-        mended["aggregationRule"] = wanted["aggregationRule"]
-    return mended
+        mended["aggregationRule"] = _selecting(stored.get("aggregationRule"), wanted["aggregationRule"])
+    return mended if mended != stored else None
+
+
+def _selecting(stored: Document | None, wanted: Document) -> Document:
+    present = (stored or {}).get("clusterRoleSelectors") or []
+    missing = [selector for selector in wanted["clusterRoleSelectors"] if selector not in present]
+    return {"clusterRoleSelectors": [*present, *missing]}
 
 
 def _mend_subjects(stored: Document, wanted: Document) -> Document | None:
     if not _updates_itself(stored):
         return None
-    subjects = stored.get("subjects") or []
-    missing = [subject for subject in wanted["subjects"] if subject not in subjects]
-    if not missing and stored["roleRef"] == wanted["roleRef"]:
-        return None
-    return {**stored, "subjects": [*subjects, *missing], "roleRef": wanted["roleRef"]}
+    mended, present = _labelled(stored, wanted), stored.get("subjects") or []
+    if missing := [subject for subject in wanted.get("subjects") or [] if subject not in present]:
+        mended["subjects"] = [*present, *missing]
+    mended["roleRef"] = wanted["roleRef"]
+    return mended if mended != stored else None
+
+
+def _labelled(stored: Document, wanted: Document) -> Document:
+    """A copy with the labels and annotations that a default has and the object lacks."""
+    metadata = dict(stored["metadata"])
+    for field in ("labels", "annotations"):
+        metadata[field] = wanted["metadata"][field] | (metadata.get(field) or {})
+    return {**stored, "metadata": metadata}
 
 
 def _replace(*fields: str) -> Mend:
