@@ -19,13 +19,17 @@ Wire = int | bytes
 
 @dataclass(frozen=True, slots=True)
 class TypeOf:
-    """What the checker found out about a node: `kind` is list, map, object, string, int …; `params` of a container."""
+    """What the checker found out about a node: `kind` is list, map, object, string, int …; `params` of a container.
+
+    `name` is that of an object's type.
+    """
 
     kind: str
     params: tuple[TypeOf, ...] = ()
+    name: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}({', '.join(map(str, self.params))})" if self.params else self.kind
+        return f"{self.kind}({', '.join(map(str, self.params))})" if self.params else self.name or self.kind
 
 
 DYN = TypeOf("dyn")
@@ -104,7 +108,10 @@ class StructOf(Node):
 
 @dataclass(frozen=True, slots=True)
 class Comprehension(Node):
-    """What the macros all, exists, map, filter, bind … become: a fold."""
+    """What the macros all, exists, map, filter, bind … become: a fold.
+
+    With a `second` variable, the first is the index or key and the second the element or value.
+    """
 
     variable: str
     over: Node
@@ -113,6 +120,7 @@ class Comprehension(Node):
     condition: Node
     step: Node
     result: Node
+    second: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +134,19 @@ class Checked:
     """The types of which it writes objects, as `Type{field: value}`."""
 
 
-def parse(serialized: bytes) -> Checked:
-    """Read a `CheckedExpr`, serialized in the `google.protobuf.Any` that the checker wraps it in."""
+def parse(serialized: bytes, types: Mapping[str, str] | None = None) -> Checked:
+    """Read a `CheckedExpr`, serialized in the `google.protobuf.Any` that the checker wraps it in.
+
+    `types` says what types of objects are to be called that were given other names for the checker.
+    """
     top = _fields(_bytes(_fields(serialized)[2][0]))
+    called = types or {}
     reader = _Reader(
-        types={key: _type(value) for key, value in _entries(top.get(3, ()))},
+        types={key: _called(_type(value), called) for key, value in _entries(top.get(3, ()))},
         overloads={
             key: tuple(_text(item) for item in _fields(value).get(3, ())) for key, value in _entries(top.get(2, ()))
         },
+        called=called,
     )
     root = reader.node(_bytes(top[4][0]))
     return Checked(root, frozenset(reader.names), frozenset(reader.literals))
@@ -143,6 +156,7 @@ def parse(serialized: bytes) -> Checked:
 class _Reader:
     types: Mapping[int, TypeOf]
     overloads: Mapping[int, tuple[str, ...]]
+    called: Mapping[str, str]
     names: set[str] = field(default_factory=set)
     literals: set[str] = field(default_factory=set)
 
@@ -183,6 +197,7 @@ class _Reader:
             entries.append(Entry(key, self.node(_bytes(entry[4][0])), bool(_number(entry, 5))))
         name = _string(fields, 1)
         if name:
+            name = self.called.get(name, name)
             self.literals.add(name)
         return StructOf(number, kind, name, tuple(entries))
 
@@ -191,7 +206,16 @@ class _Reader:
             return self.node(_bytes(fields[code][0]))
 
         return Comprehension(
-            number, kind, _string(fields, 1), child(2), _string(fields, 3), child(4), child(5), child(6), child(7)
+            number,
+            kind,
+            _string(fields, 1),
+            child(2),
+            _string(fields, 3),
+            child(4),
+            child(5),
+            child(6),
+            child(7),
+            _string(fields, 8),
         )
 
 
@@ -212,13 +236,20 @@ def _type(raw: bytes) -> TypeOf:
         parts = _fields(_bytes(fields[7][0]))
         return TypeOf("map", tuple(_type(_bytes(parts[code][0])) if code in parts else DYN for code in (1, 2)))
     if 9 in fields:
-        return TypeOf("object")
+        return TypeOf("object", name=_string(fields, 9))
     if 11 in fields:
         return TypeOf("type")
     if 14 in fields:
         parts = _fields(_bytes(fields[14][0]))
         return TypeOf(_string(parts, 1), tuple(_type(_bytes(item)) for item in parts.get(2, ())))
     return TypeOf("null_type") if 2 in fields else DYN
+
+
+def _called(kind: TypeOf, types: Mapping[str, str]) -> TypeOf:
+    if not types:
+        return kind
+    params = tuple(_called(inner, types) for inner in kind.params)
+    return TypeOf(kind.kind, params, types.get(kind.name, kind.name))
 
 
 def _constant(raw: bytes) -> object:

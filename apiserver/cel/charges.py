@@ -18,6 +18,7 @@ STRING = 0.1
 REGEX = 0.25
 _SHALLOW = 16
 _LONGEST_NAME_FORMAT = 128
+_AUTHORIZATION = 350_000
 _SEARCH = 5
 
 
@@ -155,6 +156,7 @@ CHARGES: dict[str, Charge] = {
     "lastIndexOf": _list_or_text,
     "lists.range": _range,
     "validate": _validate,
+    "check": lambda args: _AUTHORIZATION,
     "ip.isCanonical": _reading(25),
     **dict.fromkeys(("sets.contains", "sets.equivalent", "sets.intersects"), _product),
     **dict.fromkeys(

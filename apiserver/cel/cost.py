@@ -113,11 +113,16 @@ class _Estimator:
         self.locals[node.accumulator] = _Local(
             None, count if isinstance(node.initial, ListOf) else self.size(node.initial), None
         )
-        self.locals[node.variable] = _Local(inner, None, self.elements.get(node.over.id))
+        one = _Local(inner, None, self.elements.get(node.over.id))
         if inner is None and node.over.id in self.elements:
-            self.locals[node.variable] = _Local(None, self.elements[node.over.id], None)
+            one = _Local(None, self.elements[node.over.id], None)
         elif inner is None:
-            self.locals[node.variable] = _Local(None, self._root_size(), None)
+            one = _Local(None, self._root_size(), None)
+        self.locals[node.variable] = one
+        if node.second:
+            is_map = declared is not None and declared.kind == "map"
+            self.locals[node.variable] = one if is_map else _Local(None, 1, None)
+            self.locals[node.second] = _Local(declared.element, None, None) if is_map and declared else one
         loop = self.cost(node.condition) + self.cost(node.step)
         element = self.elements.get(node.step.id)
         total += self.cost(node.result)

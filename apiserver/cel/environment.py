@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 from . import ast, cost
-from .functions import DECLARATIONS
+from .functions import DECLARATIONS, Declaration
 from .program import Program
 from .types import Declarations, DeclType, written_type
 
 _LONGEST = 100_000
 _SUFFIX = re.compile(r" \[[A-Z_]+\]$")
+_UNDECLARED = re.compile(r":(\d+): (undeclared reference to ')(\w+)\.[\w.]+(' .*)\n \| (.*)\n \| \.*\^")
 _WORDS = (
     (re.compile(r"undefined field '([^']*)' not found in struct '[^']*'"), r"undefined field '\1'"),
     (re.compile(r"expression of type '(.*)' cannot be the operand of a select operation"),
@@ -34,9 +35,11 @@ class CompileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A checked expression: its result's type (`bool`, `string` …), the names it uses, what runs it, its worst cost."""
+    """A checked expression: its result's type (also as text, `list(int)`), the names it uses, what runs it, its worst
+    cost."""
 
     source: str
+    type: ast.TypeOf
     result: str
     names: frozenset[str]
     program: Program
@@ -51,42 +54,65 @@ class Environment:
 
     @cached_property
     def _checker(self) -> Any:
+        return self.checker(Declarations(), kubernetes())
+
+    def checker(self, declarations: Declarations, libraries: list[Any]) -> Any:
+        """A type checker for the variables, with further messages declared, if any, and these libraries."""
         from cel_expr_python import cel
 
-        declarations = Declarations()
         listed = [{"name": name, **declarations.described(kind, name)} for name, kind in self.variables.items()]
-        config = cel.NewEnvConfigFromYaml(json.dumps({"variables": listed}))
-        return cel.NewEnv(descriptor_pool=declarations.pool(), config=config, extensions=_extensions())
+        described = {"variables": listed, "extensions": [{"name": "two-var-comprehensions"}]}
+        config = cel.NewEnvConfigFromYaml(json.dumps(described))
+        return cel.NewEnv(descriptor_pool=declarations.pool(), config=config, extensions=libraries)
 
     def compile(self, source: str) -> Compiled:
         """Check and prepare an expression. Raises CompileError."""
+        return self.check(source, self._checker, {})
+
+    def check(self, source: str, checker: Any, types: Mapping[str, str]) -> Compiled:
+        """The same with a checker for objects of these types: what they are called, by their names to the checker."""
         if len(source) > _LONGEST:
             raise CompileError(f"ERROR: <input>:1:1: expression code point size exceeds limit: {_LONGEST}")
         try:
-            checked = ast.parse(self._checker.compile(source).serialize())
-            for name in checked.literals:
+            checked = ast.parse(checker.compile(source).serialize(), types)
+            for name in checked.literals.difference(types.values()):
                 raise CompileError(f"ERROR: <input>:1:1: undeclared reference to '{name}' (in container '')")
             program = Program(checked)
             worst = cost.estimate(checked.root, self.variables)
         except RuntimeError as error:
             raise CompileError(_reworded(str(error))) from None
-        return Compiled(source, str(checked.root.type), checked.variables, program, worst)
+        return Compiled(source, checked.root.type, str(checked.root.type), checked.variables, program, worst)
 
 
 def _reworded(text: str) -> str:
     text = _SUFFIX.sub("", text).removeprefix("INVALID_ARGUMENT: ")
     for pattern, words in _WORDS:
         text = pattern.sub(words, text)
-    return text
+    return _UNDECLARED.sub(_undeclared, text)
+
+
+def _undeclared(found: re.Match[str]) -> str:
+    """An error about `a.b.c` as one about `a`, and pointing there."""
+    name, line = found[3], found[5]
+    places = [match.start() for match in re.finditer(rf"\b{name}\b", line[: int(found[1])])]
+    at = places[-1] if places else int(found[1]) - 1
+    return f":{at + 1}: {found[2]}{name}{found[4]}\n | {line}\n | {'.' * at}^"
 
 
 @lru_cache(maxsize=1)
-def _extensions() -> list[Any]:
-    from cel_expr_python import cel
+def kubernetes() -> list[Any]:
+    """The libraries that every expression has."""
     from cel_expr_python.ext import ext_optional, ext_strings
 
+    return [ext_strings.ExtStrings(2), ext_optional.ExtOptional(), library("kubernetes", DECLARATIONS)]
+
+
+def library(name: str, declarations: Iterable[Declaration]) -> Any:
+    """Functions as the checker takes them."""
+    from cel_expr_python import cel
+
     overloads: dict[str, list[Any]] = {}
-    for declaration in DECLARATIONS:
+    for declaration in declarations:
         overloads.setdefault(declaration.name, []).append(
             cel.Overload(
                 declaration.overload,
@@ -95,5 +121,4 @@ def _extensions() -> list[Any]:
                 declaration.member,
             )
         )
-    functions = [cel.FunctionDecl(name, listed) for name, listed in overloads.items()]
-    return [ext_strings.ExtStrings(2), ext_optional.ExtOptional(), cel.CelExtension("kubernetes", functions)]
+    return cel.CelExtension(name, [cel.FunctionDecl(function, listed) for function, listed in overloads.items()])

@@ -1,8 +1,8 @@
-"""The macros all, exists, exists_one, map, filter and optMap, which the parser turns into folds.
+"""The macros all, exists, exists_one, map, filter, optMap, transformMap …, which the parser turns into folds.
 
 `all` and `exists` end with the first element that decides and forgive errors of the others then. Their accumulator, and
 the one of `map` and `filter`, cannot be named by a user: so it need not be kept where expressions find variables, and a
-list can be extended in place.
+list or map can be extended in place.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .ast import Call, Comprehension, Ident, ListOf, Node
+from .ast import Call, Comprehension, Ident, ListOf, Node, StructOf
 from .values import CostExceeded, EvaluationError, no_overload
 
 
@@ -62,6 +62,15 @@ def _items(value: Any) -> list[Any]:
     raise no_overload()
 
 
+def _pairs(value: Any) -> list[Any]:
+    """What macros with two variables go through: indexes with elements, keys with values."""
+    if isinstance(value, dict):
+        return list(value.items())
+    if isinstance(value, list):
+        return list(enumerate(value))
+    raise no_overload()
+
+
 #: What a forgiven error costs: Python takes a while to raise and catch it.
 FORGIVING = 5
 #: What all and exists charge per element besides their predicate: condition, accumulator and operator.
@@ -75,18 +84,22 @@ def _deciding(node: Comprehension, compile_: Compile) -> Step | None:
             decisive = function == "_||_"
         case _:
             return None
-    over, test, variable = compile_(node.over), compile_(predicate), node.variable
+    over, test, variable, second = compile_(node.over), compile_(predicate), node.variable, node.second
+    each = _pairs if second else _items
 
     def decide(frame: Frame) -> bool:
-        items = _items(over(frame))
+        items = each(over(frame))
         limit = frame.limit
         failure: EvaluationError | None = None
-        with _scope(frame, variable) as variables:
+        with _scope(frame, variable, second) as variables:
             for item in items:
                 frame.cost += _DECIDING
                 if frame.cost > limit:
                     raise CostExceeded
-                variables[variable] = item
+                if second:
+                    variables[variable], variables[second] = item
+                else:
+                    variables[variable] = item
                 try:
                     value = test(frame)
                 except CostExceeded:
@@ -111,19 +124,23 @@ def _general(node: Comprehension, compile_: Compile) -> Step:
     """The others: of them, none ends early."""
     over, initial, result = compile_(node.over), compile_(node.initial), compile_(node.result)
     step = _appending(node, compile_) or compile_(node.step)
-    variable, accumulator = node.variable, node.accumulator
+    variable, second, accumulator = node.variable, node.second, node.accumulator
+    each = _pairs if second else _items
 
     def accumulate(frame: Frame) -> Any:
-        items = _items(over(frame))
+        items = each(over(frame))
         limit = frame.limit
         first = initial(frame)
-        with _scope(frame, variable, accumulator) as variables:
+        with _scope(frame, variable, second, accumulator) as variables:
             variables[accumulator] = first
             for item in items:
                 frame.cost += 1
                 if frame.cost > limit:
                     raise CostExceeded
-                variables[variable] = item
+                if second:
+                    variables[variable], variables[second] = item
+                else:
+                    variables[variable] = item
                 variables[accumulator] = step(frame)
             return result(frame)
 
@@ -131,10 +148,12 @@ def _general(node: Comprehension, compile_: Compile) -> Step:
 
 
 def _appending(node: Comprehension, compile_: Compile) -> Step | None:
-    """The step of map and filter, `accumulator + [x]`, without copying the list each time round."""
-    if not isinstance(node.initial, ListOf) or node.initial.elements:
-        return None
-    return _append_step(node.step, node.accumulator, compile_)
+    """The step of map, filter and transformMap, without copying the list or map each time round."""
+    match node.initial:
+        case ListOf(elements=()) | StructOf(entries=()):
+            return _append_step(node.step, node.accumulator, compile_)
+        case _:
+            return None
 
 
 def _append_step(step: Node, accumulator: str, compile_: Compile) -> Step | None:
@@ -150,6 +169,8 @@ def _append_step(step: Node, accumulator: str, compile_: Compile) -> Step | None
                 return items
 
             return append
+        case Call(function="cel.@mapInsert", args=(Ident(name=name), *parts)) if name == accumulator:
+            return _insert_step([compile_(part) for part in parts], accumulator)
         case Call(function="_?_:_", args=(condition, then, otherwise)):
             test = compile_(condition)
             yes, no = _append_step(then, accumulator, compile_), _append_step(otherwise, accumulator, compile_)
@@ -165,3 +186,22 @@ def _append_step(step: Node, accumulator: str, compile_: Compile) -> Step | None
             return choose
         case _:
             return None
+
+
+def _insert_step(parts: list[Step], accumulator: str) -> Step:
+    """Put one entry (a key and a value, or a map) into the map that is being made."""
+
+    def insert(frame: Frame) -> dict[Any, Any]:
+        made: dict[Any, Any] = frame.variables[accumulator]
+        values = [part(frame) for part in parts]
+        entries = values[0] if len(values) == 1 else {values[0]: values[1]}
+        if not isinstance(entries, dict):
+            raise no_overload()
+        frame.charge(len(entries))
+        for key, value in entries.items():
+            if key in made:
+                raise EvaluationError(f"insert failed: key {key} already exists")
+            made[key] = value
+        return made
+
+    return insert

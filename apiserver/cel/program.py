@@ -18,10 +18,11 @@ from .charges import CHARGES
 from .folds import FORGIVING, Frame, Step, fold
 from .functions import ANY, FUNCTIONS
 from .functions.optionals import select as optional_select
-from .values import CostExceeded, EvaluationError, Optional, TypeName, equal, no_overload
+from .values import CostExceeded, EvaluationError, Optional, TypedObject, TypeName, equal, no_overload
 
 _LIST = 10
 _MAP = 30
+_OBJECT = 40
 _READING = 10_000
 
 
@@ -66,7 +67,7 @@ def _step(node: Node) -> Step:
         case ListOf():
             return _list(node)
         case StructOf():
-            return _map(node)
+            return _object(node) if node.name else _map(node)
         case Comprehension():
             return fold(node, _step)
         case _:
@@ -312,6 +313,25 @@ def _map(node: StructOf) -> Step:
             if key in built and any(equal(key, other) for other in built):
                 raise EvaluationError(f"Failed with repeated key: {key}")
             built[key] = value
+        return built
+
+    return build
+
+
+def _object(node: StructOf) -> Step:
+    name = node.name
+    entries = [(entry.key, _step(entry.value), entry.optional) for entry in node.entries]
+    units = _OBJECT + len(entries)
+
+    def build(frame: Frame) -> TypedObject:
+        frame.charge(units)
+        built = TypedObject(name)
+        for key, make_value, optional in entries:
+            value = make_value(frame)
+            if not optional:
+                built[key] = value
+            elif value.present:
+                built[key] = value.value
         return built
 
     return build

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 _PACKAGE = "selfType"
 #: Types of the libraries: to the checker, messages without fields.
-_OPAQUE = {"kubernetes": ("URL", "Quantity", "Semver", "NamedFormat"), "net": ("IP", "CIDR")}
+_OPAQUE = {
+    "kubernetes": ("URL", "Quantity", "Semver", "NamedFormat"),
+    "kubernetes.authorization": ("Authorizer", "PathCheck", "GroupCheck", "ResourceCheck", "Decision"),
+    "net": ("IP", "CIDR"),
+}
 _UNBOUNDED = 3 * 1024 * 1024
 
 
@@ -106,6 +110,11 @@ class Declarations:
         self._file: FileDescriptorProto | None = None
         self._names: dict[int, str] = {}
         self._kept: list[DeclType] = []
+        self._others: list[tuple[str, Mapping[str, str]]] = []
+
+    def add(self, name: str, fields: Mapping[str, str]) -> None:
+        """Declare a type that expressions may make objects of; its fields are scalars or `dyn`."""
+        self._others.append((name, fields))
 
     def described(self, declared: DeclType, name: str) -> dict[str, Any]:
         """A variable's type as the checker's configuration describes it: the only way to declare an optional one."""
@@ -136,6 +145,16 @@ class Declarations:
             pool.AddSerializedFile(opaque.SerializeToString())
         if self._file is not None:
             pool.AddSerializedFile(self._file.SerializeToString())
+        if self._others:
+            others = descriptor_pb2.FileDescriptorProto(name="others.proto", syntax="proto3")
+            others.dependency.append("google/protobuf/struct.proto")
+            for name, fields in self._others:
+                message = others.message_type.add(name=name)
+                message.options.deprecated_legacy_json_field_conflicts = True
+                for number, (field_name, kind) in enumerate(fields.items(), start=1):
+                    entry = message.field.add(name=field_name, number=number if number < 19000 else number + 1000)
+                    self._fill(entry, DeclType(kind), name=name, message=message)
+            pool.AddSerializedFile(others.SerializeToString())
         return pool
 
     def _message(self, declared: DeclType, name: str) -> str:

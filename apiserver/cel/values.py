@@ -3,7 +3,7 @@
 | CEL | Python |
 | --- | --- |
 | int, uint, double, bool, string, bytes, null | int, `UInt`, float, bool, str, bytes, None |
-| list, map and objects | list (or `KeyedList`), dict |
+| list, map and objects | list (or `KeyedList`), dict (`TypedObject` if written by the expression) |
 | timestamp, duration | `Timestamp`, `Duration` (nanoseconds) |
 | optional | `Optional` |
 | a type | `TypeName` |
@@ -98,6 +98,16 @@ class TypeName:
     cel_type = "type"
 
 
+class TypedObject(dict[Any, Any]):
+    """An object that an expression wrote, as `Object.spec{replicas: 3}`; `cel_type` is the name of its type."""
+
+    __slots__ = ("cel_type",)
+
+    def __init__(self, cel_type: str) -> None:
+        super().__init__()
+        self.cel_type = cel_type
+
+
 class KeyedList(list[Any]):
     """A list of which the order does not count: `x-kubernetes-list-type` set or map.
 
@@ -147,7 +157,7 @@ def equal(a: Any, b: Any) -> bool:
             return all(equal(item, others.get(keyed.identify(item), missing)) for item in a)
         return all(map(equal, a, b))
     if isinstance(a, dict):
-        if not isinstance(b, dict) or len(a) != len(b):
+        if not isinstance(b, dict) or len(a) != len(b) or getattr(a, "cel_type", "") != getattr(b, "cel_type", ""):
             return False
         return all(key in b and equal(item, b[key]) for key, item in a.items())
     if isinstance(a, Optional):
@@ -174,6 +184,8 @@ def type_name(value: Any) -> str:
             return "bytes"
         case list():
             return "list"
+        case TypedObject():
+            return value.cel_type
         case dict():
             return "map"
         case None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from . import formats, lists, network, optionals, quantities, standard, strings, times
+from . import authorization, formats, lists, network, optionals, patches, quantities, standard, strings, times
 from .base import ANY, Declaration, Dispatch, Implementation
 
-_MODULES = (standard, times, strings, lists, optionals, quantities, network, formats)
+_MODULES = (standard, times, strings, lists, optionals, quantities, network, formats, authorization, patches)
 #: What the type checker must be told; the language's own functions and cel-go's strings and optionals it knows.
 DECLARATIONS: tuple[Declaration, ...] = tuple(
     declaration
-    for module in (standard, strings, lists, quantities, network, formats)
+    for module in (standard, strings, lists, quantities, network, formats, authorization)
     for declaration in module.DECLARATIONS
 )
 
