@@ -23,6 +23,9 @@ from . import bootstrap, routes
 from .admission import plugins
 from .admission.chain import Chain as AdmissionChain
 from .aggregation.aggregator import Aggregator
+from .allocation.allocator import Allocator
+from .allocation.claims import Claims
+from .allocation.holdings import Holdings
 from .authn import chain as authn
 from .authn.serviceaccount import ServiceAccountAuthenticator
 from .authz.chain import Chain as Authorizer
@@ -120,7 +123,7 @@ class ApiServer(FastAPI):
 
     async def stop(self) -> None:
         """End all watches and close the store."""
-        self.drain()
+        self.part()
         await bootstrap.withdraw(self.store, config=self.config)
         await self.custom.stop()
         await self.kubelets.close()
@@ -130,8 +133,12 @@ class ApiServer(FastAPI):
         await self.store.close()
 
     def drain(self) -> None:
-        """Be ready no longer and end the watches, so that clients go elsewhere."""
+        """Be ready no longer, so that clients go elsewhere."""
         self.draining = True
+
+    def part(self) -> None:
+        """End the watches: their clients resume elsewhere."""
+        self.drain()
         self.cache.end_watches()
         self.aggregator.drain()
 
@@ -176,11 +183,20 @@ def _registry(app: ApiServer, *, rbac: RBAC, source: random.Random) -> Registry:
         cache=app.cache,
         catalogue=builtin(),
         schemas=Schemas(),
-        strategies=strategies(
-            cache=app.cache, service_cidr=config.service_cidr, node_ports=config.node_port_range, source=source
-        ),
+        strategies=strategies(_allocator(app, source=source)),
         admission=AdmissionChain(plugins.build(parts)),
         clock=app.clock,
+        source=source,
+    )
+
+
+def _allocator(app: ApiServer, *, source: random.Random) -> Allocator:
+    holdings = Holdings(app.cache.resource("", "services"))
+    return Allocator(
+        cidr=app.config.service_cidr,
+        node_ports=app.config.node_port_range,
+        holdings=holdings,
+        claims=Claims(app.store, holdings=holdings, consistent=app.cache.consistent),
         source=source,
     )
 

@@ -15,6 +15,7 @@ import ipaddress
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -23,6 +24,7 @@ from k8slite.clock import Clock, timestamp
 from k8slite.config import ApiServerConfig
 
 from . import policy
+from .allocation.claims import address_record
 from .authz import rules
 from .storage.base import KeyExists, Record, RevisionMismatch, Store, StoreError
 from .strategies.base import Document
@@ -50,7 +52,7 @@ async def bootstrap(store: Store, *, config: ApiServerConfig, clock: Clock, port
     ]
     writes += [
         _ensure(store, clock, group, plural, document, mend=mend)
-        for group, plural, document, mend in _own_service(config, port or config.port)
+        for group, plural, document, mend in _own_service(config, port or config.port, clock.now())
     ]
     writes.append(_ensure(store, clock, "networking.k8s.io", "servicecidrs", _service_range(config, clock)))
     authentication = _authentication(config)
@@ -211,7 +213,7 @@ def _service_range(config: ApiServerConfig, clock: Clock) -> Document:
     }
 
 
-def _own_service(config: ApiServerConfig, port: int) -> Iterator[tuple[str, str, Document, Mend]]:
+def _own_service(config: ApiServerConfig, port: int, now: datetime) -> Iterator[tuple[str, str, Document, Mend]]:
     address = config.advertise_address
     family = "IPv6" if ipaddress.ip_address(address).version == 6 else "IPv4"
     network = ipaddress.ip_network(config.service_cidr)
@@ -250,6 +252,8 @@ def _own_service(config: ApiServerConfig, port: int) -> Iterator[tuple[str, str,
     }
     join = _join if config.store.engine == "etcd" else None
     yield "", "services", service, _replace("spec")
+    record = address_record(cluster_ip, namespace="default", name="kubernetes", now=now)
+    yield "networking.k8s.io", "ipaddresses", record, _replace("spec")
     yield "", "endpoints", endpoints, join or _replace("subsets")
     yield "discovery.k8s.io", "endpointslices", endpoint_slice, join or _replace("endpoints", "ports")
 

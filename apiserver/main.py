@@ -21,4 +21,4 @@ async def serve(config: ApiServerConfig) -> None:
     gc.freeze()
     gc.set_threshold(*COLLECTION)
     app.port = sockets[0].getsockname()[1]
-    await serve_app(app, config=config, sockets=sockets, drain=app.drain)
+    await serve_app(app, config=config, sockets=sockets, drain=app.drain, part=app.part)

@@ -73,6 +73,8 @@ class ApiServerConfig(Config):
     proxy_client_key_file: Path | None = None
     service_cidr: str = "10.96.0.0/16"
     node_port_range: tuple[int, int] = (30000, 32767)
+    shutdown_delay: float = 0.0
+    """Seconds between the end's begin, when readyz fails, and the last new connection: a load balancer's to notice."""
     enable_admission_plugins: list[str] = []
     """Plugins to run beside those that run by default (docs/admission.md)."""
     disable_admission_plugins: list[str] = []

@@ -1,14 +1,14 @@
 """The strategy: what the generic registry asks of a kind, each hook in the order in which it runs.
 
 Objects are plain dictionaries that passed the schema. A hook changes the object it is given and nothing else; it does
-no I/O except through `Context`.
+no I/O except through `Context`; `begin` and `after_delete` alone may wait.
 
 Source: Kubernetes' apiserver, registry/rest (create and update order).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..columns.base import Column
 
 Document = dict[str, Any]
+Finish = Callable[[bool], Awaitable[None]]
+"""Told whether an object was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,13 @@ class Strategy:
     def prepare_approval(self, obj: Document, old: Document, context: Context) -> None:
         """Complete what came through the subresource `approval`."""
 
+    async def begin(self, obj: Document, old: Document | None, context: Context) -> Finish | None:
+        """Take what only one object of the cluster may have, before validation; the answer hears how the write ended.
+
+        `old` is None for a new object. Only writes of the object itself come here. Raises ApiError.
+        """
+        return None
+
     def validate(self, obj: Document) -> list[Cause]:
         """What the schema cannot say."""
         return []
@@ -141,5 +150,5 @@ class Strategy:
         """What a change of must raise metadata.generation."""
         return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
 
-    def after_delete(self, obj: Document, context: Context) -> None:
-        """Act on an object that is gone (nothing that could fail)."""
+    async def after_delete(self, obj: Document, context: Context) -> None:
+        """Act on an object that is gone; `obj` is its last stored state. Nothing that could fail."""

@@ -6,10 +6,9 @@ in which they are stored, unless the other has one of its own (Events are held t
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 
-from ..watching.cache import WatchCache
+from ..allocation.allocator import Allocator
 from . import (
     apps,
     autoscaling,
@@ -57,18 +56,11 @@ _MODULES = (
 )
 
 
-def strategies(
-    *, cache: WatchCache, service_cidr: str, node_ports: tuple[int, int], source: random.Random
-) -> dict[tuple[str, str], Strategy]:
+def strategies(allocator: Allocator) -> dict[tuple[str, str], Strategy]:
     """All strategies of a server."""
     table: dict[tuple[str, str], Strategy] = {
         ("", "pods"): pods.PodStrategy(),
-        ("", "services"): services.ServiceStrategy(
-            cidr=service_cidr,
-            node_ports=node_ports,
-            allocations=services.Allocations(cache.resource("", "services")),
-            source=source,
-        ),
+        ("", "services"): services.ServiceStrategy(allocator),
     }
     for module in _MODULES:
         table.update(module.STRATEGIES)

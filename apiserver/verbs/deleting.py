@@ -195,7 +195,7 @@ async def _remove(
 
     value, removed = await registry.change(served, namespace, name, decide, dry_run=options.dry_run)
     if removed and not options.dry_run:
-        served.strategy.after_delete(seen, context)
+        await served.strategy.after_delete(seen, context)
     return value, removed, seen["metadata"]
 
 

@@ -35,7 +35,7 @@ from ..documents import Document
 from ..fields.entries import Entry
 from ..registry import Registry, Removal, Served, require_verb
 from ..storage.base import KeyExists, StoreUnavailable
-from ..strategies.base import Context
+from ..strategies.base import Context, Finish
 from ..validation import metadata as metadata_rules
 from ..wire.negotiation import json_body, repeated_in_yaml
 from ..wire.options import check_manager
@@ -90,10 +90,19 @@ async def create_object(
     if generated:
         meta["name"] = metadata.generate_name(base, registry.source)
     strategy.prepare_create(obj, context)
-    _validate(served, obj, decoded.causes)
-    _warn(context, strategy.warn(obj, None))
-    await registry.admission.validate(replace(admission, name=meta["name"]))
-    return await _store_new(registry, served, obj, generated=generated, dry_run=context.dry_run)
+    finish = await strategy.begin(obj, None, context)
+    try:
+        _validate(served, obj, decoded.causes)
+        _warn(context, strategy.warn(obj, None))
+        await registry.admission.validate(replace(admission, name=meta["name"]))
+        value = await _store_new(registry, served, obj, generated=generated, dry_run=context.dry_run)
+    except ApiError as error:
+        if finish is not None and _was_not_written(error):
+            await finish(False)
+        raise
+    if finish is not None:
+        await finish(True)
+    return value
 
 
 async def _store_new(registry: Registry, served: Served, obj: Document, *, generated: bool, dry_run: bool) -> bytes:
@@ -158,6 +167,8 @@ async def change_object(registry: Registry, served: Served, call: Call, make: Ma
     context, strategy, info = registry.context(call), served.strategy, call.info
     place = (served.stored.group, served.stored.plural, info.subresource)
     prepare = UPDATES[place] if place in UPDATES else UPDATES["", "", info.subresource]
+    begun: list[Finish] = []
+    last: Document = {}
 
     async def decide(stored: Document, revision: int) -> Document | Removal:
         wanted = await make(managing.current(served, stored))
@@ -181,11 +192,35 @@ async def change_object(registry: Registry, served: Served, call: Call, make: Ma
         entries = managing.check_admitted(new, entries, context.warnings)
         _warn(context, metadata.without_repeated_owners(new["metadata"], admitted=True))
         prepare(strategy, served.resource, new, stored, context)
+        last.clear()
+        last.update(stored)
+        if not info.subresource:
+            await _end(begun, written=False)  # of a decision on an older state
+            if (finish := await strategy.begin(new, stored, context)) is not None:
+                begun.append(finish)
         managing.settle(new, stored, entries)
         return await _checked(registry, served, new, stored, decoded, admission)
 
-    value, _ = await registry.change(served, info.namespace, info.name, decide, dry_run=call.options.dry_run)
+    try:
+        value, removed = await registry.change(served, info.namespace, info.name, decide, dry_run=context.dry_run)
+    except ApiError as error:
+        if _was_not_written(error):
+            await _end(begun, written=False)
+        raise
+    await _end(begun, written=True)
+    if removed and not context.dry_run:
+        await strategy.after_delete(last, context)
     return value
+
+
+def _was_not_written(error: ApiError) -> bool:
+    """Whether a write certainly did not happen: a store that went away may have taken it, as after a cancellation."""
+    return not isinstance(error.__cause__, StoreUnavailable)
+
+
+async def _end(begun: list[Finish], *, written: bool) -> None:
+    while begun:
+        await begun.pop()(written)
 
 
 async def _checked(

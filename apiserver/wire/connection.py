@@ -295,7 +295,10 @@ class ConnectionProtocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive() and not parser.should_upgrade(),
+            keep_alive=version != "1.0"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and not getattr(self.server_state, "draining", False),
             on_response=self.on_response_complete,
         )
         if under_way is None or under_way.response_complete:

@@ -2,8 +2,8 @@
 
 uvicorn does HTTP (httptools, see `connection.py`) and WebSockets over uvloop. Two things differ from its server's
 defaults. Nothing ticks: uvicorn's loop wakes ten times a second to look at flags and the clock, ours waits for its
-cancellation. And the end has an order: `drain` is told first (readyz fails, watches end), then no connection is
-accepted, then requests under way may finish.
+cancellation. And the end has an order: `drain` is told first (readyz fails, answers close their connections), then
+watches end (`part`) and no connection is accepted, then requests under way may finish.
 
 A client certificate is optional; one that no CA of ours signed ends the handshake.
 """
@@ -73,12 +73,15 @@ async def serve_app(
     config: ApiServerConfig,
     ready: Callable[[Sequence[Address]], None] = lambda addresses: None,
     drain: Callable[[], None] = lambda: None,
+    part: Callable[[], None] = lambda: None,
     sockets: Sequence[socket.socket] = (),
 ) -> None:
     """Serve until cancelled. Raises OSError when an address cannot be bound.
 
-    `ready` gets the addresses as soon as they accept connections. `drain` is called when the end begins. Sockets bound
-    before (`bind`) may be given, so that a program can fail early, before it opens its store.
+    `ready` gets the addresses as soon as they accept connections. `drain` is called when the end begins: from
+    then on each answer closes its connection, so that clients go elsewhere. `part` is called after the configuration's
+    delay: what would go on without end must end then, and nothing new is accepted. Sockets bound before (`bind`) may be
+    given, so that a program can fail early, before it opens its store.
     """
     listening = list(sockets) or bind(config.bind_addresses, config.port)
     context = tls_context(config)
@@ -109,6 +112,9 @@ async def serve_app(
         await asyncio.get_running_loop().create_future()
     finally:
         drain()
+        server.server_state.draining = True  # type: ignore[attr-defined]
+        await asyncio.sleep(config.shutdown_delay)
+        part()
         await server.shutdown(sockets=listening)
         _log.info("stopped serving")
 

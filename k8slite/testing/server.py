@@ -109,7 +109,12 @@ async def running_server(
         ready = asyncio.Event()
         task = asyncio.create_task(
             serving.serve_app(
-                application, config=config, sockets=sockets, ready=lambda _: ready.set(), drain=application.drain
+                application,
+                config=config,
+                sockets=sockets,
+                ready=lambda _: ready.set(),
+                drain=application.drain,
+                part=application.part,
             )
         )
         try:

@@ -241,7 +241,7 @@ async def test_a_watch_ends_in_good_order_when_the_server_does(cluster: World) -
     async with cluster.http.stream("GET", READINGS, params={"watch": "1"}) as answer:
         lines = answer.aiter_lines()
         await anext(lines)
-        cluster.server.app.drain()
+        cluster.server.app.part()
         async with asyncio.timeout(DEADLINE):
             assert [line async for line in lines] == []
 
@@ -261,7 +261,7 @@ async def test_a_watch_that_never_began_ends_with_the_server(cluster: World) -> 
     asked = asyncio.create_task(cluster.http.get(READINGS + "/silent/log"))
     async with asyncio.timeout(DEADLINE):
         await cluster.backend.silent.wait()
-        cluster.server.app.drain()
+        cluster.server.app.part()
         assert (await asked).status_code == 503
 
 

@@ -1,0 +1,150 @@
+"""Taking an address or a port for good: a record in the store, which only one server can make.
+
+The watch caches of several servers over one store lag behind each other, so that what a cache calls free may have just
+been given out elsewhere. Whoever wants an item first creates its record, and writes the Service then; the record goes
+after the Service. An address's record is its IPAddress object, which clients see; a node port's is the store's own.
+
+Services are the truth, records only locks. A record that no Service stands behind, because its server ended between the
+two writes, is taken over by the next who wants the item; a Service without a record (a user deleted it, or the cluster
+is older than records are) keeps what it has.
+
+Source: KEP-1880, Multiple Service CIDRs (IPAddress objects as locks).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from k8slite.clock import timestamp
+
+from .. import documents
+from ..storage.base import KeyExists, Record, RevisionMismatch, Store, StoreError
+from ..strategies.base import Document
+from .holdings import Holdings, Item
+
+_WRITING = timedelta(seconds=120)
+"""A younger record may be of a write that is still under way."""
+_MANAGER = "ipallocator.k8s.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An item that is ours: its record's key and revision."""
+
+    item: Item
+    key: str
+    revision: int
+
+
+class Claims:
+    """The records of one store. Errors of the store itself pass through: the write that needs the item fails too."""
+
+    def __init__(self, store: Store, *, holdings: Holdings, consistent: Callable[[], Awaitable[None]]) -> None:
+        self._store = store
+        self._holdings = holdings
+        self._consistent = consistent
+
+    async def take(self, item: Item, *, namespace: str, name: str, now: datetime) -> Claim | None:
+        """Take an item for a Service; None if it is another's. Raises StoreError."""
+        key, value = _key(item), _record(item, namespace=namespace, name=name, now=now)
+        record = await self._create(key, value) or await self._take_over(item, key, value, now)
+        if record is None:
+            return None
+        claim = Claim(item, key, record.revision)
+        await self._consistent()
+        if self._holdings.holder(item):
+            await self.give_back([claim])
+            return None
+        return claim
+
+    async def give_back(self, claims: Iterable[Claim]) -> None:
+        """Let go of what was taken for a write that failed."""
+        await asyncio.gather(*(self._delete(claim.key, claim.revision) for claim in claims))
+
+    async def release(self, items: Iterable[Item], *, before: int) -> None:
+        """Let go of what a Service held, which was written last at revision `before`: its records are older."""
+        await asyncio.gather(*(self._release(_key(item), before) for item in items))
+
+    async def _create(self, key: str, value: bytes) -> Record | None:
+        try:
+            return await self._store.create(key, value)
+        except KeyExists:
+            return None
+
+    async def _take_over(self, item: Item, key: str, value: bytes, now: datetime) -> Record | None:
+        there = await self._store.get(key)
+        if there is None:
+            return await self._create(key, value)
+        if not _abandoned(there.value, now):
+            return None
+        await self._consistent()
+        if self._holdings.holder(item):
+            return None
+        try:
+            return await self._store.update(key, value, expected=there.revision)
+        except RevisionMismatch:
+            return None
+
+    async def _release(self, key: str, before: int) -> None:
+        with contextlib.suppress(StoreError):  # the next who wants it takes it over
+            there = await self._store.get(key)
+            if there is not None and there.revision < before:
+                await self._delete(key, there.revision)
+
+    async def _delete(self, key: str, revision: int) -> None:
+        with contextlib.suppress(StoreError):
+            await self._store.delete(key, expected=revision)
+
+
+def address_record(address: str, *, namespace: str, name: str, now: datetime) -> Document:
+    """The IPAddress of a Service's address."""
+    family = f"IPv{ipaddress.ip_address(address).version}"
+    labels = {"ipaddress.kubernetes.io/ip-family": family, "ipaddress.kubernetes.io/managed-by": _MANAGER}
+    return {
+        "kind": "IPAddress",
+        "apiVersion": "networking.k8s.io/v1",
+        "metadata": {
+            "resourceVersion": "",
+            "name": address,
+            "uid": str(uuid.uuid4()),
+            "generation": 1,
+            "creationTimestamp": timestamp(now),
+            "labels": labels,
+        },
+        "spec": {"parentRef": {"group": "", "resource": "services", "namespace": namespace, "name": name}},
+    }
+
+
+def _record(item: Item, *, namespace: str, name: str, now: datetime) -> bytes:
+    record = address_record(item[0] if not item[1] else "0.0.0.0", namespace=namespace, name=name, now=now)
+    if item[1]:
+        record |= {"kind": "NodePort", "apiVersion": "internal.k8slite.io/v1"}
+        record["metadata"] |= {"name": _port_name(item), "labels": {}}
+    return orjson.dumps(record)
+
+
+def _key(item: Item) -> str:
+    if item[1]:
+        return documents.key("internal.k8slite.io", "nodeports", "", _port_name(item))
+    return documents.key("networking.k8s.io", "ipaddresses", "", item[0])
+
+
+def _port_name(item: Item) -> str:
+    return f"{item[0].lower()}-{item[1]}"
+
+
+def _abandoned(value: bytes, now: datetime) -> bool:
+    """Whether a record that no Service stands behind may be taken: another kind of owner keeps its address."""
+    record = orjson.loads(value)
+    parent = (record.get("spec") or {}).get("parentRef") or {}
+    if (parent.get("group") or "", parent.get("resource")) != ("", "services"):
+        return False
+    return datetime.fromisoformat(record["metadata"]["creationTimestamp"]) + _WRITING <= now
