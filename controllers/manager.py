@@ -30,6 +30,7 @@ CONTROLLERS = {
     "taint-eviction": "tainteviction",
     "pod-gc": "podgc",
     "job": "job",
+    "protection": "protection",
     "garbage": "garbage",
 }
 """Each controller's name and its folder, whose `sync.build(context)` makes it."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass
 
@@ -50,6 +51,31 @@ class Toleration:
 
 
 @dataclass(config=_WIRE, frozen=True, slots=True)
+class ClaimSource:
+    """The claim that a volume stands for."""
+
+    claim_name: str = ""
+
+
+@dataclass(config=_WIRE, frozen=True, slots=True)
+class Volume:
+    """A volume that comes from a claim: one that is named, or (`ephemeral`) one made for this pod."""
+
+    name: str = ""
+    persistent_volume_claim: ClaimSource | None = None
+    ephemeral: bool = False
+
+
+def _from_claims(volumes: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """Only those: most pods have none, and keep nothing of the others."""
+    return [
+        {**volume, "ephemeral": "ephemeral" in volume}
+        for volume in volumes or ()
+        if "persistentVolumeClaim" in volume or "ephemeral" in volume
+    ]
+
+
+@dataclass(config=_WIRE, frozen=True, slots=True)
 class Spec:
     """What of a pod's wishes matters here."""
 
@@ -59,6 +85,7 @@ class Spec:
     tolerations: list[Toleration] = dataclasses.field(default_factory=list)
     containers: list[Container] = dataclasses.field(default_factory=list)
     init_containers: list[Container] = dataclasses.field(default_factory=list)
+    volumes: Annotated[list[Volume], BeforeValidator(_from_claims)] = dataclasses.field(default_factory=list)
 
 
 @dataclass(config=_WIRE, frozen=True, slots=True)
@@ -140,6 +167,19 @@ PODS = ResourceType("", "v1", "pods", "Pod", True, Pod)
 def by_node(pod: Pod) -> Iterable[str]:
     """Index: the node that a pod is bound to."""
     return (pod.spec.node_name,) if pod.spec.node_name else ()
+
+
+def claims(pod: Pod) -> list[str]:
+    """The names of the claims whose volumes the pod uses."""
+    return [
+        volume.persistent_volume_claim.claim_name if volume.persistent_volume_claim else f"{pod.name}-{volume.name}"
+        for volume in pod.spec.volumes
+    ]
+
+
+def by_claim(pod: Pod) -> Iterable[str]:
+    """Index: the keys of the claims whose volumes a pod uses."""
+    return [f"{pod.namespace}/{name}" for name in claims(pod)]
 
 
 def ready_condition(pod: Pod) -> PodCondition | None:

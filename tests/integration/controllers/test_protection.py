@@ -1,0 +1,81 @@
+"""Claims, volumes and attribute classes stay while something uses them, and go when nothing does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k8slite.controllers.protection.storage import CLAIMS, CLASSES, VOLUMES
+from k8slite.kinds.resources import PODS
+
+
+def claim(name: str, **spec: Any) -> dict[str, Any]:
+    asked = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **spec}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": asked}
+
+
+async def account(cluster) -> None:
+    async def there():
+        path = "/api/v1/namespaces/default/serviceaccounts"
+        return (await cluster.client.request("GET", path))["items"]
+
+    await cluster.until(there)
+
+
+async def test_a_claim_stays_while_a_pod_uses_it(cluster):
+    client = cluster.client
+    await account(cluster)
+    await client.create(CLAIMS, claim("data"), namespace="default")
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+    spec = {"containers": [{"name": "c", "image": "i"}], "volumes": volumes, "nodeName": "n1"}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": spec}
+    await client.create(PODS, body, namespace="default")
+    await client.delete(CLAIMS, "data", namespace="default")
+    await client.create(CLAIMS, claim("free"), namespace="default")
+    await client.delete(CLAIMS, "free", namespace="default")
+
+    async def gone(name: str) -> bool:
+        return await cluster.get(CLAIMS, name) is None
+
+    await cluster.until(lambda: gone("free"))
+    assert (await client.get(CLAIMS, "data", namespace="default")).deleting
+    await client.delete(PODS, "user", namespace="default", grace_period=0)
+    await cluster.until(lambda: gone("data"))
+
+
+async def test_a_volume_stays_while_a_claim_has_it(cluster):
+    client = cluster.client
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}}
+    await client.create(
+        VOLUMES, {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": spec}
+    )
+    await client.patch(VOLUMES, "v", {"status": {"phase": "Bound"}}, subresource="status")
+    await client.delete(VOLUMES, "v")
+    await cluster.until(lambda: cluster.get(VOLUMES, "v"))
+    await client.patch(VOLUMES, "v", {"status": {"phase": "Released"}}, subresource="status")
+
+    async def gone():
+        return await cluster.get(VOLUMES, "v") is None
+
+    await cluster.until(gone)
+
+
+async def test_an_attributes_class_stays_while_a_claim_names_it(cluster):
+    client = cluster.client
+    await client.create(
+        CLASSES,
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "VolumeAttributesClass",
+            "metadata": {"name": "gold"},
+            "driverName": "d.example.com",
+            "parameters": {"iops": "1"},
+        },
+    )
+    await client.create(CLAIMS, claim("data", volumeAttributesClassName="gold"), namespace="default")
+    await client.delete(CLASSES, "gold")
+    await client.delete(CLAIMS, "data", namespace="default")
+
+    async def gone():
+        return await cluster.get(CLASSES, "gold") is None and await cluster.get(CLAIMS, "data") is None
+
+    await cluster.until(gone)
