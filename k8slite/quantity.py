@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_CEILING, Decimal
+from typing import Literal
 
 from .remembering import remembered
 
@@ -60,18 +61,32 @@ def canonical(text: str | int | float) -> str:
     A quantity keeps its family: `1024Mi` becomes `1Gi`, `1000m` becomes `1`, `1000e3` becomes `1e6`. Parts smaller than
     a nano are rounded up. Raises QuantityError.
     """
-    value = parse(text)
+    return written(parse(text), form_of(text))
+
+
+Form = Literal["decimal", "binary", "exponent"]
+
+
+@remembered(4096)
+def form_of(text: str | int | float) -> Form:
+    """The family of a quantity's suffix; sums are written in the family of what came first. Raises QuantityError."""
+    parse(text)
     found = _PATTERN.fullmatch(str(text))
     suffix = found[2] if found else ""
+    return "binary" if suffix in _BINARY else "decimal" if suffix in _DECIMAL else "exponent"
+
+
+def written(value: Decimal, form: Form) -> str:
+    """A value as the API writes it in one of the families."""
     if value == 0:
         return "0"
-    if suffix in _BINARY:
+    if form == "binary":
         if abs(value) >= 1024 and value == value.to_integral_value():
             return _largest(int(value), 1024, ("", *_BINARY))
-        suffix = ""
+        form = "decimal"
     nanos = int((abs(value) * 10**9).to_integral_value(ROUND_CEILING))
     nanos = -nanos if value < 0 else nanos
-    if suffix in _DECIMAL:
+    if form == "decimal":
         return _largest(nanos, 1000, tuple(_DECIMAL))
     exponent = -9
     while nanos % 1000 == 0:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from k8slite.catalogue import Resource
-from k8slite.errors import Cause
+from k8slite.errors import ApiError, Cause, forbidden
 
 from ..strategies.base import Context, Document
 from ..wire.options import DEFAULT, Options
@@ -76,3 +76,10 @@ class Plugin:
 
     async def validate(self, admission: Admission) -> None:
         """Refuse the write, or let it pass."""
+
+
+def refused(admission: Admission, detail: str) -> ApiError:
+    """403 in the words of admission: a new object whose name is not made yet is known by the start of its name."""
+    meta = (admission.object or {}).get("metadata") or {}
+    name = admission.name or meta.get("name") or meta.get("generateName") or "Unknown"
+    return forbidden(admission.resource.plural, name, detail, group=admission.resource.group)

@@ -5,6 +5,8 @@ Source: Kubernetes documentation, "Admission Controllers: NamespaceLifecycle".
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from k8slite.errors import ApiError, not_found
 
 from ..lookup import Objects
@@ -18,7 +20,8 @@ class NamespaceLifecycle(Plugin):
 
     operations = frozenset[Operation]({"CREATE", "DELETE"})
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, *, consistent: Callable[[], Awaitable[None]]) -> None:
+        self._consistent = consistent
         self._namespaces = objects.resource("", "namespaces")
         self._terminating: dict[str, tuple[int, bool]] = {}
 
@@ -38,6 +41,9 @@ class NamespaceLifecycle(Plugin):
             return
         namespace = admission.namespace
         entry = self._namespaces.get("", namespace)
+        if entry is None:  # another server may have made it a moment ago
+            await self._consistent()
+            entry = self._namespaces.get("", namespace)
         if entry is None:
             raise not_found("namespaces", namespace)
         known = self._terminating.get(namespace)

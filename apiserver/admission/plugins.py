@@ -20,14 +20,26 @@ from ..authz.rbac import RBAC
 from ..lookup import Objects, lookup_in
 from ..webhooks import Webhooks
 from . import configuration
+from .always_pull import AlwaysPullImages
 from .base import Plugin
+from .claim_resize import PersistentVolumeClaimResize
 from .configuration import Configurations
+from .default_class import DefaultIngressClass, DefaultStorageClass
+from .extended_resources import ExtendedResourceToleration
+from .external_ips import DenyServiceExternalIPs
 from .lifecycle import NamespaceLifecycle
+from .limit_ranger import LimitRanger
 from .node_restriction import NodeRestriction
+from .node_selector import PodNodeSelector
+from .node_taints import TaintNodesByCondition
+from .owner_references import OwnerReferencesPermissionEnforcement
 from .priority import Priority
 from .rbac_escalation import RbacEscalation
+from .runtime_class import RuntimeClass
 from .serviceaccount import ServiceAccount
+from .storage_protection import StorageObjectInUseProtection
 from .tolerations import DefaultTolerationSeconds
+from .topology_labels import PodTopologyLabels
 
 if TYPE_CHECKING:
     from ..registry import Registry
@@ -47,20 +59,47 @@ class Parts:
     registry: Callable[[], Registry]
     configurations: Configurations = field(default_factory=Configurations)
 
+    async def consistent(self) -> None:
+        """Wait until the objects are as every server's acknowledged writes left them."""
+        await self.registry().cache.consistent()
+
 
 PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
-    "NamespaceLifecycle": lambda parts: NamespaceLifecycle(parts.objects),
+    "NamespaceLifecycle": lambda parts: NamespaceLifecycle(parts.objects, consistent=parts.consistent),
+    "LimitRanger": lambda parts: LimitRanger(parts.objects),
     "ServiceAccount": lambda parts: ServiceAccount(lookup_in(parts.objects)),
     "NodeRestriction": lambda parts: NodeRestriction(),
+    "TaintNodesByCondition": lambda parts: TaintNodesByCondition(),
+    "AlwaysPullImages": lambda parts: AlwaysPullImages(),
+    "PodNodeSelector": lambda parts: PodNodeSelector(parts.objects),
     "Priority": lambda parts: Priority(parts.objects),
     "DefaultTolerationSeconds": lambda parts: DefaultTolerationSeconds(),
+    "ExtendedResourceToleration": lambda parts: ExtendedResourceToleration(),
+    "DefaultStorageClass": lambda parts: DefaultStorageClass(parts.objects),
+    "StorageObjectInUseProtection": lambda parts: StorageObjectInUseProtection(),
+    "OwnerReferencesPermissionEnforcement": lambda parts: OwnerReferencesPermissionEnforcement(
+        authorizer=parts.authorizer, catalogue=lambda: parts.registry().catalogue
+    ),
+    "PersistentVolumeClaimResize": lambda parts: PersistentVolumeClaimResize(parts.objects),
+    "RuntimeClass": lambda parts: RuntimeClass(parts.objects, consistent=parts.consistent),
+    "DefaultIngressClass": lambda parts: DefaultIngressClass(parts.objects),
+    "PodTopologyLabels": lambda parts: PodTopologyLabels(parts.objects),
+    "DenyServiceExternalIPs": lambda parts: DenyServiceExternalIPs(),
     "RBACEscalation": lambda parts: RbacEscalation(rbac=parts.rbac, authorizer=parts.authorizer),
 }
 """By name, in order. Kubernetes has the escalation check in its RBAC storage; here it is a plugin like the others."""
 
 ALWAYS = frozenset({"RBACEscalation"})
 """Those that cannot be switched off."""
-OPTIONAL: frozenset[str] = frozenset()
+OPTIONAL = frozenset(
+    {
+        "AlwaysPullImages",
+        "DenyServiceExternalIPs",
+        "ExtendedResourceToleration",
+        "OwnerReferencesPermissionEnforcement",
+        "PodNodeSelector",
+    }
+)
 """Those that run only where the configuration enables them."""
 
 

@@ -1,5 +1,7 @@
 """Priority: a pod's priority and preemption policy come from its PriorityClass, or from the default one.
 
+There is one default at most: a second PriorityClass that wants to be it is refused.
+
 Source: Kubernetes documentation, "Pod Priority and Preemption".
 """
 
@@ -7,10 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from k8slite.errors import forbidden
-
 from ..lookup import Objects
-from .base import Admission, Plugin
+from .base import Admission, Plugin, refused
 
 _GROUP = "scheduling.k8s.io"
 
@@ -18,7 +18,7 @@ _GROUP = "scheduling.k8s.io"
 class Priority(Plugin):
     """Sets `priority`, `preemptionPolicy` and `priorityClassName` of new pods."""
 
-    kinds = frozenset({("", "pods")})
+    kinds = frozenset({("", "pods"), (_GROUP, "priorityclasses")})
 
     def __init__(self, objects: Objects) -> None:
         self._classes = objects.resource(_GROUP, "priorityclasses")
@@ -27,7 +27,7 @@ class Priority(Plugin):
 
     async def mutate(self, admission: Admission) -> None:
         """Resolve the class of a new pod; a changed one keeps what was computed. Raises ApiError 403."""
-        if admission.subresource or admission.object is None:
+        if admission.subresource or admission.object is None or admission.resource.plural != "pods":
             return
         spec = admission.object["spec"]
         if admission.operation == "UPDATE" and admission.old is not None:
@@ -39,7 +39,7 @@ class Priority(Plugin):
         if name:
             entry = self._classes.get("", name)
             if entry is None:
-                raise forbidden("pods", admission.name, f"no PriorityClass with name {name} was found")
+                raise refused(admission, f"no PriorityClass with name {name} was found")
             chosen: dict[str, Any] | None = entry.document
         else:
             chosen = self._global_default()
@@ -52,15 +52,28 @@ class Priority(Plugin):
                 f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; priority "
                 f"admission controller computed {value} from the given PriorityClass name"
             )
-            raise forbidden("pods", admission.name, detail)
+            raise refused(admission, detail)
         if spec.get("preemptionPolicy") not in (None, policy):
             detail = (
                 f"the string value of PreemptionPolicy ({spec['preemptionPolicy']}) must not be provided in pod spec; "
                 f"priority admission controller computed {policy} from the given PriorityClass name"
             )
-            raise forbidden("pods", admission.name, detail)
+            raise refused(admission, detail)
         spec["priority"] = value
         spec["preemptionPolicy"] = policy
+
+    async def validate(self, admission: Admission) -> None:
+        """Raise ApiError 403 for a second default."""
+        new = admission.object
+        if new is None or admission.resource.plural != "priorityclasses" or not new.get("globalDefault"):
+            return
+        default = self._global_default()
+        if default is None:
+            return
+        name = default["metadata"]["name"]
+        if admission.operation == "CREATE" or name != new["metadata"]["name"]:
+            detail = f"PriorityClass {name} is already marked as default. Only one default can exist"
+            raise refused(admission, detail)
 
     def _global_default(self) -> dict[str, Any] | None:
         if self._changed != self._classes.changed:
