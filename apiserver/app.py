@@ -213,7 +213,9 @@ def _dispatch(app: ApiServer, *, key: TokenKey, rbac: RBAC) -> Dispatch:
         clock=app.clock,
     )
     dispatch = Dispatch(app.registry, subresources.table(app.registry, reviews=reviews, issuer=app.issuer))
-    dispatch.subresources.update(kubelet_proxy.handlers(app.kubelets, objects=app.cache, authorizer=app.authorizer))
+    dispatch.subresources.update(
+        kubelet_proxy.handlers(app.kubelets, registry=app.registry, objects=app.cache, authorizer=app.authorizer)
+    )
     return dispatch
 
 

@@ -27,7 +27,14 @@ _HEADERS = (("Content-Type", "application/json"), ("Accept", "application/json, 
 
 
 class WebhookFailure(Exception):
-    """A webhook gave no answer that can be used; the text says why, for the message of whoever asked."""
+    """A webhook gave no answer that can be used; the text says why, for the message of whoever asked.
+
+    `code` is the status that it answered with, if that was no success, else 0.
+    """
+
+    def __init__(self, message: str, *, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Webhooks:
@@ -50,7 +57,7 @@ class Webhooks:
             ) as response:
                 body = await read_bounded(response, limit)
                 if not 200 <= response.status < 300:
-                    raise WebhookFailure(_refusal(response.status, body))
+                    raise WebhookFailure(_refusal(response.status, body), code=response.status)
                 return _document(response.content_type, body)
         except BackendError as error:
             raise WebhookFailure(f'Post "{target.address}{query}": {error}') from error

@@ -40,6 +40,8 @@ from .serviceaccount import ServiceAccount
 from .storage_protection import StorageObjectInUseProtection
 from .tolerations import DefaultTolerationSeconds
 from .topology_labels import PodTopologyLabels
+from .webhooks.mutating import MutatingAdmissionWebhook
+from .webhooks.validating import ValidatingAdmissionWebhook
 
 if TYPE_CHECKING:
     from ..registry import Registry
@@ -85,6 +87,12 @@ PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
     "DefaultIngressClass": lambda parts: DefaultIngressClass(parts.objects),
     "PodTopologyLabels": lambda parts: PodTopologyLabels(parts.objects),
     "DenyServiceExternalIPs": lambda parts: DenyServiceExternalIPs(),
+    "MutatingAdmissionWebhook": lambda parts: MutatingAdmissionWebhook(
+        objects=parts.objects, hooks=parts.hooks, registry=parts.registry
+    ),
+    "ValidatingAdmissionWebhook": lambda parts: ValidatingAdmissionWebhook(
+        objects=parts.objects, hooks=parts.hooks, registry=parts.registry
+    ),
     "RBACEscalation": lambda parts: RbacEscalation(rbac=parts.rbac, authorizer=parts.authorizer),
 }
 """By name, in order. Kubernetes has the escalation check in its RBAC storage; here it is a plugin like the others."""

@@ -10,6 +10,7 @@ Source: Kubernetes' apiserver, admission/conversion.go and registry/rest (Before
 from __future__ import annotations
 
 from k8slite.errors import bad_request
+from k8slite.schema import Decoded
 
 from .. import documents
 from ..registry import Registry
@@ -63,8 +64,7 @@ async def take_back(registry: Registry, admission: Admission, document: Document
     before = admission.object
     if before is None:
         raise ValueError("a request without an object has none to change")
-    group, version, kind = match.kind
-    read = registry.schemas.check(document, group=group, version=version, kind=kind, strictness="Ignore")
+    read = _read(registry, document, match)
     changed = read.object
     if _is_resource(match):
         changed = await _to_hub(registry, admission, changed, match)
@@ -79,6 +79,13 @@ async def take_back(registry: Registry, admission: Admission, document: Document
     before.clear()
     before.update(changed)
     admission.causes[:] = read.causes
+
+
+def _read(registry: Registry, document: Document, match: Match) -> Decoded:
+    group, version, kind = match.kind
+    if kind.endswith("Options") and registry.schemas.type_of(group, version, kind) is None:
+        return Decoded(document, [])  # of a connection: a query, which has no schema
+    return registry.schemas.check(document, group=group, version=version, kind=kind, strictness="Ignore")
 
 
 async def _to_hub(registry: Registry, admission: Admission, document: Document, match: Match) -> Document:

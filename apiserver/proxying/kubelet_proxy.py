@@ -15,14 +15,15 @@ from ..authz.base import Attributes
 from ..authz.chain import Chain
 from ..calls import Call, Handler, Outcome, Subresources
 from ..lookup import Objects, lookup_in
+from ..registry import Registry
 from ..strategies.base import Document
-from . import joining, streams
+from . import connecting, joining, streams
 from .http import HttpProxy
 from .kubelets import Kubelets
 from .logs import logs, to_websocket
 
 
-def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subresources:
+def handlers(kubelets: Kubelets, *, registry: Registry, objects: Objects, authorizer: Chain) -> Subresources:
     """The rows: (group, plural, subresource) → handler."""
     lookup = lookup_in(objects)
     proxy = HttpProxy(kubelets, objects=objects)
@@ -42,6 +43,7 @@ def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subr
     def stream(action: str) -> Handler:
         async def handle(call: Call) -> Outcome:
             await _require_create(call, authorizer)
+            await connecting.admit(registry, call)
             await streams.serve(call, pod(call), kubelets=kubelets, action=action)
             return None
 
@@ -50,6 +52,7 @@ def handlers(kubelets: Kubelets, *, objects: Objects, authorizer: Chain) -> Subr
     async def pass_on(call: Call) -> Outcome:
         if call.info.plural == "nodes" and joining.wanted(call):
             await _require_create(call, authorizer)
+        await connecting.admit(registry, call)
         await proxy.serve(call)
         return None
 

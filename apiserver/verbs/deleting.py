@@ -22,7 +22,7 @@ from ..calls import Answer, Call
 from ..conversions import ConversionFailed
 from ..documents import Document
 from ..registry import Registry, Removal, Served, require_verb
-from ..strategies.base import Strategy
+from ..strategies.base import Context, Strategy
 from ..watching.objects import Entry
 from ..wire import options as query
 from ..wire.negotiation import json_body
@@ -153,20 +153,29 @@ def _warn(served: Served, call: Call, options: Options) -> None:
 
 
 async def remove(
-    registry: Registry, served: Served, call: Call, name: str, options: Options
+    registry: Registry, served: Served, call: Call, name: str, options: Options, *, admitted: bool = False
 ) -> tuple[bytes, bool, Document]:
     """Carry out one deletion: the last or the marked state, whether the object is gone, and its metadata.
 
+    `admitted` says that admission let it pass in another form (an eviction) and is not asked again.
     What cannot be converted (the webhook is down) is judged as it is stored: all that counts is in its metadata.
     """
     try:
-        return await _remove(registry, served, call, name, options)
+        return await _remove(registry, served, call, name, options, admitted=admitted)
     except ConversionFailed:
-        return await _remove(registry, registry.at_rest(served.stored.group, served.stored.plural), call, name, options)
+        at_rest = registry.at_rest(served.stored.group, served.stored.plural)
+        return await _remove(registry, at_rest, call, name, options, requested=served, admitted=admitted)
 
 
 async def _remove(
-    registry: Registry, served: Served, call: Call, name: str, options: Options
+    registry: Registry,
+    served: Served,
+    call: Call,
+    name: str,
+    options: Options,
+    *,
+    admitted: bool,
+    requested: Served | None = None,
 ) -> tuple[bytes, bool, Document]:
     context = registry.context(call)
     namespace = call.info.namespace if served.resource.namespaced else ""
@@ -176,20 +185,8 @@ async def _remove(
         seen.clear()
         seen.update(obj)
         check_preconditions(served, obj["metadata"], options)
-        admission = Admission(
-            operation="DELETE",
-            resource=served.hub,
-            subresource="",
-            namespace=namespace,
-            name=name,
-            object=None,
-            old=obj,
-            context=context,
-            options=options,
-            requested=served.resource,
-        )
-        await registry.admission.mutate(admission)
-        await registry.admission.validate(admission)
+        if not admitted:
+            await _admit(registry, requested or served, call, options, old=obj, context=context)
         planned = plan(obj, options=options, strategy=served.strategy, now=context.now)
         return Removal(planned.object) if planned.remove else planned.object
 
@@ -197,6 +194,25 @@ async def _remove(
     if removed and not options.dry_run:
         await served.strategy.after_delete(seen, context)
     return value, removed, seen["metadata"]
+
+
+async def _admit(
+    registry: Registry, served: Served, call: Call, options: Options, *, old: Document, context: Context
+) -> None:
+    admission = Admission(
+        operation="DELETE",
+        resource=served.hub,
+        subresource="",
+        namespace=old["metadata"].get("namespace") or "",
+        name=old["metadata"]["name"],
+        object=None,
+        old=old,
+        context=context,
+        options=options,
+        requested=served.resource,
+    )
+    await registry.admission.mutate(admission)
+    await registry.admission.validate(admission)
 
 
 async def delete_collection(registry: Registry, call: Call) -> Answer:

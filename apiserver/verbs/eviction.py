@@ -199,4 +199,4 @@ async def _remove(registry: Registry, pods: Served, call: Call, options: Options
         value, _ = await registry.change(pods, namespace, name, decide, dry_run=False)
         if options.precondition_resource_version:
             options = _only(options, orjson.loads(value))
-    await deleting.remove(registry, pods, call, name, options)
+    await deleting.remove(registry, pods, call, name, options, admitted=True)

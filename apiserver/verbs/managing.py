@@ -17,6 +17,7 @@ from k8slite.remembering import remembered
 from k8slite.schema import Decoded
 
 from .. import documents
+from ..admission.base import Admission
 from ..calls import Call
 from ..documents import Document
 from ..fields import ownership
@@ -38,10 +39,14 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An object as it shall be, in the version asked for. Without `entries`, they follow from what changes."""
+    """An object as it shall be, in the version asked for. Without `entries`, they follow from what changes.
+
+    `admission` is that of another object that stands for it (its Scale), which has been changed by the plugins already.
+    """
 
     decoded: Decoded
     entries: list[Entry] | None = None
+    admission: Admission | None = None
 
 
 def writer(registry: Registry, served: Served, call: Call) -> Writer:

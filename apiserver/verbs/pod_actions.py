@@ -43,23 +43,15 @@ async def bind(registry: Registry, call: Call, name: str) -> Answer:
     """POST pods/<name>/binding: assign the pod to a node, once."""
     body = json_body(call.body, call.content_type)
     binding = registry.schemas.decode(body, group="", version="v1", kind="Binding", strictness="Ignore").object
-    meta, target = binding["metadata"], binding.get("target") or {}
+    meta = binding["metadata"]
     check_namespace(meta, registry.find(*_POD).resource, call.info.namespace)
     name = name or meta.get("name") or ""
     if name != (meta.get("name") or name):
         raise bad_request("name in URL does not match name in Binding object")
-    node = target.get("name") or ""
-    causes: list[Cause] = []
-    if target.get("kind") not in (None, "", "Node"):
-        causes.append(not_supported("target.kind", target["kind"], ["Node", "<empty>"], in_order=True))
-    if not node:
-        causes.append(required("target.name"))
-    if causes:
-        raise invalid("Binding", name, causes)
     admission = Admission(
         operation="CREATE",
-        resource=registry.find(*_POD).resource,
-        subresource="binding",
+        resource=call.resource,
+        subresource=call.info.subresource,
         namespace=call.info.namespace,
         name=name,
         object=binding,
@@ -69,6 +61,15 @@ async def bind(registry: Registry, call: Call, name: str) -> Answer:
         kind=("", "v1", "Binding"),
     )
     await registry.admission.mutate(admission)
+    target = binding.get("target") or {}
+    node = target.get("name") or ""
+    causes: list[Cause] = []
+    if target.get("kind") not in (None, "", "Node"):
+        causes.append(not_supported("target.kind", target["kind"], ["Node", "<empty>"], in_order=True))
+    if not node:
+        causes.append(required("target.name"))
+    if causes:
+        raise invalid("Binding", name, causes)
     await registry.admission.validate(admission)
     served = registry.find(*_POD)
     now = timestamp(registry.clock.now())

@@ -17,6 +17,7 @@ from k8slite.errors import bad_request, internal, invalid, invalid_value
 from k8slite.schema import Decoded, Strictness
 
 from .. import documents
+from ..admission.base import Admission
 from ..calls import Answer, Call
 from ..documents import Document
 from ..fields import ownership, scale_entries
@@ -121,11 +122,30 @@ def _maker(registry: Registry, served: Served, call: Call, paths: ScalePaths) ->
         else:
             wanted = read(live)
             entries = await ownership.update(live, wanted.object, entries, writer=who, convert=convert)
+        admission = _admission(registry, served, call, new=wanted.object, old=live)
+        await registry.admission.mutate(admission)
         changed = _scaled(served, current.object, wanted, paths)
         after = scale_entries.of_object(current.entries, entries, paths.steps, api_version=served.resource.api_version)
-        return Wanted(changed, after)
+        return Wanted(changed, after, admission)
 
     return make
+
+
+def _admission(registry: Registry, served: Served, call: Call, *, new: Document, old: Document) -> Admission:
+    """The write as plugins see it: of a Scale, not of what is scaled."""
+    return Admission(
+        operation="UPDATE",
+        resource=served.hub,
+        subresource="scale",
+        namespace=call.info.namespace,
+        name=call.info.name,
+        object=new,
+        old=old,
+        context=registry.context(call),
+        options=call.options,
+        requested=served.resource,
+        kind=(_GROUP, _VERSION, _KIND),
+    )
 
 
 def _reader(registry: Registry, call: Call) -> Callable[[Document], Decoded]:

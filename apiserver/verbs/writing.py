@@ -185,10 +185,12 @@ async def change_object(registry: Registry, served: Served, call: Call, make: Ma
             entries = await managing.entries_of_change(registry, served, call, new=new, live=stored, given=given)
         if entries:
             new["metadata"]["managedFields"] = entries
-        admission = _admission(
-            served, call, "UPDATE", info.subresource, context, obj=new, old=stored, causes=decoded.causes
-        )
-        await registry.admission.mutate(admission)
+        admission = wanted.admission
+        if admission is None:
+            admission = _admission(
+                served, call, "UPDATE", info.subresource, context, obj=new, old=stored, causes=decoded.causes
+            )
+            await registry.admission.mutate(admission)
         entries = managing.check_admitted(new, entries, context.warnings)
         _warn(context, metadata.without_repeated_owners(new["metadata"], admitted=True))
         prepare(strategy, served.resource, new, stored, context)

@@ -1,0 +1,128 @@
+"""One call of a webhook: what it answered, or what its failure means for the request.
+
+A webhook that refuses, or does not know dry runs, ends the request whatever its failure policy is. One that cannot be
+asked, or gives no answer that could be one, ends it too unless its failures are to be ignored.
+
+Source: Kubernetes' apiserver, webhook/mutating and validating (dispatcher.go).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from k8slite.errors import ApiError, bad_request, internal
+
+from ...backends import BackendError
+from ...registry import Registry
+from ...strategies.base import Document
+from ...validation.names import qualified_name
+from ...webhooks import WebhookFailure, Webhooks
+from ..base import Admission
+from ..matching import Match
+from . import metrics
+from .configuration import Hook
+from .review import InvalidAnswer, Verdict, is_dry_run, question, refusal, verdict
+
+_log = logging.getLogger(__name__)
+_UNAVAILABLE = 503
+
+
+class CallFailed(Exception):
+    """A webhook could not be asked, or its answer is none. `code` is for the metrics."""
+
+    def __init__(self, reason: str, *, code: int = _UNAVAILABLE) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Refused(ApiError):
+    """A webhook said no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Calls the webhooks of one step: "admit" or "validating"."""
+
+    hooks: Webhooks
+    registry: Callable[[], Registry]
+    step: metrics.Step
+
+    async def ask(
+        self, hook: Hook, admission: Admission, match: Match, *, new: Document | None, old: Document | None
+    ) -> Verdict:
+        """What a webhook says of a request: that it may go on. Raises ApiError (Refused among them), CallFailed."""
+        if is_dry_run(admission) and not hook.supports_dry_run:
+            raise bad_request(f'admission webhook "{hook.name}" does not support dry run')
+        if not hook.review:
+            text = "could not create admission objects: webhook does not accept known AdmissionReview versions"
+            raise CallFailed(f"{text} (v1, v1beta1)", code=400)
+        if isinstance(hook.target, BackendError):
+            raise CallFailed(f"could not get REST client: {hook.target}", code=500)
+        uid = str(uuid.uuid4())
+        asked = question(admission, match, uid=uid, version=hook.review, new=new, old=old)
+        try:
+            answer = await self.hooks.post(hook.target, asked, timeout=hook.timeout)
+        except WebhookFailure as error:
+            raise CallFailed(f"failed to call webhook: {error}", code=error.code or _UNAVAILABLE) from error
+        try:
+            found = verdict(answer, uid=uid, version=hook.review, mutating=self.step == "admit")
+        except InvalidAnswer as error:
+            raise CallFailed(f"received invalid webhook response: {error}") from error
+        self._note(hook, admission, found)
+        if not found.allowed:
+            said = refusal(hook.name, found.result)
+            raise Refused(said.code, said.reason, said.message, details=said.details)
+        return found
+
+    def _note(self, hook: Hook, admission: Admission, found: Verdict) -> None:
+        context = admission.context
+        context.warnings.extend(text for text in found.warnings if text and text not in context.warnings)
+        for key, value in found.annotations.items():
+            annotate(admission, f"{hook.name}/{key}", value)
+
+    def count(self, hook: Hook, admission: Admission, started: float, error: Exception | None) -> ApiError | None:
+        """Count a call that ended, with an error or without, and say what the client hears: None if it goes on."""
+        operation, seconds = admission.operation, time.monotonic() - started
+        match error:
+            case None:
+                metrics.observe(hook.name, self.step, operation, seconds=seconds, code=200, rejected=False)
+                return None
+            case CallFailed():
+                rejected = not hook.ignores_failures
+                metrics.observe(hook.name, self.step, operation, seconds=seconds, code=error.code, rejected=rejected)
+                said = f'failed calling webhook "{hook.name}": {error}'
+                if not rejected:
+                    _log.warning("failing open: %s", said)
+                    metrics.observe_failed_open(hook.name, self.step)
+                    return None
+                failure: metrics.Failure = "calling_webhook_error"
+                metrics.observe_rejection(hook.name, self.step, operation, failure=failure, code=error.code)
+                _log.warning("failing closed: %s", said)
+                return internal_because(said)
+            case Refused():
+                code, failure = error.code, "no_error"
+            case ApiError():
+                code, failure = 0, "apiserver_internal_error"
+            case _:
+                raise error
+        metrics.observe(hook.name, self.step, operation, seconds=seconds, code=code, rejected=True)
+        metrics.observe_rejection(hook.name, self.step, operation, failure=failure, code=code)
+        return error
+
+
+def internal_because(text: str) -> ApiError:
+    """500, with the cause that Kubernetes names in its details."""
+    error = internal(text)
+    return ApiError(error.code, error.reason, error.message, details={"causes": [{"message": text}]})
+
+
+def annotate(admission: Admission, key: str, value: str) -> None:
+    """Put something into the audit event, once, under a key that can be one."""
+    if key.count("/") != 1 or qualified_name(key):
+        _log.warning("an audit annotation of an admission webhook is left out: %r is no key", key[:256])
+        return
+    admission.context.annotations.setdefault(key, value)
