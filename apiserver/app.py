@@ -26,6 +26,7 @@ from .aggregation.aggregator import Aggregator
 from .allocation.allocator import Allocator
 from .allocation.claims import Claims
 from .allocation.holdings import Holdings
+from .audit import auditor
 from .authn import chain as authn
 from .authn.serviceaccount import ServiceAccountAuthenticator
 from .authz.chain import Chain as Authorizer
@@ -97,6 +98,7 @@ class ApiServer(FastAPI):
         self.custom = CustomResources(self.registry, webhook=partial(WebhookConversion, self.hooks))
         self.aggregator = Aggregator(self.registry, backends=self.backends)
         self.metrics = RequestMetrics()
+        self.auditor = auditor.build(config.audit, clock=self.clock)
         self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))
         self.dispatch = _dispatch(self, key=key, rbac=rbac)
         self._pipeline = _pipeline(self, others=super().__call__)
@@ -115,6 +117,8 @@ class ApiServer(FastAPI):
 
     async def start(self) -> None:
         """Open the store, fill the cache, create what every cluster has. Raises StoreUnavailable."""
+        if self.auditor is not None:
+            await self.auditor.start()
         await self.store.open()
         await self.cache.start(self.store)
         await bootstrap.bootstrap(self.store, config=self.config, clock=self.clock, port=self.port)
@@ -131,6 +135,8 @@ class ApiServer(FastAPI):
         await self.backends.close()
         await self.cache.stop()
         await self.store.close()
+        if self.auditor is not None:
+            await self.auditor.stop()
 
     def drain(self) -> None:
         """Be ready no longer, so that clients go elsewhere."""
@@ -232,5 +238,6 @@ def _pipeline(app: ApiServer, *, others: Application) -> Pipeline:
         ],
         aggregator=app.aggregator,
         metrics=app.metrics,
+        auditor=app.auditor,
         others=others,
     )

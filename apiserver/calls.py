@@ -6,7 +6,7 @@ WebSocket, a proxied stream) does so through `scope`, `receive` and `send` and r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,7 +27,8 @@ class Call:
     """A request that may go ahead: who asks for what, in which form.
 
     `content_type` is the body's media type without parameters. `warnings` are sent as Warning headers, `annotations`
-    go into the audit event. `permit` raises ApiError 403 unless the user may also do what another verb names.
+    go into the audit event, and so does what `metadata` says: that of the object in the body, once it was decoded.
+    `permit` raises ApiError 403 unless the user may also do what another verb names.
     """
 
     info: RequestInfo
@@ -43,6 +44,7 @@ class Call:
     permit: Callable[[str], Awaitable[None]]
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One request: authenticate → impersonate → authorize → admit → registry → answer.
+"""One request: authenticate → audit → impersonate → authorize → admit → registry → answer.
 
 Every request passes here, those for health and metrics too. What is no resource and no discovery document goes on to
 FastAPI. The path of a plain GET is kept short: nothing is copied, logged or looked up twice.
@@ -9,22 +9,27 @@ Source: Kubernetes' apiserver, server/config.go (DefaultBuildHandlerChain).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, MutableMapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from k8slite.catalogue import Catalogue, Resource
 from k8slite.errors import ApiError, internal, no_such_path, service_unavailable
 
 from .aggregation.aggregator import Aggregator
 from .aggregation.proxy import Passing
+from .audit.auditor import STRANGER, Auditor
+from .audit.record import Record
 from .authn.base import Credentials, User
 from .authn.impersonation import impersonate
 from .authn.presented import presented
 from .authz.base import Attributes
+from .authz.base import Decision as Verdict
 from .authz.chain import Chain as Authorizer
+from .authz.chain import denial
 from .calls import Answer, Call, Receive, Scope, Send, Stream
 from .discovery import DiscoveryAnswer
 from .dispatch import Dispatch
@@ -99,6 +104,7 @@ class Pipeline:
         sources: Sequence[Documents],
         aggregator: Aggregator,
         metrics: RequestMetrics,
+        auditor: Auditor | None,
         others: Application,
     ) -> None:
         self._authenticator = authenticator
@@ -109,6 +115,7 @@ class Pipeline:
         self._long_documents = asyncio.Lock()
         self._aggregator = aggregator
         self._metrics = metrics
+        self._auditor = auditor
         self._others = others
         self._fanout = Fanout()
 
@@ -121,17 +128,30 @@ class Pipeline:
         method: str = scope.get("method", "GET")
         extra: Headers = [(b"audit-id", headers.get(b"audit-id") or audit_id())]
         accept = negotiation.OBJECT
-        info = None
+        info = attributes = record = None
+        user = STRANGER
         warnings: list[str] = []
+        annotations: dict[str, str] = {}
         code = 200
         try:
             user = await self._authenticator.authenticate(presented(scope, headers))
             parsed = options.parse(scope["query_string"], method)
             info = request.parse(method, scope["path"], parsed)
+            attributes = _attributes(info, parsed, user)
+            if self._auditor is not None:
+                record = self._record(attributes, scope, extra[0][1], began=began, annotations=annotations)
+                if record is not None:
+                    send = await record.received(scope, send)
             if b"impersonate-user" in headers or any(name.startswith(b"impersonate-") for name in headers):
                 user = await impersonate(user, scope["headers"], authorizer=self._authorizer)
-            attributes = _attributes(info, parsed, user)
-            await self._authorizer.require(attributes)
+                attributes = replace(attributes, user=user)
+                if record is not None:
+                    record.impersonated(user)
+            verdict, reason = await self._authorizer.authorize(attributes)
+            if record is not None:
+                record.authorized(verdict, reason)
+            if verdict is not Verdict.ALLOW:
+                raise denial(attributes, reason)
             if self._aggregator.routes and (route := self._aggregator.find(info)) is not None:
                 passing = Passing(info, user, b"", scope, receive, send, extra[0][1])
                 if method in _WITH_BODY and not joining.wanted(passing):
@@ -154,13 +174,29 @@ class Pipeline:
                 return self._authorizer.require(replace(known, verb=verb))
 
             call = Call(
-                info, parsed, user, resource, accept, content_type, body, scope, receive, send, permit, warnings
+                info,
+                parsed,
+                user,
+                resource,
+                accept,
+                content_type,
+                body,
+                scope,
+                receive,
+                send,
+                permit,
+                warnings,
+                annotations,
             )
+            if record is not None:
+                record.call = call
             outcome = await self._dispatch(call)
             if warnings:
                 extra += warning_headers(warnings)
             if isinstance(outcome, Answer):
                 code = outcome.code
+                if record is not None:
+                    record.answered(outcome)
                 gzip = outcome.worth_gzip and negotiation.accepts_gzip(headers.get(b"accept-encoding", b""))
                 await send_answer(send, outcome, accept=accept, accepts_gzip=gzip, extra=extra)
             elif outcome is not None:
@@ -168,13 +204,35 @@ class Pipeline:
         except Exception as error:
             problem = _problem(error, method, scope["path"])
             code = problem.code
+            if attributes is None and self._auditor is not None:  # a stranger, or a query that cannot be read
+                attributes = _attributes(request.parse(method, scope["path"], options.DEFAULT), options.DEFAULT, user)
+                record = self._record(attributes, scope, extra[0][1], began=began, annotations=annotations)
+                if record is not None:
+                    with contextlib.suppress(ApiError):  # it is refused as it is
+                        send = await record.received(scope, send)
+            if record is not None:
+                record.failed(problem, error)
             await self._refuse(send, problem, accept, extra + warning_headers(warnings))
         finally:
             if info is None:  # a stranger, or a query that cannot be read
                 info = request.parse(method, scope["path"], options.DEFAULT)
-            long_running = info.verb in _LONG_RUNNING or info.subresource in _LONG_RUNNING
-            seconds = -1.0 if long_running else time.perf_counter() - began
+            seconds = -1.0 if _is_long_running(info) else time.perf_counter() - began
             self._metrics.observe(_metric_key(info, self._catalogue), code, seconds)
+            if record is not None:
+                record.finish()
+
+    def _record(
+        self, attributes: Attributes, scope: Scope, audit: bytes, *, began: float, annotations: dict[str, str]
+    ) -> Record | None:
+        assert self._auditor is not None
+        return self._auditor.begin(
+            attributes,
+            scope=scope,
+            audit_id=audit,
+            seconds=time.perf_counter() - began,
+            long_running=_is_long_running(attributes),
+            annotations=annotations,
+        )
 
     async def _stream(self, stream: Stream, call: Call, extra: Headers) -> None:
         key = _metric_key(call.info, self._catalogue)
@@ -215,7 +273,7 @@ class Pipeline:
             await send_answer(send, answer, accept=negotiation.OBJECT, accepts_gzip=gzip, extra=extra)
             return
         scope.setdefault("state", {})["user"] = user
-        await self._others(scope, receive, send)
+        await self._others(scope, receive, _with_headers(send, extra))
 
     async def _document(self, path: str, wanted: str, known: str) -> DiscoveryAnswer:
         for source in self._sources:
@@ -244,6 +302,10 @@ def _problem(error: Exception, method: str, path: str) -> ApiError:
             return service_unavailable(f"the store is not available: {error}")
     _log.error("%s %s failed", method, path, exc_info=error)
     return internal("the server met an unexpected condition; its log says more")
+
+
+def _is_long_running(info: request.RequestInfo | Attributes) -> bool:
+    return info.verb in _LONG_RUNNING or info.subresource in _LONG_RUNNING
 
 
 def _accept(
@@ -285,6 +347,17 @@ def _metric_key(info: request.RequestInfo, catalogue: Catalogue) -> tuple[str, s
         return (info.verb.upper(), "", "", "", "", "")
     scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
     return (info.verb.upper(), info.group, info.version, info.plural, info.subresource, scope)
+
+
+def _with_headers(send: Send, extra: Headers) -> Send:
+    """The same answer with these headers too."""
+
+    async def sending(message: MutableMapping[str, Any]) -> None:
+        if message["type"].endswith("http.response.start"):
+            message["headers"] = [*message.get("headers", ()), *extra]
+        await send(message)
+
+    return sending
 
 
 def _before_handshake(send: Send) -> Send:

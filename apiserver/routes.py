@@ -47,6 +47,8 @@ def add(app: ApiServer) -> None:
 
     collected = CollectorRegistry()
     collected.register(app.metrics)
+    if app.auditor is not None:
+        collected.register(app.auditor)
     collected.register(AvailabilityMetrics(app.aggregator.services))
 
     @app.get("/metrics")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 
@@ -37,6 +37,54 @@ class StoreConfig(Config):
     key_file: Path | None = None
     compaction_age: float = 300.0
     """History older than this many seconds may be dropped."""
+
+
+class AuditLogConfig(Config):
+    """The audit log as a file."""
+
+    path: str = ""
+    """The file, `-` for standard output; empty means none."""
+    max_age: int = Field(default=366, ge=0)
+    """Days that files put aside are kept; 0 is for ever, here and below."""
+    max_backups: int = Field(default=100, ge=0)
+    """How many files put aside are kept."""
+    max_size: int = Field(default=100, ge=0)
+    """MiB after which the file is put aside."""
+    compress: bool = False
+    """Whether files put aside are gzipped."""
+    mode: Literal["batch", "blocking", "blocking-strict"] = "batch"
+    """`blocking`: no answer before its event is written; `-strict`: what cannot be recorded is refused."""
+    buffer_size: int = Field(default=10000, ge=1)
+    """Events that may wait for the disk; what comes then is dropped and counted."""
+    max_event_size: int = Field(default=0, ge=0)
+    """Bytes; a larger event loses its objects, one that is still larger is dropped. 0 is no bound."""
+
+
+class AuditWebhookConfig(Config):
+    """The audit log sent to another server."""
+
+    kubeconfig: Path | None = None
+    """Where events are posted to; none means nowhere."""
+    initial_backoff: float = Field(default=10.0, gt=0)
+    """Seconds before the first of four more attempts."""
+    buffer_size: int = Field(default=10000, ge=1)
+    batch_max_size: int = Field(default=400, ge=1)
+    """Events in one request."""
+    batch_max_wait: float = Field(default=30.0, gt=0)
+    """Seconds that an event waits for others."""
+    throttle_qps: float = Field(default=10.0, gt=0)
+    """Requests a second, on average."""
+    throttle_burst: int = Field(default=15, ge=1)
+    max_event_size: int = Field(default=0, ge=0)
+
+
+class AuditConfig(Config):
+    """What is recorded of requests, and where."""
+
+    policy_file: Path | None = None
+    """An `audit.k8s.io/v1` Policy; without one nothing is recorded."""
+    log: AuditLogConfig = AuditLogConfig()
+    webhook: AuditWebhookConfig = AuditWebhookConfig()
 
 
 class ApiServerConfig(Config):
@@ -78,6 +126,7 @@ class ApiServerConfig(Config):
     enable_admission_plugins: list[str] = []
     """Plugins to run beside those that run by default (docs/admission.md)."""
     disable_admission_plugins: list[str] = []
+    audit: AuditConfig = AuditConfig()
     admission_control_config_file: Path | None = None
     """An AdmissionConfiguration: what the plugins are told."""
 

@@ -302,6 +302,7 @@ def decode(registry: Registry, call: Call, resource: Resource) -> Decoded:
     body = _json(call)
     noticed = repeated_in_yaml(call.body, call.content_type) if strictness != "Ignore" else []
     decoded = _decode_body(registry, resource, body, strictness, noticed)
+    call.metadata = decoded.object.get("metadata")
     call.warnings.extend(" ".join(warning.split()) for warning in decoded.warnings)
     return decoded
 

@@ -17,6 +17,7 @@ from k8slite.config import (
     StoreConfig,
 )
 
+from . import audit
 from .spec import ClusterSpec
 
 
@@ -125,6 +126,7 @@ def apiserver(spec: ClusterSpec) -> ApiServerConfig:
         proxy_client_cert_file=pki / "front-proxy-client.crt",
         proxy_client_key_file=pki / "front-proxy-client.key",
         service_cidr=spec.service_cidr,
+        audit=audit.settings(spec),
     )
 
 

@@ -9,7 +9,7 @@ from k8slite.errors import ApiError
 from ..api import Api
 from ..failure import Failure
 from ..printers import columns
-from . import control
+from . import audit, control
 from .spec import ClusterSpec
 
 
@@ -24,6 +24,7 @@ def gather(spec: ClusterSpec) -> dict[str, Any]:
         "server": spec.server,
         "kubeconfig": str(spec.kubeconfig),
         "directory": str(spec.directory),
+        "auditLog": str(audit.log_file(spec)),
         "supervisor": found,
         "nodes": _nodes(spec) if found else None,
     }
@@ -60,6 +61,7 @@ def describe(status: dict[str, Any]) -> str:
     """The status for people."""
     state = "running" if status["running"] else "stopped; `k8slite up` starts it again"
     lines = [f"Cluster {status['name']} is {state}.", f"Kubeconfig: {status['kubeconfig']}"]
+    lines.append(f"Audit log: {status['auditLog']}")
     if status["simulated"]:
         lines.append("Nodes are simulated: no container runs.")
     if not status["running"]:

@@ -19,6 +19,9 @@ REFERENCE = ROOT / "docs" / "reference"
 COMPONENTS = ("apiserver", "scheduler", "controllers", "kubelet", "proxy", "cli")
 HEADINGS = {
     config.ApiServerConfig: "API server",
+    config.AuditConfig: "Audit (`audit` of the API server)",
+    config.AuditLogConfig: "Audit log (`log` of `audit`)",
+    config.AuditWebhookConfig: "Audit webhook (`webhook` of `audit`)",
     config.StoreConfig: "Store (`store` of the API server)",
     config.SchedulerConfig: "Scheduler",
     config.ControllerManagerConfig: "Controller manager",

@@ -1,0 +1,227 @@
+"""One request that is recorded: what is learnt of it on its way, and its events at the stages it comes to.
+
+The pipeline tells what it does (`impersonated`, `authorized`, `answered`, `failed`); what is sent is seen by standing
+between it and the connection (`received`), so that handlers which answer on the connection themselves, proxies and
+exec among them, are recorded like all others.
+
+Source: Kubernetes' apiserver, endpoints/filters/audit.go and authn_audit.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from k8slite.errors import ApiError, internal
+
+from ..authn.base import User
+from ..authz.base import Attributes, Decision
+from ..calls import Answer, Call, Scope, Send
+from ..wire.connection import HANDOVER
+from . import bodies, event, policy
+from .policy import Level
+
+if TYPE_CHECKING:
+    from .auditor import Auditor
+
+DECISION = "authorization.k8s.io/decision"
+REASON = "authorization.k8s.io/reason"
+_STATUS = b'{"kind":"Status"'
+_STATUS_FIELDS = ("status", "message", "reason", "details", "code")
+_SWITCHING = 101
+
+
+class Record:
+    """A request of which something is recorded."""
+
+    __slots__ = (
+        "_answer",
+        "_attributes",
+        "_audit_id",
+        "_auditor",
+        "_code",
+        "_done",
+        "_fixed",
+        "_impersonated",
+        "_long_running",
+        "_panic",
+        "_problem",
+        "_received",
+        "_rule",
+        "annotations",
+        "call",
+    )
+
+    def __init__(
+        self,
+        auditor: Auditor,
+        rule: policy.Decision,
+        attributes: Attributes,
+        *,
+        scope: Scope,
+        audit_id: bytes,
+        seconds: float,
+        long_running: bool,
+        annotations: dict[str, str],
+    ) -> None:
+        self._auditor = auditor
+        self._rule = rule
+        self._attributes = attributes
+        self._audit_id = audit_id.decode("latin-1")
+        self._long_running = long_running
+        self._received = event.micro_time(auditor.clock.now(), before=seconds)
+        self._fixed = (event.request_uri(scope), event.source_ips(scope), event.user_agent(scope["headers"]))
+        self._impersonated: User | None = None
+        self._code = 0
+        self._problem: ApiError | None = None
+        self._answer: Answer | None = None
+        self._panic = ""
+        self._done = False
+        self.annotations = annotations
+        """Those of the event; whoever serves the request may add to them."""
+        self.call: Call | None = None
+        """The request with its body, once it was read."""
+
+    async def received(self, scope: Scope, send: Send) -> Send:
+        """Record that the request came; what is sent by the function returned is recorded.
+
+        Raises ApiError 500 if every request must be recorded and this one cannot be.
+        """
+        auditor = self._auditor
+        if self._emit(policy.REQUEST_RECEIVED) and auditor.waits and not await auditor.flushed() and auditor.strict:
+            auditor.rejected += 1
+            raise internal("failed to store audit event")
+        state: MutableMapping[str, Any] = scope.get("state") or {}
+        if (hand_over := state.get(HANDOVER)) is not None:
+
+            def handing_over() -> Any:
+                self._started(_SWITCHING)
+                return hand_over()
+
+            state[HANDOVER] = handing_over
+
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            kind = message["type"]
+            if kind.endswith("http.response.start"):
+                self._started(message["status"])
+            elif kind == "websocket.accept":
+                self._started(_SWITCHING)
+            elif auditor.waits and not self._long_running and not message.get("more_body"):
+                self.finish()  # no answer is whole before it is recorded
+                await auditor.flushed()
+            await send(message)
+
+        return sending
+
+    def impersonated(self, user: User) -> None:
+        """The request goes on as somebody else's."""
+        self._impersonated = user
+
+    def authorized(self, decision: Decision, reason: str) -> None:
+        """What the authorizers said."""
+        self.annotations[DECISION] = "allow" if decision is Decision.ALLOW else "forbid"
+        self.annotations[REASON] = reason
+
+    def answered(self, answer: Answer) -> None:
+        """The answer that is about to be sent."""
+        self._answer = answer
+
+    def failed(self, problem: ApiError, error: Exception) -> None:
+        """The request ends with a refusal, `problem` being what the client is told of `error`."""
+        self._problem = problem
+        if problem is not error and problem.code == 500:
+            self._panic = type(error).__name__
+
+    def finish(self) -> None:
+        """The answer is complete, or the connection gone."""
+        if self._done:
+            return
+        self._done = True
+        if not self._attributes.user.name:
+            return  # a stranger's request ends where it began
+        if not self._code and self._long_running and not self._panic:
+            self._emit(policy.RESPONSE_STARTED)
+        self._emit(policy.PANIC if self._panic else policy.RESPONSE_COMPLETE)
+
+    def _started(self, code: int) -> None:
+        if self._code:
+            return
+        self._code = code
+        # All that is told of who could not be authenticated, as Kubernetes has it.
+        if self._long_running or not self._attributes.user.name:
+            self._emit(policy.RESPONSE_STARTED)
+
+    def _emit(self, stage: policy.Stage) -> bool:
+        """Write the event of a stage; whether the policy wants it."""
+        if stage in self._rule.omit_stages:
+            return False
+        self._auditor.write(self._event(stage), self._rule.level)
+        return True
+
+    def _event(self, stage: policy.Stage) -> event.Event:
+        attributes, (uri, ips, agent) = self._attributes, self._fixed
+        users = self._auditor.users
+        made: event.Event = {
+            "kind": "Event",
+            "apiVersion": "audit.k8s.io/v1",
+            "level": self._rule.level.label,
+            "auditID": self._audit_id,
+            "stage": stage,
+            "requestURI": uri,
+            "verb": attributes.verb,
+            "user": users.encoded(attributes.user),
+        }
+        if self._impersonated is not None:
+            made["impersonatedUser"] = event.user_info(self._impersonated)
+        if ips:
+            made["sourceIPs"] = ips
+        if agent:
+            made["userAgent"] = agent
+        call = self.call
+        if (reference := event.object_ref(attributes, call.metadata if call is not None else None)) is not None:
+            made["objectRef"] = reference
+        if stage is policy.REQUEST_RECEIVED:
+            made["requestReceivedTimestamp"] = made["stageTimestamp"] = self._received
+        else:
+            made["responseStatus"] = self._status()
+            if self._rule.level >= Level.REQUEST:
+                self._add_objects(made)
+            made["requestReceivedTimestamp"] = self._received
+            made["stageTimestamp"] = event.micro_time(self._auditor.clock.now())
+        if self.annotations:
+            made["annotations"] = self.annotations
+        return made
+
+    def _add_objects(self, made: event.Event) -> None:
+        call, rule = self.call, self._rule
+        omit = rule.omit_managed_fields
+        if call is not None and call.body:
+            found = bodies.received(call.body, call.content_type, self._attributes, omit_managed_fields=omit)
+            if found is not None:
+                made["requestObject"] = found
+        if rule.level < Level.REQUEST_RESPONSE or not self._attributes.is_resource:
+            return
+        found = None
+        if self._problem is not None:
+            found = self._problem.status()
+        elif self._answer is not None:
+            found = bodies.answered(self._answer.body, self._attributes, omit_managed_fields=omit)
+        if found is not None:
+            made["responseObject"] = found
+
+    def _status(self) -> dict[str, Any]:
+        if self._panic:
+            message = f"APIServer panic'd: {self._panic}"
+            reason = "InternalError"
+            return {"metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": 500}
+        if self._problem is not None:
+            said = self._problem.status()
+        elif not self._code:
+            said = {"status": "Success", "message": "Connection closed early", "code": 200}
+        elif self._answer is not None and self._answer.body.startswith(_STATUS):
+            said = {**orjson.loads(self._answer.body), "code": self._code}
+        else:
+            return {"metadata": {}, "code": self._code}
+        return {"metadata": {}} | {key: said[key] for key in _STATUS_FIELDS if key in said}
