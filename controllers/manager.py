@@ -32,6 +32,7 @@ CONTROLLERS = {
     "job": "job",
     "protection": "protection",
     "garbage": "garbage",
+    "certificates": "certificates",
 }
 """Each controller's name and its folder, whose `sync.build(context)` makes it."""
 

@@ -160,6 +160,11 @@ class ControllerManagerConfig(Config):
     """Names of controllers to run; `*` is all, `-name` leaves one out."""
     root_ca_file: Path | None = None
     """Published to every namespace as the ConfigMap `kube-root-ca.crt`."""
+    cluster_signing_cert_file: Path | None = None
+    """The authority that signs certificate requests for Kubernetes' own signers; without it none are signed."""
+    cluster_signing_key_file: Path | None = None
+    cluster_signing_duration: float = 31_536_000.0
+    """Seconds that a signed certificate lives at most."""
     cluster_cidr: str = "10.42.0.0/16"
     """Node pod CIDRs are cut from this."""
     node_cidr_mask_size: int = 24

@@ -29,6 +29,20 @@ AUTHORITY_LIFETIME = timedelta(days=3650)
 CERTIFICATE_LIFETIME = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=120)
 """A certificate with less than this left is replaced."""
+_KEY_USAGES = frozenset(
+    {
+        *("digital signature", "signing", "content commitment", "key encipherment", "data encipherment"),
+        *("key agreement", "cert sign", "crl sign"),
+    }
+)
+_PURPOSES = {
+    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+}
 _BACKDATED = timedelta(hours=1)
 """Certificates begin a little in the past, for nodes whose clocks lag."""
 
@@ -81,7 +95,7 @@ class Authority:
         certificate = (
             _builder(subject, subject, key.public_key(), moment, AUTHORITY_LIFETIME)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(authority=True), critical=True)
+            .add_extension(_key_usage(["digital signature", "cert sign", "crl sign"]), critical=True)
             .add_extension(identifier, critical=False)
             .sign(key, hashes.SHA256())
         )
@@ -91,7 +105,11 @@ class Authority:
     @classmethod
     def load(cls, directory: Path, *, name: str = "ca") -> Authority:
         """Read the authority in `directory`. Raises PkiError."""
-        pair = _pair(directory, name)
+        return cls.read(_pair(directory, name))
+
+    @classmethod
+    def read(cls, pair: KeyPair) -> Authority:
+        """Read the authority whose files these are. Raises PkiError."""
         certificate, key = _read_pair(pair)
         if certificate.public_key() != key.public_key():
             raise PkiError(f"{pair.key_file} is not the key of {pair.cert_file}")
@@ -152,6 +170,32 @@ class Authority:
             now=now or datetime.now(UTC),
         )
 
+    def sign(
+        self, request: x509.CertificateSigningRequest, *, usages: Sequence[str], lifetime: timedelta, now: datetime
+    ) -> bytes:
+        """The certificate (PEM) that somebody else's key asks for, with the subject and names of the request.
+
+        `usages` are the API's words (`client auth`, `digital signature` …). It ends with the authority at the latest.
+        """
+        ends = min(now + lifetime, self._certificate.not_valid_after_utc)
+        builder = (
+            _builder(request.subject, self._certificate.subject, request.public_key(), now, ends - now)  # type: ignore[arg-type]
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(self._identifier(), critical=False)
+        )
+        if set(usages) & _KEY_USAGES:  # an extension without any would forbid what the key is for
+            builder = builder.add_extension(_key_usage(usages), critical=True)
+        if purposes := [_PURPOSES[usage] for usage in usages if usage in _PURPOSES]:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        for extension in request.extensions:
+            if isinstance(extension.value, x509.SubjectAlternativeName):
+                builder = builder.add_extension(extension.value, critical=False)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def _identifier(self) -> x509.AuthorityKeyIdentifier:
+        found = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(found)
+
     def _issue(
         self,
         pair: KeyPair,
@@ -164,16 +208,13 @@ class Authority:
         if self._is_good(pair, subject=subject, purpose=purpose, alternatives=alternatives, now=now):
             return pair
         key = ec.generate_private_key(ec.SECP256R1())
-        issuer_identifier = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         builder = (
             _builder(subject, self._certificate.subject, key.public_key(), now, CERTIFICATE_LIFETIME)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(authority=False), critical=True)
+            .add_extension(_key_usage(["digital signature"]), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_identifier), critical=False
-            )
+            .add_extension(self._identifier(), critical=False)
         )
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
@@ -229,15 +270,16 @@ def _builder(
     )
 
 
-def _usage(*, authority: bool) -> x509.KeyUsage:
+def _key_usage(usages: Sequence[str]) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
+        # OpenSSL lets no client in whose key may not sign the handshake, Go does.
+        digital_signature=bool({"digital signature", "signing", "client auth"} & set(usages)),
+        content_commitment="content commitment" in usages,
+        key_encipherment="key encipherment" in usages,
+        data_encipherment="data encipherment" in usages,
+        key_agreement="key agreement" in usages,
+        key_cert_sign="cert sign" in usages,
+        crl_sign="crl sign" in usages,
         encipher_only=False,
         decipher_only=False,
     )

@@ -22,6 +22,12 @@ from ..webhooks import Webhooks
 from . import configuration
 from .always_pull import AlwaysPullImages
 from .base import Plugin
+from .certificates import (
+    CertificateApproval,
+    CertificateSigning,
+    CertificateSubjectRestriction,
+    ClusterTrustBundleAttest,
+)
 from .claim_resize import PersistentVolumeClaimResize
 from .configuration import Configurations
 from .default_class import DefaultIngressClass, DefaultStorageClass
@@ -84,6 +90,10 @@ PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
     ),
     "PersistentVolumeClaimResize": lambda parts: PersistentVolumeClaimResize(parts.objects),
     "RuntimeClass": lambda parts: RuntimeClass(parts.objects, consistent=parts.consistent),
+    "CertificateApproval": lambda parts: CertificateApproval(parts.authorizer),
+    "CertificateSigning": lambda parts: CertificateSigning(parts.authorizer),
+    "ClusterTrustBundleAttest": lambda parts: ClusterTrustBundleAttest(parts.authorizer),
+    "CertificateSubjectRestriction": lambda parts: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda parts: DefaultIngressClass(parts.objects),
     "PodTopologyLabels": lambda parts: PodTopologyLabels(parts.objects),
     "DenyServiceExternalIPs": lambda parts: DenyServiceExternalIPs(),

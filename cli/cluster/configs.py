@@ -48,6 +48,8 @@ def services(spec: ClusterSpec) -> list[Service]:
                 kubeconfig=pki / "controller-manager.conf",
                 leader_election=election,
                 root_ca_file=pki / "ca.crt",
+                cluster_signing_cert_file=pki / "ca.crt",
+                cluster_signing_key_file=pki / "ca.key",
                 cluster_cidr=spec.pod_cidr,
             ),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import apps, batch, coordination, core, discovery, rbac, scheduling
+from . import apps, batch, certificates, coordination, core, discovery, rbac, scheduling
 from .base import ResourceType
 
 PODS = ResourceType("", "v1", "pods", "Pod", True, core.Pod)
@@ -33,3 +33,11 @@ ROLES = ResourceType(_RBAC, "v1", "roles", "Role", True, rbac.Role)
 CLUSTER_ROLES = ResourceType(_RBAC, "v1", "clusterroles", "ClusterRole", False, rbac.Role)
 ROLE_BINDINGS = ResourceType(_RBAC, "v1", "rolebindings", "RoleBinding", True, rbac.RoleBinding)
 CLUSTER_ROLE_BINDINGS = ResourceType(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", False, rbac.RoleBinding)
+CERTIFICATE_SIGNING_REQUESTS = ResourceType(
+    "certificates.k8s.io",
+    "v1",
+    "certificatesigningrequests",
+    "CertificateSigningRequest",
+    False,
+    certificates.CertificateSigningRequest,
+)

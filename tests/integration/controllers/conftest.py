@@ -59,7 +59,11 @@ async def cluster(tmp_path, grace) -> AsyncIterator[Cluster]:
         certificate = tmp_path / "ca.crt"
         certificate.write_text("the CA\n")
         config = ControllerManagerConfig(
-            kubeconfig=tmp_path / "unused", root_ca_file=certificate, node_monitor_grace_period=grace
+            kubeconfig=tmp_path / "unused",
+            root_ca_file=certificate,
+            cluster_signing_cert_file=server.authority.pair.cert_file,
+            cluster_signing_key_file=server.authority.pair.key_file,
+            node_monitor_grace_period=grace,
         )
         puppets = Puppets(admin)
         tasks = [

@@ -1,0 +1,1 @@
+"""Approves kubelets' own certificate requests, signs for Kubernetes' own signers, removes what nobody needs."""

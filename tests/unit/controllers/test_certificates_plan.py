@@ -1,0 +1,179 @@
+"""Which certificate requests are approved, signed, refused and removed."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from k8slite.controllers.certificates.plan import (
+    CLIENT,
+    KUBELET_CLIENT,
+    KUBELET_SERVING,
+    lifetime,
+    read,
+    recognize,
+    refusal,
+    removal,
+    wants_signature,
+)
+from k8slite.kinds.certificates import CertificateSigningRequest
+from k8slite.pki import Authority
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NODE = ("system:node:n1", ["system:nodes"])
+KUBELET_USAGES = ["client auth", "digital signature"]
+SERVING_USAGES = ["server auth", "digital signature"]
+_KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def asked_for(name: str, organizations: list[str], *alternatives: x509.GeneralName) -> str:
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, each) for each in organizations]
+    attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, name))
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(attributes))
+    if alternatives:
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+    pem = builder.sign(_KEY, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return base64.b64encode(pem).decode()
+
+
+def request(
+    pem: str, signer: str, usages: list[str], *, user: str = "somebody", status: Any = None, **spec: Any
+) -> CertificateSigningRequest:
+    body = {"request": pem, "signerName": signer, "usages": usages, "username": user, **spec}
+    metadata = {"name": "r", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return CertificateSigningRequest.model_validate({"metadata": metadata, "spec": body, "status": status or {}})
+
+
+DNS, IP = x509.DNSName("n1"), x509.IPAddress(ipaddress.ip_address("10.0.0.1"))
+MAIL, URI = x509.RFC822Name("a@b.c"), x509.UniformResourceIdentifier("https://x")
+
+
+@pytest.mark.parametrize(
+    ("pem", "signer", "usages", "words"),
+    [
+        (asked_for("alice", ["team"]), CLIENT, ["client auth"], ""),
+        (asked_for("alice", [], DNS, URI), CLIENT, ["client auth", "key encipherment"], ""),
+        (asked_for("alice", []), CLIENT, ["client auth", "server auth"], "usages did not match"),
+        (asked_for("alice", []), CLIENT, ["digital signature"], "usages did not match"),
+        (asked_for(*NODE), KUBELET_CLIENT, KUBELET_USAGES, ""),
+        (asked_for(*NODE), KUBELET_CLIENT, [*KUBELET_USAGES, "key encipherment"], ""),
+        (asked_for(*NODE), KUBELET_CLIENT, ["client auth"], "usages did not match"),
+        (asked_for("system:node:n1", []), KUBELET_CLIENT, KUBELET_USAGES, "organization is not system:nodes"),
+        (asked_for("n1", ["system:nodes"]), KUBELET_CLIENT, KUBELET_USAGES, "does not begin with system:node: "),
+        (asked_for("system:node:n1", ["system:nodes", "x"]), KUBELET_CLIENT, KUBELET_USAGES, "organization"),
+        (asked_for(*NODE, DNS), KUBELET_CLIENT, KUBELET_USAGES, "DNS subjectAltNames are not allowed"),
+        (asked_for(*NODE, IP), KUBELET_CLIENT, KUBELET_USAGES, "IP subjectAltNames are not allowed"),
+        (asked_for(*NODE, MAIL), KUBELET_CLIENT, KUBELET_USAGES, "Email subjectAltNames are not allowed"),
+        (asked_for(*NODE, URI), KUBELET_CLIENT, KUBELET_USAGES, "URI subjectAltNames are not allowed"),
+        (asked_for(*NODE, DNS, IP), KUBELET_SERVING, SERVING_USAGES, ""),
+        (asked_for(*NODE), KUBELET_SERVING, SERVING_USAGES, "DNS or IP subjectAltName is required"),
+        (asked_for(*NODE, DNS, MAIL), KUBELET_SERVING, SERVING_USAGES, "Email subjectAltNames are not allowed"),
+        (asked_for(*NODE, DNS), KUBELET_SERVING, KUBELET_USAGES, "usages did not match"),
+        (asked_for("alice", [], DNS), KUBELET_SERVING, SERVING_USAGES, "organization is not system:nodes"),
+    ],
+)
+def test_what_a_signer_signs(pem: str, signer: str, usages: list[str], words: str) -> None:
+    found = request(pem, signer, usages)
+    asked = read(found)
+    assert asked is not None
+    said = refusal(found, asked)
+    assert words in said if words else said == ""
+
+
+@pytest.mark.parametrize(
+    ("user", "name", "signer", "subresource"),
+    [
+        ("system:node:n1", "system:node:n1", KUBELET_CLIENT, "selfnodeclient"),
+        ("system:bootstrap:abc", "system:node:n1", KUBELET_CLIENT, "nodeclient"),
+        ("system:node:n2", "system:node:n1", KUBELET_CLIENT, "nodeclient"),
+        ("system:node:n1", "somebody", KUBELET_CLIENT, None),
+        ("system:node:n1", "system:node:n1", CLIENT, None),
+    ],
+)
+def test_kubelets_requests_are_recognized(user: str, name: str, signer: str, subresource: str | None) -> None:
+    found = request(asked_for(name, ["system:nodes"]), signer, KUBELET_USAGES, user=user)
+    asked = read(found)
+    assert asked is not None
+    recognized = recognize(found, asked)
+    assert (recognized.subresource if recognized else None) == subresource
+
+
+def test_bytes_that_are_no_request_are_left_alone() -> None:
+    assert read(request(base64.b64encode(b"nothing").decode(), CLIENT, ["client auth"])) is None
+
+
+def condition(kind: str, at: datetime = NOW) -> dict[str, Any]:
+    return {"type": kind, "status": "True", "lastUpdateTime": at.isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "signer", "expected"),
+    [
+        (["Approved"], CLIENT, True),
+        ([], CLIENT, False),
+        (["Approved"], "example.com/mine", False),
+        (["Denied"], CLIENT, False),
+        (["Approved", "Failed"], CLIENT, False),
+    ],
+)
+def test_only_what_was_approved_is_signed(kinds: list[str], signer: str, expected: bool) -> None:
+    status = {"conditions": [condition(kind) for kind in kinds]}
+    assert wants_signature(request(asked_for("a", []), signer, ["client auth"], status=status)) is expected
+
+
+@pytest.mark.parametrize(
+    ("kinds", "certificate", "due"),
+    [
+        ([], False, NOW + timedelta(hours=24)),
+        (["Denied"], False, NOW + timedelta(hours=1)),
+        (["Approved", "Failed"], False, NOW + timedelta(hours=1)),
+        (["Approved"], False, None),
+        (["Approved"], True, NOW + timedelta(hours=1)),
+    ],
+)
+def test_requests_go_after_their_time(tmp_path, kinds: list[str], certificate: bool, due: datetime | None) -> None:
+    status: dict[str, Any] = {"conditions": [condition(kind) for kind in kinds]}
+    if certificate:
+        pem = Authority.create(tmp_path, now=NOW).certificate_pem
+        status["certificate"] = base64.b64encode(pem).decode()
+    assert removal(request(asked_for("a", []), CLIENT, ["client auth"], status=status)) == due
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(None, 3600), (600, 600), (7200, 3600)])
+def test_a_certificate_lives_as_long_as_was_asked_for_and_no_longer_than_allowed(
+    asked: int | None, seconds: int
+) -> None:
+    found = request(asked_for("a", []), CLIENT, ["client auth"], expirationSeconds=asked)
+    assert lifetime(found, timedelta(hours=1)) == timedelta(seconds=seconds)
+
+
+def test_a_signed_certificate_has_the_names_and_usages_of_its_request(tmp_path) -> None:
+    authority = Authority.create(tmp_path, now=NOW)
+    asked = read(request(asked_for(*NODE, DNS, IP), KUBELET_SERVING, SERVING_USAGES))
+    assert asked is not None
+    pem = authority.sign(asked.request, usages=SERVING_USAGES, lifetime=timedelta(hours=2), now=NOW)
+    signed = x509.load_pem_x509_certificate(pem)
+    signed.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.certificate_pem))
+    assert signed.subject == asked.request.subject and signed.public_key() == _KEY.public_key()
+    names = signed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert list(names) == [DNS, IP]
+    purposes = signed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(purposes) == [ExtendedKeyUsageOID.SERVER_AUTH]
+    assert not signed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert signed.not_valid_after_utc == NOW + timedelta(hours=2)
+
+
+def test_no_certificate_outlives_its_authority(tmp_path) -> None:
+    authority = Authority.create(tmp_path, now=NOW - timedelta(days=3649))
+    asked = read(request(asked_for("a", []), CLIENT, ["client auth"]))
+    assert asked is not None
+    pem = authority.sign(asked.request, usages=["client auth"], lifetime=timedelta(days=365), now=NOW)
+    assert x509.load_pem_x509_certificate(pem).not_valid_after_utc == NOW + timedelta(days=1)
