@@ -84,8 +84,7 @@ def invalid_field(field: str, detail: str) -> Cause:
 def _quoted(value: object) -> str:
     match value:
         case str():
-            plain = value.replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{plain}"' if plain.isprintable() else f'"{"".join(_escaped(one) for one in plain)}"'
+            return in_quotes(value)
         case bool():
             return "true" if value else "false"
         case None:
@@ -96,6 +95,12 @@ def _quoted(value: object) -> str:
             return orjson.dumps(value).decode()
         case _:
             return str(value)
+
+
+def in_quotes(text: str) -> str:
+    """A text as Go's `%q` shows it."""
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{plain}"' if plain.isprintable() else f'"{"".join(_escaped(one) for one in plain)}"'
 
 
 def _escaped(character: str) -> str:

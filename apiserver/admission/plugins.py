@@ -39,6 +39,8 @@ from .node_restriction import NodeRestriction
 from .node_selector import PodNodeSelector
 from .node_taints import TaintNodesByCondition
 from .owner_references import OwnerReferencesPermissionEnforcement
+from .podsecurity import configuration as podsecurity
+from .podsecurity.plugin import PodSecurity
 from .priority import Priority
 from .rbac_escalation import RbacEscalation
 from .runtime_class import RuntimeClass
@@ -79,6 +81,9 @@ PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
     "NodeRestriction": lambda parts: NodeRestriction(),
     "TaintNodesByCondition": lambda parts: TaintNodesByCondition(),
     "AlwaysPullImages": lambda parts: AlwaysPullImages(),
+    "PodSecurity": lambda parts: PodSecurity(
+        parts.objects, settings=podsecurity.read(parts.configurations), clock=parts.clock
+    ),
     "PodNodeSelector": lambda parts: PodNodeSelector(parts.objects),
     "Priority": lambda parts: Priority(parts.objects),
     "DefaultTolerationSeconds": lambda parts: DefaultTolerationSeconds(),
