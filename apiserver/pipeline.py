@@ -58,6 +58,8 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _STREAMED = frozenset({"exec", "attach", "portforward", "proxy"})
 """Subresources whose requests' bodies are passed on as they come, or have none."""
 _LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})
+_NARROWED = frozenset({"list", "watch", "deletecollection"})
+"""Verbs whose selectors say what they reach."""
 _HUMANS = (b"curl", b"Wget", b"Mozilla/5.0")
 """What the names of programs begin with that show answers to people as they come."""
 _DOCUMENTS = ("/api", "/openapi")
@@ -331,12 +333,32 @@ def _has_tables(resource: Resource, subresource: str) -> bool:
 def _attributes(info: request.RequestInfo, parsed: options.Options, user: User) -> Attributes:
     if not info.plural:
         return Attributes(user, info.verb, info.path)
-    name = info.name
-    if not name and info.verb in ("list", "watch", "deletecollection") and parsed.field_selector:
-        # A list of one is judged as that one, so that a rule with resourceNames can allow its watch.
-        name = parsed.field_selector.value_of("metadata.name") or ""
+    if info.verb not in _NARROWED:
+        return Attributes(
+            user,
+            info.verb,
+            info.path,
+            info.group,
+            info.version,
+            info.plural,
+            info.subresource,
+            info.namespace,
+            info.name,
+        )
+    # A list of one is judged as that one, so that a rule with resourceNames can allow its watch.
+    name = info.name or parsed.field_selector.value_of("metadata.name") or ""
     return Attributes(
-        user, info.verb, info.path, info.group, info.version, info.plural, info.subresource, info.namespace, name
+        user,
+        info.verb,
+        info.path,
+        info.group,
+        info.version,
+        info.plural,
+        info.subresource,
+        info.namespace,
+        name,
+        parsed.field_selector,
+        parsed.label_selector,
     )
 
 

@@ -78,7 +78,7 @@ PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
     "NamespaceLifecycle": lambda parts: NamespaceLifecycle(parts.objects, consistent=parts.consistent),
     "LimitRanger": lambda parts: LimitRanger(parts.objects),
     "ServiceAccount": lambda parts: ServiceAccount(lookup_in(parts.objects)),
-    "NodeRestriction": lambda parts: NodeRestriction(),
+    "NodeRestriction": lambda parts: NodeRestriction(parts.authorizer),
     "TaintNodesByCondition": lambda parts: TaintNodesByCondition(),
     "AlwaysPullImages": lambda parts: AlwaysPullImages(),
     "PodSecurity": lambda parts: PodSecurity(

@@ -1,24 +1,33 @@
 """Nobody grants what they do not hold: writes of roles and bindings are compared with the writer's own rules.
 
 Those who hold the verb `escalate` on a role may write any rules into it; those who hold `bind` on a role may bind it.
+Every change is compared, not only one of the rules: a label may make an aggregated role gather them. What the garbage
+collector has to change to delete an object is free.
 
-Source: Kubernetes documentation, "Using RBAC Authorization: Privilege escalation prevention and bootstrapping".
+Source: Kubernetes documentation, "Using RBAC Authorization: Privilege escalation prevention and bootstrapping";
+registry/rbac/*/policybased.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from k8slite.errors import forbidden, not_found
 
 from ..authz import rules
 from ..authz.base import Attributes, Authorizer, Decision
 from ..authz.chain import MASTERS
-from ..authz.rbac import GROUP, RBAC
+from ..authz.index import GROUP
+from ..authz.rbac import RBAC
 from ..authz.rules import Rule
 from ..strategies.base import Document
 from .base import Admission, Plugin
 
 _ROLES = {"roles": "Role", "clusterroles": "ClusterRole"}
 _BINDINGS = frozenset({"rolebindings", "clusterrolebindings"})
+_FREE = ("ownerReferences", "finalizers", "managedFields", "generation", "resourceVersion")
+_ALL = frozenset({rules.ANY})
+_EVERYTHING = (Rule(_ALL, _ALL, _ALL), Rule(_ALL, urls=_ALL))
 
 
 class RbacEscalation(Plugin):
@@ -34,34 +43,27 @@ class RbacEscalation(Plugin):
         """Raise ApiError 403 for a grant of what the user does not hold."""
         if admission.object is None or MASTERS in admission.context.user.groups:
             return
+        if admission.old is not None and _without_free(admission.object) == _without_free(admission.old):
+            return
         if admission.resource.plural in _ROLES:
             await self._role(admission, admission.object)
         else:
             await self._binding(admission, admission.object)
 
     async def _role(self, admission: Admission, role: Document) -> None:
-        old = admission.old or {}
-        if (
-            admission.operation == "UPDATE"
-            and role.get("rules") == old.get("rules")
-            and role.get("aggregationRule") == old.get("aggregationRule")
-        ):
+        # Who creates a role says its name in the body alone, so a right to escalate this one name does not help.
+        name = role["metadata"]["name"] if admission.operation == "UPDATE" else ""
+        if await self._holds(admission, "escalate", admission.resource.plural, name):
             return
-        if await self._holds(admission, "escalate", admission.resource.plural, role["metadata"].get("name", "")):
-            return
-        wanted = list(rules.parse(role.get("rules")))
-        aggregates = role.get("aggregationRule")
-        if aggregates and aggregates != old.get("aggregationRule"):
-            # What it will gather in future cannot be known, so only those who hold everything may choose selectors.
-            everything = frozenset({rules.ANY})
-            wanted += [Rule(everything, everything, everything), Rule(everything, urls=everything)]
-        self._compare(admission, wanted)
+        if missing := self._missing(admission, rules.parse(role.get("rules"))):
+            raise self._refused(admission, missing)
+        # What it will gather in future cannot be known, so only those who hold everything may choose selectors.
+        gathers = role.get("aggregationRule") or (admission.old or {}).get("aggregationRule")
+        if gathers and self._missing(admission, _EVERYTHING):
+            detail = "must have cluster-admin privileges to use an aggregationRule"
+            raise forbidden(admission.resource.plural, role["metadata"]["name"], detail, group=GROUP)
 
     async def _binding(self, admission: Admission, binding: Document) -> None:
-        old = admission.old or {}
-        same = all(binding.get(field) == old.get(field) for field in ("subjects", "roleRef"))
-        if admission.operation == "UPDATE" and same:
-            return
         kind, name = binding["roleRef"]["kind"], binding["roleRef"]["name"]
         plural = "clusterroles" if kind == "ClusterRole" else "roles"
         if await self._holds(admission, "bind", plural, name):
@@ -69,7 +71,8 @@ class RbacEscalation(Plugin):
         granted = self._rbac.role_rules(kind, admission.namespace, name)
         if granted is None:
             raise not_found(plural, name, group=GROUP)
-        self._compare(admission, list(granted))
+        if missing := self._missing(admission, granted):
+            raise self._refused(admission, missing)
 
     async def _holds(self, admission: Admission, verb: str, plural: str, name: str) -> bool:
         attributes = Attributes(
@@ -77,16 +80,23 @@ class RbacEscalation(Plugin):
         )
         return (await self._authorizer.authorize(attributes))[0] is Decision.ALLOW
 
-    def _compare(self, admission: Admission, wanted: list[Rule]) -> None:
+    def _missing(self, admission: Admission, wanted: Sequence[Rule]) -> list[Rule]:
+        held, _ = self._rbac.rules_for(admission.context.user, admission.namespace)
+        return rules.uncovered(wanted, held=held)
+
+    def _refused(self, admission: Admission, missing: list[Rule]) -> Exception:
         user = admission.context.user
-        held, problems = self._rbac.rules_for(user, admission.namespace)
-        if missing := rules.uncovered(wanted, held=held):
-            groups = " ".join(f'"{group}"' for group in user.groups)
-            detail = (
-                f'user "{user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n'
-                + "\n".join(map(str, missing))
-            )
-            if problems:
-                detail += f"; resolution errors: [{', '.join(problems)}]"
-            name = admission.name or (admission.object or {})["metadata"].get("name", "")
-            raise forbidden(admission.resource.plural, name, detail, group=GROUP)
+        groups = " ".join(f'"{group}"' for group in user.groups)
+        detail = (
+            f'user "{user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n'
+            + "\n".join(map(str, missing))
+        )
+        if problems := self._rbac.rules_for(user, admission.namespace)[1]:
+            detail += f"; resolution errors: [{', '.join(problems)}]"
+        name = admission.name or (admission.object or {})["metadata"].get("name", "")
+        return forbidden(admission.resource.plural, name, detail, group=GROUP)
+
+
+def _without_free(document: Document) -> Document:
+    metadata = {key: value for key, value in document["metadata"].items() if key not in _FREE}
+    return {**document, "metadata": metadata}

@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from k8slite.selectors import EVERYTHING, FieldSelector, LabelSelector
+
 from ..authn.base import User
+
+NO_FIELDS = FieldSelector()
 
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """A request as rules see it. Outside the resource API only `verb` (lower-case method) and `path` are set."""
+    """A request as rules see it. Outside the resource API only `verb` (lower-case method) and `path` are set.
+
+    `fields` and `labels` are what a list, a watch or a deletion of many is narrowed to; an authorizer may count on
+    them, as nothing else is answered.
+    """
 
     user: User
     verb: str
@@ -22,6 +30,8 @@ class Attributes:
     subresource: str = ""
     namespace: str = ""
     name: str = ""
+    fields: FieldSelector = NO_FIELDS
+    labels: LabelSelector = EVERYTHING
 
     @property
     def is_resource(self) -> bool:

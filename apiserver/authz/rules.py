@@ -6,10 +6,9 @@ Source: Kubernetes documentation, "Using RBAC Authorization".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
-
-from k8slite.selectors import from_object
 
 ANY = "*"
 
@@ -27,9 +26,7 @@ class Rule:
     def allows_kind(self, *, verb: str, group: str, resource: str, subresource: str) -> bool:
         """Whether the rule speaks of this verb on this resource, whatever the object's name."""
         return (
-            (verb in self.verbs or ANY in self.verbs)
-            and (group in self.groups or ANY in self.groups)
-            and self._has(resource, subresource)
+            (verb in self.verbs or ANY in self.verbs) and self._holds_group(group) and self._has(resource, subresource)
         )
 
     def _has(self, resource: str, subresource: str) -> bool:
@@ -63,10 +60,17 @@ class Rule:
         verb = next(iter(atom.verbs))
         if atom.urls:
             return self.allows_path(verb=verb, path=next(iter(atom.urls)))
-        resource, _, subresource = next(iter(atom.resources)).partition("/")
-        if not self.allows_kind(verb=verb, group=next(iter(atom.groups)), resource=resource, subresource=subresource):
+        if (verb not in self.verbs and ANY not in self.verbs) or not self._holds_group(next(iter(atom.groups))):
             return False
+        resource = next(iter(atom.resources))
+        if ANY not in self.resources and resource not in self.resources:
+            _, slash, subresource = resource.partition("/")
+            if not slash or f"*/{subresource}" not in self.resources:
+                return False
         return not self.names or (bool(atom.names) and atom.names <= self.names)
+
+    def _holds_group(self, group: str) -> bool:
+        return group in self.groups or ANY in self.groups
 
     def document(self) -> dict[str, list[str]]:
         """The rule as the API writes it."""
@@ -96,53 +100,42 @@ class Rule:
 
 
 def _url_matches(rule: str, path: str) -> bool:
-    return rule in (ANY, path) or (rule.endswith(ANY) and path.startswith(rule[:-1]))
+    return rule in (ANY, path) or (rule.endswith(ANY) and path.startswith(rule.rstrip(ANY)))
 
 
 def parse(rules: Iterable[Mapping[str, Any]] | None) -> tuple[Rule, ...]:
     """Read the `rules` of a Role or ClusterRole."""
     return tuple(
         Rule(
-            frozenset(rule.get("verbs") or ()),
-            frozenset(rule.get("apiGroups") or ()),
-            frozenset(rule.get("resources") or ()),
-            frozenset(rule.get("resourceNames") or ()),
-            frozenset(rule.get("nonResourceURLs") or ()),
+            _words(tuple(rule.get("verbs") or ())),
+            _words(tuple(rule.get("apiGroups") or ())),
+            _words(tuple(rule.get("resources") or ())),
+            _words(tuple(rule.get("resourceNames") or ())),
+            _words(tuple(rule.get("nonResourceURLs") or ())),
         )
         for rule in rules or ()
     )
 
 
+@lru_cache(maxsize=1024)
+def _words(words: tuple[str, ...]) -> frozenset[str]:
+    """One set for all rules that name the same words in the same order, as most do."""
+    return frozenset(words)
+
+
 def uncovered(wanted: Sequence[Rule], *, held: Sequence[Rule]) -> list[Rule]:
-    """The parts of `wanted` that no rule of `held` covers."""
+    """The parts of `wanted` that no rule of `held` covers, those of one resource joined."""
     missing = [atom for rule in wanted for atom in rule.atoms() if not any(own.covers(atom) for own in held)]
-    return sorted(dict.fromkeys(missing), key=str)
+    return sorted(_joined(missing), key=str)
 
 
-def aggregate(name: str, cluster_roles: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rules of a ClusterRole: its own, or, if it aggregates, those of every role that its selectors match.
+def _joined(atoms: Iterable[Rule]) -> Iterable[Rule]:
+    verbs: dict[Rule, frozenset[str]] = {}
+    for atom in atoms:
+        # Paths stay apart, as Kubernetes lists them.
+        place = atom if atom.urls else replace(atom, verbs=_NOTHING)
+        verbs[place] = verbs.get(place, _NOTHING) | atom.verbs
+    return [replace(place, verbs=words) for place, words in verbs.items()]
 
-    Roles that are aggregated may aggregate themselves (admin takes edit, edit takes view); a circle ends where it
-    began. Duplicates appear once.
-    """
-    gathered: list[dict[str, Any]] = []
-    seen: set[str] = set()
 
-    def visit(current: str) -> None:
-        if current in seen:
-            return
-        seen.add(current)
-        role = cluster_roles[current]
-        selectors = (role.get("aggregationRule") or {}).get("clusterRoleSelectors")
-        if not selectors:
-            gathered.extend(rule for rule in role.get("rules") or () if rule not in gathered)
-            return
-        wanted = [selector for selector in map(from_object, selectors) if selector is not None]
-        for other in sorted(cluster_roles):
-            labels = cluster_roles[other]["metadata"].get("labels") or {}
-            if any(selector.matches(labels) for selector in wanted):
-                visit(other)
-
-    if name in cluster_roles:
-        visit(name)
-    return gathered
+_NOTHING: frozenset[str] = frozenset()

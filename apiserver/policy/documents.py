@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..authz.rules import aggregate
+from ..authz.roles import gathered, role_of
 from . import components, controllers, users
 from .base import BootstrapBinding, BootstrapRole
 
@@ -22,13 +22,12 @@ BINDINGS: tuple[BootstrapBinding, ...] = (*users.BINDINGS, *components.BINDINGS,
 
 def role_documents() -> Iterator[tuple[str, dict[str, Any]]]:
     """Each role with its plural; aggregated roles have the rules that they gather from the others."""
-    cluster_roles = {role.name: _role(role) for role in ROLES if not role.namespace}
-    for role in ROLES:
-        if role.namespace:
-            yield "roles", _role(role)
-        else:
-            document = cluster_roles[role.name]
-            yield "clusterroles", document | {"rules": aggregate(role.name, cluster_roles)}
+    documents = [_role(role) for role in ROLES]
+    known = [role_of(document) for document in documents if document["kind"] == "ClusterRole"]
+    for role, document in zip(ROLES, documents, strict=True):
+        if role.aggregates:
+            document["rules"] = [rule.document() for rule in gathered(role_of(document), known)]
+        yield "roles" if role.namespace else "clusterroles", document
 
 
 def binding_documents() -> Iterator[tuple[str, dict[str, Any]]]:

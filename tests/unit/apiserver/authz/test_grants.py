@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,8 @@ from k8slite.apiserver.authn.chain import Chain as Authenticators
 from k8slite.apiserver.authn.impersonation import impersonate
 from k8slite.apiserver.authn.static import StaticTokenAuthenticator
 from k8slite.apiserver.authz.chain import Chain, Masters
-from k8slite.apiserver.authz.rbac import GROUP, RBAC
+from k8slite.apiserver.authz.index import GROUP
+from k8slite.apiserver.authz.rbac import RBAC
 from k8slite.apiserver.strategies.base import Context
 from k8slite.apiserver.verbs.reviews import Reviews
 from k8slite.clock import VirtualClock
@@ -25,6 +26,14 @@ from k8slite.errors import ApiError
 
 ALICE = User("alice", groups=("system:authenticated",))
 ROOT = User("root", groups=("system:masters",))
+
+
+@dataclass
+class Row:
+    key: str
+    revision: int
+    document: dict[str, Any]
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 class Roles:
@@ -47,8 +56,8 @@ class Roles:
     def version(self) -> int:
         return 1
 
-    def documents(self, plural: str) -> Iterable[dict[str, Any]]:
-        return self.objects.get(plural, [])
+    def entries(self, plural: str) -> Iterable[Row]:
+        return [Row(f"{plural}/{n}", 1, document) for n, document in enumerate(self.objects.get(plural, []))]
 
 
 def rule(verbs: str, resources: str, groups: str = "", names: str = "") -> dict[str, Any]:
@@ -106,16 +115,54 @@ async def test_bindings() -> None:
         await plugin.validate(writing("rolebindings", binding("gone")))
 
 
-async def test_an_update_that_leaves_the_rules_alone() -> None:
+async def test_a_label_on_a_role_of_more_than_one_holds() -> None:
+    """An aggregated role may gather what is labelled: CVE-like second path to other people's rules."""
     old = role(rule("*", "*"))
-    new = old | {"metadata": {"name": "new", "labels": {"a": "b"}}}
-    await escalation().validate(writing("roles", new, old=old))
+    labelled = old | {"metadata": {"name": "new", "labels": {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}}}
+    with pytest.raises(ApiError, match="not currently held"):
+        await escalation(rule("get", "pods")).validate(writing("clusterroles", labelled, old=old))
+    with pytest.raises(ApiError, match="not currently held"):
+        bound = binding("writer")
+        await escalation().validate(
+            writing("rolebindings", bound | {"metadata": {"name": "new", "labels": {"a": "b"}}}, old=bound)
+        )
+
+
+async def test_the_garbage_collector_may_always_finish_its_work() -> None:
+    old = role(rule("*", "*")) | {"metadata": {"name": "new", "finalizers": ["foregroundDeletion"]}}
+    await escalation().validate(writing("roles", role(rule("*", "*")), old=old))
 
 
 async def test_only_who_holds_everything_may_aggregate() -> None:
     new = role() | {"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}}
-    with pytest.raises(ApiError, match="not currently held"):
+    with pytest.raises(ApiError, match="must have cluster-admin privileges to use an aggregationRule"):
         await escalation(rule("get", "pods")).validate(writing("clusterroles", new))
+    with pytest.raises(ApiError, match="must have cluster-admin privileges"):
+        await escalation(rule("get", "pods")).validate(writing("clusterroles", role(), old=new))
+    everything = [rule("*", "*", "*"), {"verbs": ["*"], "nonResourceURLs": ["*"]}]
+    await escalation(*everything).validate(writing("clusterroles", new))
+
+
+async def test_what_is_missing_is_listed_by_resource() -> None:
+    with pytest.raises(ApiError) as refused:
+        wanted = role(rule("get list delete", "pods nodes"), rule("watch", "pods", names="a b"))
+        await escalation(rule("get", "pods")).validate(writing("clusterroles", wanted))
+    assert refused.value.message.split("\n")[1:] == [
+        '{APIGroups:[""], Resources:["nodes"], Verbs:["delete" "get" "list"]}',
+        '{APIGroups:[""], Resources:["pods"], ResourceNames:["a"], Verbs:["watch"]}',
+        '{APIGroups:[""], Resources:["pods"], ResourceNames:["b"], Verbs:["watch"]}',
+        '{APIGroups:[""], Resources:["pods"], Verbs:["delete" "list"]}',
+    ]
+
+
+async def test_a_right_to_escalate_one_name_counts_for_that_role_only() -> None:
+    plugin = escalation(rule("escalate", "roles", GROUP, "new"))
+    await plugin.validate(writing("roles", role(rule("*", "*")), old=role()))
+    with pytest.raises(ApiError, match="not currently held"):
+        await plugin.validate(writing("roles", role(rule("*", "*"))))
+    with pytest.raises(ApiError, match="not currently held"):
+        other = {"metadata": {"name": "other"}}
+        await plugin.validate(writing("roles", role(rule("*", "*")) | other, old=role() | other))
 
 
 async def test_impersonation() -> None:

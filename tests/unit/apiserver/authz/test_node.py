@@ -1,19 +1,13 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from k8slite import catalogue
-from k8slite.apiserver.admission.base import Admission
-from k8slite.apiserver.admission.node_restriction import NodeRestriction
 from k8slite.apiserver.authn.base import User
 from k8slite.apiserver.authz.base import Attributes, Decision
 from k8slite.apiserver.authz.node import NodeAuthorizer
-from k8slite.apiserver.strategies.base import Context
-from k8slite.errors import ApiError
-from k8slite.selectors import FieldSelector
+from k8slite.selectors import FieldSelector, parse_field_selector
 
 KUBELET = User("system:node:n1", groups=("system:nodes", "system:authenticated"))
 
@@ -29,7 +23,7 @@ class Row:
 
 
 class Objects:
-    """Pods by key; `resource` gives itself, as the authorizer reads pods and claims only."""
+    """Objects by key, all groups together."""
 
     changed = 0
 
@@ -39,7 +33,7 @@ class Objects:
 
     def put(self, document: dict[str, Any], plural: str = "pods") -> None:
         metadata = document["metadata"]
-        key = f"/core/{plural}/{metadata['namespace']}/{metadata['name']}"
+        key = "/".join(["/core", plural, *filter(None, [metadata.get("namespace")]), metadata["name"]])
         self.rows[key] = Row(key, document, len(self.rows) + (self.rows[key].revision if key in self.rows else 1))
 
     def resource(self, group: str, plural: str) -> Objects:
@@ -48,7 +42,7 @@ class Objects:
         return view
 
     def get(self, namespace: str, name: str) -> Row | None:
-        return self.rows.get(f"/core/{self.plural}/{namespace}/{name}")
+        return self.rows.get("/".join(["/core", self.plural, *filter(None, [namespace]), name]))
 
     def select(self, *, namespace: str = "", fields: FieldSelector = FieldSelector()) -> list[Row]:  # noqa: B008
         node = fields.value_of("spec.nodeName")
@@ -83,16 +77,41 @@ def objects() -> Objects:
     cluster.put(pod("other", "n2", volumes=[{"name": "a", "secret": {"secretName": "theirs"}}]))
     claim = {"metadata": {"name": "data", "namespace": "ns"}, "spec": {"volumeName": "pv-1"}}
     cluster.put(claim, "persistentvolumeclaims")
+    csi = {"nodeStageSecretRef": {"namespace": "drivers", "name": "stage"}}
+    csi["controllerPublishSecretRef"] = {"namespace": "drivers", "name": "controller"}
+    bound = {"namespace": "ns", "name": "data"}
+    cluster.put({"metadata": {"name": "pv-1"}, "spec": {"claimRef": bound, "csi": csi}}, "persistentvolumes")
+    elsewhere = {"claimRef": {"namespace": "ns", "name": "more"}}
+    cluster.put({"metadata": {"name": "pv-2"}, "spec": elsewhere}, "persistentvolumes")
+    for name, place in (("a", "n1"), ("b", "n2")):
+        for plural in ("volumeattachments", "resourceslices"):
+            cluster.put({"metadata": {"name": name}, "spec": {"nodeName": place}}, plural)
+        request = {"metadata": {"name": name, "namespace": "ns"}, "spec": {"nodeName": place}}
+        cluster.put(request, "podcertificaterequests")
+    mirror = pod("mirror", "n1", imagePullSecrets=[{"name": "stolen"}])
+    mirror["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
+    cluster.put(mirror)
+    devices = [{"name": "own", "resourceClaimTemplateName": "t"}, {"name": "shared", "resourceClaimName": "shared"}]
+    computing = pod("computing", "n1", resourceClaims=devices)
+    computing["status"] = {"resourceClaimStatuses": [{"name": "own", "resourceClaimName": "computing-own-x"}]}
+    cluster.put(computing)
     return cluster
 
 
 async def decide(
-    objects: Objects, verb: str, resource: str, name: str = "", *, user: User = KUBELET, **kw: str
+    objects: Objects, verb: str, resource: str, name: str = "", *, user: User = KUBELET, fields: str = "", **kw: str
 ) -> bool:
+    return (await opinion(objects, verb, resource, name, user=user, fields=fields, **kw))[0] is Decision.ALLOW
+
+
+async def opinion(
+    objects: Objects, verb: str, resource: str, name: str = "", *, user: User = KUBELET, fields: str = "", **kw: str
+) -> tuple[Decision, str]:
     plural, _, subresource = resource.partition("/")
     kw.setdefault("namespace", "ns")
-    attributes = Attributes(user, verb, resource=plural, subresource=subresource, name=name, **kw)
-    return (await NodeAuthorizer(objects).authorize(attributes))[0] is Decision.ALLOW
+    selector = parse_field_selector(fields)
+    attributes = Attributes(user, verb, resource=plural, subresource=subresource, name=name, fields=selector, **kw)
+    return await NodeAuthorizer(objects).authorize(attributes)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +122,7 @@ async def decide(
         ("get", "secrets", "pull", True),
         ("watch", "secrets", "vol", True),
         ("get", "secrets", "theirs", False),
+        ("get", "secrets", "stolen", False),
         ("list", "secrets", "", False),
         ("update", "secrets", "vol", False),
         ("get", "configmaps", "from", True),
@@ -110,15 +130,114 @@ async def decide(
         ("get", "configmaps", "vol", False),
         ("get", "persistentvolumeclaims", "data", True),
         ("get", "persistentvolumeclaims", "more", False),
+        ("list", "persistentvolumeclaims", "data", False),
+        ("patch", "persistentvolumeclaims/status", "data", True),
+        ("patch", "persistentvolumeclaims/status", "more", False),
+        ("patch", "persistentvolumeclaims", "data", False),
+        ("get", "serviceaccounts", "web-sa", True),
+        ("get", "serviceaccounts", "other-sa", False),
+        ("list", "serviceaccounts", "", False),
+        ("create", "serviceaccounts", "web-sa", False),
         ("create", "serviceaccounts/token", "web-sa", True),
         ("create", "serviceaccounts/token", "other-sa", False),
-        ("patch", "pods/status", "web", True),
+        ("create", "serviceaccounts/token", "mirror-sa", False),
+        ("get", "pods", "web", True),
+        ("get", "pods", "mirror", True),
+        ("get", "pods", "other", False),
+        ("get", "pods", "none", False),
+        ("list", "pods", "", False),
+        ("watch", "pods", "web", True),
+        ("get", "pods/log", "web", False),
         ("create", "pods/exec", "web", False),
-        ("get", "deployments", "d", False),
+        ("patch", "pods/status", "web", True),
+        ("create", "pods/eviction", "web", True),
+        ("update", "pods", "web", False),
+        ("deletecollection", "pods", "", False),
+        ("create", "pods/binding", "web", False),
+        ("list", "services", "", True),
+        ("create", "events", "", True),
+        ("delete", "events", "e", False),
+        ("get", "endpoints", "e", True),
+        ("list", "namespaces", "", False),
     ],
 )
 async def test_what_a_kubelet_may(objects: Objects, verb: str, resource: str, name: str, expected: bool) -> None:
     assert await decide(objects, verb, resource, name) is expected
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "name", "group", "expected"),
+    [
+        ("get", "nodes", "n1", "", True),
+        ("list", "nodes", "n1", "", True),
+        ("get", "nodes", "n2", "", False),
+        ("list", "nodes", "", "", False),
+        ("create", "nodes", "", "", True),
+        ("delete", "nodes", "n1", "", False),
+        ("patch", "nodes/status", "n1", "", True),
+        ("get", "nodes/proxy", "n1", "", False),
+        ("get", "volumeattachments", "a", "storage.k8s.io", True),
+        ("get", "volumeattachments", "b", "storage.k8s.io", False),
+        ("list", "volumeattachments", "", "storage.k8s.io", False),
+        ("get", "csinodes", "n1", "storage.k8s.io", True),
+        ("get", "csinodes", "n2", "storage.k8s.io", False),
+        ("create", "csinodes", "", "storage.k8s.io", True),
+        ("list", "csinodes", "", "storage.k8s.io", False),
+        ("list", "csidrivers", "", "storage.k8s.io", True),
+        ("get", "resourceslices", "a", "resource.k8s.io", True),
+        ("update", "resourceslices", "b", "resource.k8s.io", False),
+        ("create", "resourceslices", "", "resource.k8s.io", True),
+        ("list", "resourceslices", "", "resource.k8s.io", False),
+        ("list", "clustertrustbundles", "", "certificates.k8s.io", True),
+        ("create", "certificatesigningrequests", "", "certificates.k8s.io", True),
+        ("update", "certificatesigningrequests/approval", "x", "certificates.k8s.io", False),
+    ],
+)
+async def test_what_a_kubelet_may_in_the_cluster(
+    objects: Objects, verb: str, resource: str, name: str, group: str, expected: bool
+) -> None:
+    assert await decide(objects, verb, resource, name, group=group, namespace="") is expected
+
+
+@pytest.mark.parametrize(
+    ("resource", "group", "fields", "expected"),
+    [
+        ("pods", "", "spec.nodeName=n1", True),
+        ("pods", "", "spec.nodeName=n1,status.phase!=Failed", True),
+        ("pods", "", "spec.nodeName=n2", False),
+        ("pods", "", "spec.nodeName!=n1", False),
+        ("pods", "", "status.phase=Running", False),
+        ("resourceslices", "resource.k8s.io", "spec.nodeName=n1", True),
+        ("resourceslices", "resource.k8s.io", "spec.nodeName=n2", False),
+        ("podcertificaterequests", "certificates.k8s.io", "spec.nodeName=n1", True),
+        ("podcertificaterequests", "certificates.k8s.io", "", False),
+    ],
+)
+async def test_lists_are_of_its_own_only(
+    objects: Objects, resource: str, group: str, fields: str, expected: bool
+) -> None:
+    for verb in ("list", "watch"):
+        assert await decide(objects, verb, resource, group=group, fields=fields, namespace="") is expected
+
+
+async def test_claims_of_devices(objects: Objects) -> None:
+    for name, expected in (("computing-own-x", True), ("shared", True), ("other", False)):
+        assert await decide(objects, "get", "resourceclaims", name, group="resource.k8s.io") is expected
+    assert not await decide(objects, "update", "resourceclaims/status", "shared", group="resource.k8s.io")
+
+
+async def test_certificate_requests_of_its_own(objects: Objects) -> None:
+    for name, expected in (("a", True), ("b", False)):
+        assert await decide(objects, "get", "podcertificaterequests", name, group="certificates.k8s.io") is expected
+    where = {"group": "certificates.k8s.io"}
+    assert await decide(objects, "create", "podcertificaterequests", **where)
+    assert not await decide(objects, "update", "podcertificaterequests/status", "a", **where)
+
+
+async def test_the_secrets_of_its_pods_volumes(objects: Objects) -> None:
+    assert await decide(objects, "get", "secrets", "stage", namespace="drivers")
+    assert not await decide(objects, "get", "secrets", "controller", namespace="drivers")
+    assert not await decide(objects, "get", "secrets", "stage", namespace="ns")
 
 
 async def test_references_in_another_namespace_do_not_count(objects: Objects) -> None:
@@ -143,64 +262,19 @@ async def test_own_lease_only(objects: Objects) -> None:
     assert not await decide(objects, "update", "leases", "n1", group="coordination.k8s.io", namespace="ns")
 
 
+async def test_reasons_say_what_would_be_allowed(objects: Objects) -> None:
+    assert (await opinion(objects, "get", "secrets", "x"))[
+        1
+    ] == "no relationship found between node 'n1' and this object"
+    assert (await opinion(objects, "list", "nodes", namespace=""))[1] == (
+        "node 'n1' cannot read all nodes, only its own Node object"
+    )
+    nameless = User("system:node:", groups=("system:nodes",))
+    assert (await opinion(objects, "list", "services", user=nameless)) == (
+        Decision.NO_OPINION,
+        'unknown node for user "system:node:"',
+    )
+
+
 async def test_a_name_alone_does_not_make_a_kubelet(objects: Objects) -> None:
     assert not await decide(objects, "get", "secrets", "vol", user=User("system:node:n1"))
-
-
-def admission(operation: Any, plural: str, subresource: str = "", *, new: Any = None, old: Any = None) -> Admission:
-    rows = {"web": pod("web", "n1"), "other": pod("other", "n2")}
-    group = "coordination.k8s.io" if plural == "leases" else ""
-    resource = catalogue.builtin().by_path(group, "v1", plural)
-    assert resource
-    context = Context(
-        user=KUBELET,
-        now=datetime(2026, 1, 1, tzinfo=UTC),
-        namespace="ns",
-        dry_run=False,
-        lookup=lambda group, plural, namespace, name: rows.get(name) if plural == "pods" else None,
-        warnings=[],
-    )
-    name = ((new or old)["metadata"] if new or old else {}).get("name", "")
-    return Admission(operation, resource, subresource, "ns", name, new, old, context)
-
-
-def node(name: str, **labels: str) -> dict[str, Any]:
-    return {"metadata": {"name": name, "labels": labels}, "spec": {}}
-
-
-def token(name: str, uid: str) -> dict[str, Any]:
-    return {"metadata": {"name": "sa"}, "spec": {"boundObjectRef": {"kind": "Pod", "name": name, "uid": uid}}}
-
-
-OWN, THEIRS = pod("web", "n1"), pod("other", "n2")
-TAINTED = node("n1") | {"spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]}}
-
-
-@pytest.mark.parametrize(
-    ("attempt", "refusal"),
-    [
-        (admission("UPDATE", "pods", "status", new=OWN, old=OWN), ""),
-        (admission("UPDATE", "pods", "status", new=THEIRS, old=THEIRS), "spec.nodeName set to itself"),
-        (admission("UPDATE", "pods", new=OWN, old=OWN), "can only update pod status"),
-        (admission("DELETE", "pods", old=OWN), ""),
-        (admission("DELETE", "pods", old=THEIRS), "can only delete pods"),
-        (admission("CREATE", "pods", new=OWN), "mirror pods"),
-        (admission("CREATE", "nodes", new=node("n1", **{"kubernetes.io/hostname": "n1"})), ""),
-        (admission("UPDATE", "nodes", "status", new=node("n1"), old=node("n1")), ""),
-        (admission("UPDATE", "nodes", "status", new=node("n2"), old=node("n2")), 'not allowed to modify node "n2"'),
-        (admission("UPDATE", "nodes", new=TAINTED, old=node("n1")), "modify taints"),
-        (admission("CREATE", "nodes", new=node("n1", **{"node-role.kubernetes.io/x": ""})), "modify labels"),
-        (admission("CREATE", "serviceaccounts", "token", new=token("web", "web-uid")), ""),
-        (admission("CREATE", "serviceaccounts", "token", new=token("web", "old")), "existing pods"),
-        (admission("CREATE", "serviceaccounts", "token", new=token("other", "other-uid")), "running on it"),
-        (admission("UPDATE", "leases", new={"metadata": {"name": "n2"}}), "its own leases"),
-        (admission("UPDATE", "leases", new={"metadata": {"name": "n1"}}), ""),
-    ],
-)
-async def test_node_restriction(attempt: Admission, refusal: str) -> None:
-    if not refusal:
-        await NodeRestriction().validate(attempt)
-        return
-    with pytest.raises(ApiError, match=refusal) as refused:
-        await NodeRestriction().validate(attempt)
-    assert refused.value.code == 403

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -16,6 +17,14 @@ from k8slite.apiserver.authz.rules import Rule
 from k8slite.errors import ApiError
 
 
+@dataclass
+class Row:
+    key: str
+    revision: int
+    document: dict[str, Any]
+    labels: dict[str, str] = field(default_factory=dict)
+
+
 class Roles:
     """A source that is a dictionary."""
 
@@ -26,8 +35,8 @@ class Roles:
     def version(self) -> int:
         return self.changes
 
-    def documents(self, plural: str) -> Iterable[dict[str, Any]]:
-        return self.objects.get(plural, [])
+    def entries(self, plural: str) -> Iterable[Row]:
+        return [Row(f"{plural}/{n}", self.changes, d) for n, d in enumerate(self.objects.get(plural, []))]
 
     def add(self, plural: str, name: str, namespace: str = "", **fields: Any) -> None:
         metadata = {"name": name, "labels": fields.pop("labels", {})} | ({"namespace": namespace} if namespace else {})
