@@ -21,6 +21,20 @@ Result = TypeVar("Result")
 Function = Callable[Concatenate[Key, Rest], Result]
 
 
+class Recent(dict[Key, Result]):
+    """The last `maxsize` things that were kept, for those who work the key out themselves, and see to its length."""
+
+    def __init__(self, maxsize: int) -> None:
+        super().__init__()
+        self._maxsize = maxsize
+
+    def keep(self, key: Key, value: Result) -> None:
+        """Keep one; the oldest makes room."""
+        self[key] = value
+        if len(self) > self._maxsize:
+            del self[next(iter(self))]
+
+
 def remembered(maxsize: int) -> Callable[[Function[Key, Rest, Result]], Function[Key, Rest, Result]]:
     """Keep the answers of a pure function for the last `maxsize` keys, its first argument, that are no long texts."""
 

@@ -11,12 +11,12 @@ Source: structured-merge-diff, merge (Updater); apimachinery, util/managedfields
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import orjson
 
+from k8slite.remembering import Recent
 from k8slite.schema.atoms import ANY, Atom
 
 from .entries import Entry, Manager, Managers, cap_updaters, in_order, make_entry, managers_of, with_fields
@@ -91,7 +91,7 @@ def first_entries(document: Document, writer: Writer) -> list[Entry]:
 
 _REMEMBERED = 512
 _LONGEST = 8192
-_alike: OrderedDict[tuple[Atom, Filter, bytes], FieldSet] = OrderedDict()
+_alike: Recent[tuple[Atom, Filter, bytes], FieldSet] = Recent(_REMEMBERED)
 """The fields of documents that were made lately, by all of them but the name: what a template makes is alike."""
 
 
@@ -102,9 +102,7 @@ def _first_fields(document: Document, writer: Writer) -> FieldSet:
     if fields is None:
         fields = _strip(writer.owned(created(document, writer.atom)))
         if len(likeness[2]) <= _LONGEST:
-            _alike[likeness] = fields
-            if len(_alike) > _REMEMBERED:
-                _alike.popitem(last=False)
+            _alike.keep(likeness, fields)
     return fields
 
 

@@ -5,16 +5,15 @@ Source: Kubernetes' registry/core/pod/rest/log.go; apimachinery, util/httpstream
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from k8slite.errors import bad_request
 
 from ..calls import Answer, Call, Stream
 from ..strategies.base import Document
+from ..wire.respond import disconnected, while_connected
 from . import target
 from .kubelets import Kubelets, unreachable
 
@@ -46,7 +45,7 @@ async def logs(call: Call, pod: Document, *, kubelets: Kubelets) -> Answer | Str
     if response.status != 200:
         async with response:
             raise target.refusal(response.status, await response.content.read(_ERROR_LIMIT))
-    return Stream(_pieces(response), _TEXT)
+    return Stream(_Pieces(response), _TEXT)
 
 
 async def to_websocket(call: Call, pod: Document, *, kubelets: Kubelets) -> None:
@@ -58,36 +57,36 @@ async def to_websocket(call: Call, pod: Document, *, kubelets: Kubelets) -> None
     log = await logs(call, pod, kubelets=kubelets)
     await call.receive()  # websocket.connect
     await call.send({"type": "websocket.accept", "subprotocol": chosen})
-    sending = asyncio.ensure_future(_send(call, log, as_text=chosen == _TEXT_PROTOCOL))
-    leaving = asyncio.ensure_future(_left(call))
+    sending = _send(call, log, as_text=chosen == _TEXT_PROTOCOL)
     try:
-        await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await while_connected(sending, gone=disconnected(call.receive, "websocket.disconnect"))
     finally:
-        for task in (sending, leaving):
-            task.cancel()
-        await asyncio.gather(sending, leaving, return_exceptions=True)
+        if isinstance(log, Stream):
+            await log.chunks.aclose()
 
 
 async def _send(call: Call, log: Answer | Stream, *, as_text: bool) -> None:
     if isinstance(log, Stream):
-        async with aclosing(cast(Any, log.chunks)) as pieces:
-            async for piece in pieces:
-                content = {"text": base64.b64encode(piece).decode()} if as_text else {"bytes": piece}
-                await call.send({"type": "websocket.send", **content})
+        async for piece in log.chunks:
+            content = {"text": base64.b64encode(piece).decode()} if as_text else {"bytes": piece}
+            await call.send({"type": "websocket.send", **content})
     await call.send({"type": "websocket.close", "code": 1000})
 
 
-async def _left(call: Call) -> None:
-    while (await call.receive())["type"] != "websocket.disconnect":
-        pass
+class _Pieces:
+    """A kubelet's answer, piece by piece; closed though nothing of it was read, as a generator could not be."""
 
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
 
-async def _pieces(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    import aiohttp
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        import aiohttp
 
-    async with response:
         try:
-            async for piece in response.content.iter_any():
+            async for piece in self._response.content.iter_any():
                 yield piece
         except aiohttp.ClientError:
             return  # the kubelet went away: what came until then is the answer
+
+    async def aclose(self) -> None:
+        self._response.close()

@@ -5,13 +5,13 @@ Source: Kubernetes' registry/core/pod/strategy.go; Kubernetes documentation, "Po
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import orjson
 
 from k8slite.errors import Cause
 from k8slite.quantity import QuantityError, parse
+from k8slite.remembering import Recent
 
 from ..defaults import pods as defaults
 from ..validation import pod_changes as changes
@@ -84,7 +84,7 @@ class PodStrategy(Strategy):
                 condition["observedGeneration"] = observed[condition["type"]]
 
     def __init__(self) -> None:
-        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._right: Recent[bytes, None] = Recent(_REMEMBERED)
         """What was found right lately: pods of one template differ in names alone, which their rules do not read."""
 
     def validate(self, obj: Document) -> list[Cause]:
@@ -94,9 +94,7 @@ class PodStrategy(Strategy):
             return []
         causes = rules.validate(obj)
         if not causes and likeness:
-            self._right[likeness] = None
-            if len(self._right) > _REMEMBERED:
-                self._right.popitem(last=False)
+            self._right.keep(likeness, None)
         return causes
 
     def validate_create(self, obj: Document) -> list[Cause]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k8slite.remembering import LONGEST, remembered
+from k8slite.remembering import LONGEST, Recent, remembered
 
 
 def test_short_texts_are_answered_once_and_long_ones_each_time() -> None:
@@ -36,3 +36,10 @@ def test_functions_of_a_key_alone_keep_it_too() -> None:
         assert shouted(short) == "A"
         assert shouted(long) == long.upper()
     assert asked == [short, long, long]
+
+
+def test_the_oldest_of_what_is_kept_makes_room() -> None:
+    recent: Recent[str, int] = Recent(2)
+    for number, key in enumerate("abc"):
+        recent.keep(key, number)
+    assert dict(recent) == {"b": 1, "c": 2}
