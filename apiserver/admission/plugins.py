@@ -41,6 +41,7 @@ from .node_taints import TaintNodesByCondition
 from .owner_references import OwnerReferencesPermissionEnforcement
 from .podsecurity import configuration as podsecurity
 from .podsecurity.plugin import PodSecurity
+from .policies.validating import ValidatingAdmissionPolicy
 from .priority import Priority
 from .rbac_escalation import RbacEscalation
 from .runtime_class import RuntimeClass
@@ -104,6 +105,9 @@ PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
     "DenyServiceExternalIPs": lambda parts: DenyServiceExternalIPs(),
     "MutatingAdmissionWebhook": lambda parts: MutatingAdmissionWebhook(
         objects=parts.objects, hooks=parts.hooks, registry=parts.registry
+    ),
+    "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(
+        objects=parts.objects, authorizer=parts.authorizer, registry=parts.registry
     ),
     "ValidatingAdmissionWebhook": lambda parts: ValidatingAdmissionWebhook(
         objects=parts.objects, hooks=parts.hooks, registry=parts.registry

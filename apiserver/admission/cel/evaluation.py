@@ -51,9 +51,13 @@ class Evaluation:
         budget: int = BUDGET,
         variables: Mapping[str, Expression] | None = None,
         params: Any = None,
+        namespace: bool = True,
     ) -> None:
+        """With `namespace` false expressions find no namespaceObject, as match conditions do."""
         self._inputs = inputs
-        self._own = {"params": params, "variables": _Composed(self, variables or {})}
+        self._own: dict[str, Any] = {"params": params, "variables": _Composed(self, variables or {})}
+        if not namespace:
+            self._own["namespaceObject"] = None
         self._remaining = budget
         self._ends = thread_time() + SECONDS
 
