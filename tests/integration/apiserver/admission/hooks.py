@@ -63,6 +63,7 @@ class Hooks:
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     asked: list[tuple[str, Document]] = field(default_factory=list)
     reviews: list[Document] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a review."""
@@ -70,6 +71,7 @@ class Hooks:
         asked, path = review["request"], request.path
         self.asked.append((path, asked))
         self.reviews.append(review)
+        self.queries.append(request.query_string)
         response = {"uid": asked["uid"], **self.behaviours[path](asked)}
         return web.json_response({"kind": review["kind"], "apiVersion": review["apiVersion"], "response": response})
 
@@ -90,6 +92,7 @@ class Hooks:
         self.behaviours.clear()
         self.asked.clear()
         self.reviews.clear()
+        self.queries.clear()
 
 
 @asynccontextmanager

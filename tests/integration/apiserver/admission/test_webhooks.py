@@ -343,6 +343,27 @@ async def test_dry_runs_ask_only_webhooks_that_bear_them(
     assert (await http.get(f"{maps(namespace)}/a")).status_code == 404
 
 
+@pytest.mark.parametrize("plural", [MUTATING, VALIDATING])
+async def test_dry_runs_are_refused_for_webhooks_that_do_not_bear_them(
+    server: RunningServer, http: httpx.AsyncClient, namespace: str, hooks: Hooks, plural: str
+) -> None:
+    about = rule("configmaps", operations=["CREATE"])
+    hook = webhook("dry", hooks.on("/dry", allow), about, namespace=namespace, failurePolicy="Ignore")
+    # Nothing of today's API has these side effects; configurations of old versions do.
+    await configure(http, plural, "dry", hook)
+    store = server.app.store
+    key = f"/admissionregistration.k8s.io/{plural}/dry"
+    record = await store.get(key)
+    await store.update(
+        key, record.value.replace(b'"sideEffects":"None"', b'"sideEffects":"Some"'), expected=record.revision
+    )
+    answer = await http.post(f"{maps(namespace)}?dryRun=All", json=config_map("a"))
+    assert answer.status_code == 400
+    assert message(answer) == 'admission webhook "dry.example.com" does not support dry run'
+    assert (await http.post(maps(namespace), json=config_map("a"))).status_code == 201
+    assert len(hooks.requests("/dry")) == 1
+
+
 async def test_changes_of_a_configuration_count_at_once(http: httpx.AsyncClient, namespace: str, hooks: Hooks) -> None:
     path = f"/apis/admissionregistration.k8s.io/v1/{VALIDATING}/no"
     hook = webhook("no", hooks.on("/no", deny()), rule("configmaps", operations=["UPDATE"]), namespace=namespace)
