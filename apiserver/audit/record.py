@@ -31,6 +31,8 @@ REASON = "authorization.k8s.io/reason"
 _STATUS = b'{"kind":"Status"'
 _STATUS_FIELDS = ("status", "message", "reason", "details", "code")
 _SWITCHING = 101
+_UNREADABLE = frozenset({400, 413, 415})
+"""What a body is answered with that cannot be read, or must not be: a few bytes of YAML can grow without end."""
 
 
 class Record:
@@ -197,7 +199,8 @@ class Record:
     def _add_objects(self, made: event.Event) -> None:
         call, rule = self.call, self._rule
         omit = rule.omit_managed_fields
-        if call is not None and call.body:
+        unreadable = self._problem is not None and self._problem.code in _UNREADABLE
+        if call is not None and call.body and not unreadable:
             found = bodies.received(call.body, call.content_type, self._attributes, omit_managed_fields=omit)
             if found is not None:
                 made["requestObject"] = found

@@ -232,6 +232,14 @@ async def test_a_watch_is_recorded_at_its_beginning_and_its_end(log: Audited, ht
     assert last["stageTimestamp"] > found[1]["stageTimestamp"]
 
 
+async def test_a_watch_that_the_server_ends_is_complete(log: Audited, http: httpx.AsyncClient) -> None:
+    async with http.stream("GET", f"{MAPS}?watch=true&timeoutSeconds=1&fieldSelector=metadata.name=none") as watch:
+        assert [line async for line in watch.aiter_lines()] == []
+    found = await log.of(watch.headers["audit-id"], STARTED, COMPLETE)
+    assert [event["stage"] for event in found] == [RECEIVED, STARTED, COMPLETE]
+    assert found[0]["objectRef"]["name"] == "none"
+
+
 async def test_what_is_no_resource_is_recorded_by_its_path(log: Audited, http: httpx.AsyncClient) -> None:
     for path, code in (("/version", 200), ("/apis", 200), ("/healthz", 200), ("/no/such/path", 404)):
         event = await log.answered(await http.get(path))
