@@ -39,6 +39,8 @@ from .custom.serving import CustomResources
 from .custom.webhook_conversion import WebhookConversion
 from .discovery import Discovery
 from .dispatch import Dispatch
+from .flowcontrol.control import FlowControl
+from .flowcontrol.keeper import Keeper
 from .lookup import lookup_in
 from .openapi import OpenApi
 from .pipeline import Application, Pipeline
@@ -97,6 +99,7 @@ class ApiServer(FastAPI):
         )
         self.custom = CustomResources(self.registry, webhook=partial(WebhookConversion, self.hooks))
         self.aggregator = Aggregator(self.registry, backends=self.backends)
+        self.flow = FlowControl(cache=self.cache, keeper=Keeper(self.registry), seats=config.max_requests_inflight)
         self.metrics = RequestMetrics()
         self.auditor = auditor.build(config.audit, clock=self.clock)
         self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))
@@ -122,6 +125,7 @@ class ApiServer(FastAPI):
         await self.store.open()
         await self.cache.start(self.store)
         await bootstrap.bootstrap(self.store, config=self.config, clock=self.clock, port=self.port)
+        await self.flow.start()
         await self.custom.start()
         await self.aggregator.start()
 
@@ -129,6 +133,7 @@ class ApiServer(FastAPI):
         """End all watches and close the store."""
         self.part()
         await bootstrap.withdraw(self.store, config=self.config)
+        await self.flow.stop()
         await self.custom.stop()
         await self.kubelets.close()
         await self.aggregator.stop()
@@ -237,6 +242,7 @@ def _pipeline(app: ApiServer, *, others: Application) -> Pipeline:
             OpenApi(catalogue, custom=app.custom.published, others=app.aggregator),
         ],
         aggregator=app.aggregator,
+        flow=app.flow,
         metrics=app.metrics,
         auditor=app.auditor,
         others=others,

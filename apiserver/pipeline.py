@@ -1,4 +1,4 @@
-"""One request: authenticate → audit → impersonate → authorize → admit → registry → answer.
+"""One request: authenticate → audit → impersonate → flow control → authorize → admit → registry → answer.
 
 Every request passes here, those for health and metrics too. What is no resource and no discovery document goes on to
 FastAPI. The path of a plain GET is kept short: nothing is copied, logged or looked up twice.
@@ -12,9 +12,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, MutableMapping, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from k8slite.catalogue import Catalogue, Resource
 from k8slite.errors import ApiError, internal, no_such_path, service_unavailable
@@ -33,12 +33,14 @@ from .authz.chain import denial
 from .calls import Answer, Call, Receive, Scope, Send, Stream
 from .discovery import DiscoveryAnswer
 from .dispatch import Dispatch
+from .flowcontrol.control import FlowControl
+from .flowcontrol.refusal import ANSWER, Refused
 from .proxying import joining
 from .storage.base import FutureRevision, StoreUnavailable
 from .watching.watch import WatchStream
 from .wire import negotiation, options, request
 from .wire.body import read_body
-from .wire.connection import OUTLET
+from .wire.connection import OUTLET, left
 from .wire.fanout import Fanout
 from .wire.metrics import RequestMetrics
 from .wire.respond import (
@@ -51,8 +53,9 @@ from .wire.respond import (
     send_stream,
     send_watch,
     warning_headers,
+    with_headers,
 )
-from .wire.websockets import send_events
+from .wire.websockets import before_handshake, send_events
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _STREAMED = frozenset({"exec", "attach", "portforward", "proxy"})
@@ -105,6 +108,7 @@ class Pipeline:
         dispatch: Dispatch,
         sources: Sequence[Documents],
         aggregator: Aggregator,
+        flow: FlowControl,
         metrics: RequestMetrics,
         auditor: Auditor | None,
         others: Application,
@@ -116,6 +120,7 @@ class Pipeline:
         self._sources = tuple(sources)
         self._long_documents = asyncio.Lock()
         self._aggregator = aggregator
+        self._flow = flow
         self._metrics = metrics
         self._auditor = auditor
         self._others = others
@@ -125,12 +130,12 @@ class Pipeline:
         """Serve a request from its scope to its answer."""
         began = time.perf_counter()
         if scope["type"] == "websocket":
-            send = _before_handshake(send)
+            send = before_handshake(send)
         headers = dict(scope["headers"])
         method: str = scope.get("method", "GET")
         extra: Headers = [(b"audit-id", headers.get(b"audit-id") or audit_id())]
         accept = negotiation.OBJECT
-        info = attributes = record = None
+        info = attributes = record = seat = None
         user = STRANGER
         warnings: list[str] = []
         annotations: dict[str, str] = {}
@@ -149,15 +154,24 @@ class Pipeline:
                 attributes = replace(attributes, user=user)
                 if record is not None:
                     record.impersonated(user)
+            if info.verb == "watch" or not _is_long_running(info):
+                flow = self._flow.flow(user, info)
+                extra += flow.headers
+                seat = self._flow.take(flow, info, parsed)
+                if seat is None:
+                    seat = await self._flow.wait(flow, info, parsed, gone=left(receive))
             verdict, reason = await self._authorizer.authorize(attributes)
             if record is not None:
                 record.authorized(verdict, reason)
             if verdict is not Verdict.ALLOW:
                 raise denial(attributes, reason)
             if self._aggregator.routes and (route := self._aggregator.find(info)) is not None:
-                passing = Passing(info, user, b"", scope, receive, send, extra[0][1])
+                passing = Passing(info, user, b"", scope, receive, with_headers(send, extra[1:]), extra[0][1])
                 if method in _WITH_BODY and not joining.wanted(passing):
                     passing = replace(passing, body=await read_body(receive, headers))
+                if info.verb == "watch" and seat is not None:
+                    seat.leave(time.perf_counter() - began)
+                    seat = None
                 code = await self._aggregator.serve(route, passing)
                 return
             if not info.plural:
@@ -202,6 +216,9 @@ class Pipeline:
                 gzip = outcome.worth_gzip and negotiation.accepts_gzip(headers.get(b"accept-encoding", b""))
                 await send_answer(send, outcome, accept=accept, accepts_gzip=gzip, extra=extra)
             elif outcome is not None:
+                if seat is not None:  # a stream holds it until it begins
+                    seat.leave(time.perf_counter() - began)
+                    seat = None
                 await self._stream(outcome, call, extra)
         except Exception as error:
             problem = _problem(error, method, scope["path"])
@@ -218,8 +235,10 @@ class Pipeline:
         finally:
             if info is None:  # a stranger, or a query that cannot be read
                 info = request.parse(method, scope["path"], options.DEFAULT)
-            seconds = -1.0 if _is_long_running(info) else time.perf_counter() - began
-            self._metrics.observe(_metric_key(info, self._catalogue), code, seconds)
+            seconds = time.perf_counter() - began
+            if seat is not None:
+                seat.leave(seconds)
+            self._metrics.observe(_metric_key(info, self._catalogue), code, -1.0 if _is_long_running(info) else seconds)
             if record is not None:
                 record.finish()
 
@@ -275,7 +294,7 @@ class Pipeline:
             await send_answer(send, answer, accept=negotiation.OBJECT, accepts_gzip=gzip, extra=extra)
             return
         scope.setdefault("state", {})["user"] = user
-        await self._others(scope, receive, _with_headers(send, extra))
+        await self._others(scope, receive, with_headers(send, extra))
 
     async def _document(self, path: str, wanted: str, known: str) -> DiscoveryAnswer:
         for source in self._sources:
@@ -289,7 +308,7 @@ class Pipeline:
         raise no_such_path()
 
     async def _refuse(self, send: Send, error: ApiError, accept: negotiation.Representation, extra: Headers) -> None:
-        answer = error_answer(error)
+        answer = ANSWER if isinstance(error, Refused) else error_answer(error)
         await send_answer(send, answer, accept=accept, accepts_gzip=False, extra=extra + error_headers(error))
 
 
@@ -369,26 +388,3 @@ def _metric_key(info: request.RequestInfo, catalogue: Catalogue) -> tuple[str, s
         return (info.verb.upper(), "", "", "", "", "")
     scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
     return (info.verb.upper(), info.group, info.version, info.plural, info.subresource, scope)
-
-
-def _with_headers(send: Send, extra: Headers) -> Send:
-    """The same answer with these headers too."""
-
-    async def sending(message: MutableMapping[str, Any]) -> None:
-        if message["type"].endswith("http.response.start"):
-            message["headers"] = [*message.get("headers", ()), *extra]
-        await send(message)
-
-    return sending
-
-
-def _before_handshake(send: Send) -> Send:
-    """An answer instead of a WebSocket, by ASGI's extension for refusals; other messages pass unchanged."""
-
-    async def sending(message: dict[str, object]) -> None:
-        kind = str(message["type"])
-        if kind.startswith("http.response."):
-            message = {**message, "type": f"websocket.{kind}"}
-        await send(message)
-
-    return sending  # type: ignore[return-value]

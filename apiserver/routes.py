@@ -19,6 +19,8 @@ import k8slite
 from k8slite.errors import no_such_path
 
 from .aggregation.metrics import AvailabilityMetrics
+from .flowcontrol import dumps
+from .flowcontrol.metrics import FlowControlMetrics
 
 if TYPE_CHECKING:
     from .app import ApiServer
@@ -50,10 +52,23 @@ def add(app: ApiServer) -> None:
     if app.auditor is not None:
         collected.register(app.auditor)
     collected.register(AvailabilityMetrics(app.aggregator.services))
+    collected.register(FlowControlMetrics(app.flow))
 
     @app.get("/metrics")
     async def metrics() -> Response:
         return Response(latest() + latest(collected), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get(f"{dumps.PATH}dump_priority_levels", response_class=PlainTextResponse)
+    async def dump_priority_levels() -> str:
+        return dumps.priority_levels(app.flow)
+
+    @app.get(f"{dumps.PATH}dump_queues", response_class=PlainTextResponse)
+    async def dump_queues() -> str:
+        return dumps.queues(app.flow)
+
+    @app.get(f"{dumps.PATH}dump_requests", response_class=PlainTextResponse)
+    async def dump_requests() -> str:
+        return dumps.requests(app.flow, now=app.clock.now())
 
     @app.get("/.well-known/openid-configuration")
     async def openid() -> dict[str, Any]:

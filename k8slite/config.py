@@ -123,6 +123,8 @@ class ApiServerConfig(Config):
     node_port_range: tuple[int, int] = (30000, 32767)
     shutdown_delay: float = 0.0
     """Seconds between the end's begin, when readyz fails, and the last new connection: a load balancer's to notice."""
+    max_requests_inflight: int = Field(300, gt=0)
+    """Requests that are served at the same time; priority levels share them (docs/flow-control.md)."""
     enable_admission_plugins: list[str] = []
     """Plugins to run beside those that run by default (docs/admission.md)."""
     disable_admission_plugins: list[str] = []

@@ -96,6 +96,10 @@ class WatchCache:
         """The cache of one resource; `group` is empty for the core group. Kinds without objects are there too."""
         return self._below(f"/{group or 'core'}/{plural}/")
 
+    def known(self, group: str, plural: str) -> ResourceCache | None:
+        """The cache of a resource if there is one yet; what clients make up leaves nothing behind."""
+        return self._resources.get(f"/{group or 'core'}/{plural}/")
+
     async def wait_for(self, revision: int, timeout: float) -> None:
         """Return once the cache has reached a revision. Raises FutureRevision after `timeout` seconds."""
         if self.revision >= revision:

@@ -140,6 +140,14 @@ class Objects:
         start = bisect_left(self._keys, prefix)
         return self._keys[start : bisect_left(self._keys, prefix_end(prefix), start)]
 
+    def count(self, namespace: str) -> int:
+        """How many objects there are in a namespace (all, if empty)."""
+        if not namespace:
+            return len(self._keys)
+        prefix = self.below(namespace)
+        start = bisect_left(self._keys, prefix)
+        return bisect_left(self._keys, prefix_end(prefix), start) - start
+
     def at(self, keys: Iterable[str]) -> list[Entry]:
         """The entries of keys that are there."""
         entries = self._entries

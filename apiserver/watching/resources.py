@@ -158,6 +158,14 @@ class ResourceCache(Objects):
         """How many clients are fed from here."""
         return sum(map(len, self._watchers.values()))
 
+    def interested(self, namespace: str) -> int:
+        """How many clients are told of every change in a namespace."""
+        watchers = self._watchers
+        if not watchers:
+            return 0
+        everywhere = len(watchers.get(("namespace", "", ""), ()))
+        return everywhere + len(watchers.get(("namespace", namespace, ""), ())) if namespace else everywhere
+
     def watch(
         self,
         *,

@@ -81,6 +81,12 @@ def has_whole_body(receive: Any) -> bool:
     return isinstance(exchange, Exchange) and not exchange.more_body
 
 
+def left(receive: Any) -> Callable[[], bool]:
+    """Whether the client has left, told without waiting; never, under another server."""
+    exchange = getattr(receive, "__self__", None)
+    return (lambda: exchange.disconnected) if isinstance(exchange, Exchange) else (lambda: False)
+
+
 class Exchange(RequestResponseCycle):
     """One request and its answer, as ASGI messages."""
 

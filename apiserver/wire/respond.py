@@ -9,7 +9,7 @@ import asyncio
 import gzip
 import random
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, MutableMapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -39,6 +39,19 @@ def audit_id() -> bytes:
 def error_answer(error: ApiError) -> Answer:
     """The Status object of an error."""
     return Answer(orjson.dumps(error.status()), error.code)
+
+
+def with_headers(send: Send, extra: Headers) -> Send:
+    """Adds headers to an answer that somebody else makes; what that one says by these names is not ours to pass on."""
+    names = {name for name, _ in extra}
+
+    async def sending(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            others = (pair for pair in message.get("headers", ()) if pair[0].lower() not in names)
+            message = {**message, "headers": [*extra, *others]}
+        await send(message)
+
+    return sending
 
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")

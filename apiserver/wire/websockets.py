@@ -13,6 +13,18 @@ from .respond import disconnected, while_connected
 _NORMAL, _FAILED = 1000, 1011
 
 
+def before_handshake(send: Send) -> Send:
+    """An answer instead of a WebSocket, by ASGI's extension for refusals; other messages pass unchanged."""
+
+    async def sending(message: dict[str, object]) -> None:
+        kind = str(message["type"])
+        if kind.startswith("http.response."):
+            message = {**message, "type": f"websocket.{kind}"}
+        await send(message)
+
+    return sending  # type: ignore[return-value]
+
+
 async def send_events(receive: Receive, send: Send, stream: Stream, *, subprotocols: Sequence[str]) -> None:
     """Accept the WebSocket and send until the watch ends or the client leaves. `subprotocols` are without tokens."""
     await receive()

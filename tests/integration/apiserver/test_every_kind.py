@@ -17,7 +17,7 @@ from .examples import EXAMPLES
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STORED = [row for row in builtin() if {"create", "get", "delete"} <= set(row.verbs)]
-WRITTEN_BY_THE_SERVER = ("apiservices", "customresourcedefinitions")
+WRITTEN_BY_THE_SERVER = ("apiservices", "customresourcedefinitions", "flowschemas")
 """Kinds whose status the server writes soon after their creation."""
 ENDED_BY_OTHERS = ("customresourcedefinitions", "namespaces")
 """Kinds that are still there when they have been deleted: something has to be done first."""
