@@ -41,6 +41,7 @@ from .node_taints import TaintNodesByCondition
 from .owner_references import OwnerReferencesPermissionEnforcement
 from .podsecurity import configuration as podsecurity
 from .podsecurity.plugin import PodSecurity
+from .policies.mutating import MutatingAdmissionPolicy
 from .policies.validating import ValidatingAdmissionPolicy
 from .priority import Priority
 from .rbac_escalation import RbacEscalation
@@ -103,6 +104,9 @@ PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
     "DefaultIngressClass": lambda parts: DefaultIngressClass(parts.objects),
     "PodTopologyLabels": lambda parts: PodTopologyLabels(parts.objects),
     "DenyServiceExternalIPs": lambda parts: DenyServiceExternalIPs(),
+    "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(
+        objects=parts.objects, authorizer=parts.authorizer, registry=parts.registry
+    ),
     "MutatingAdmissionWebhook": lambda parts: MutatingAdmissionWebhook(
         objects=parts.objects, hooks=parts.hooks, registry=parts.registry
     ),

@@ -26,6 +26,10 @@ class PatchError(Exception):
         self.code = code
 
 
+class UnequalError(PatchError):
+    """A `test` of the patch failed."""
+
+
 def apply(document: Any, operations: list[dict[str, Any]]) -> Any:
     """The patched document; `document` stays as it is. Raises PatchError."""
     if len(operations) > _MAX_OPERATIONS:
@@ -70,7 +74,7 @@ def _apply(document: Any, operation: dict[str, Any]) -> Any:
             return _add(document, path, copy.deepcopy(_lookup(document, _pointer(operation.get("from")), "copy")))
         case _:
             if not _equal(_tested(document, path), operation.get("value")):
-                raise PatchError(f"testing value {operation.get('path')} failed: test failed")
+                raise UnequalError(f"testing value {operation.get('path')} failed: test failed")
             return document
 
 

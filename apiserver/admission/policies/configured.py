@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from k8slite.catalogue import Catalogue
+from k8slite.remembering import Recent
 
 from ...lookup import Entry, Objects
 from ...strategies.base import Document
@@ -132,7 +133,7 @@ class Configured(Generic[Compiled]):
         self._names = False
         self._policies: dict[str, tuple[int, Policy[Compiled]]] = {}
         self._bindings: dict[str, tuple[int, tuple[str, Binding]]] = {}
-        self._concerned: dict[tuple[Target, Gvk | None], tuple[Concerned[Compiled], ...]] = {}
+        self._concerned: Recent[tuple[Target, Gvk | None], tuple[Concerned[Compiled], ...]] = Recent(_REMEMBERED)
 
     def concerned(self, admission: Admission, catalogue: Catalogue) -> tuple[Concerned[Compiled], ...]:
         """The policies whose rules are about a request, in the order of their names."""
@@ -146,9 +147,8 @@ class Configured(Generic[Compiled]):
         key = (target if self._names else replace(target, name=""), admission.kind)
         found = self._concerned.get(key)
         if found is None:
-            if len(self._concerned) >= _REMEMBERED:
-                self._concerned.clear()
-            found = self._concerned[key] = self._about(*key, catalogue)
+            found = self._about(*key, catalogue)
+            self._concerned.keep(key, found)
         return found
 
     def _about(self, target: Target, kind: Gvk | None, catalogue: Catalogue) -> tuple[Concerned[Compiled], ...]:

@@ -5,7 +5,7 @@ Source: Kubernetes' apiserver, admission/conversion.go (VersionedAttributes).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from k8slite.errors import ApiError, not_found
 
@@ -14,19 +14,8 @@ from ...strategies.base import Document
 from ..base import Admission
 from ..cel.asking import Asking
 from ..cel.inputs import Inputs, inputs
-from ..matching import LabelsOf, Match
+from ..matching import Match
 from ..presenting import present
-
-
-def labels_in(registry: Registry) -> LabelsOf:
-    """Finds the labels of a namespace."""
-    rows = registry.cache.resource("", "namespaces")
-
-    def labels_of(name: str) -> Mapping[str, str] | None:
-        entry = rows.get("", name)
-        return entry.labels if entry is not None else None
-
-    return labels_of
 
 
 class Sight:
@@ -37,6 +26,10 @@ class Sight:
         self._admission = admission
         self._asking = asking
         self._known: dict[Match, Inputs] = {}
+
+    def forget(self) -> None:
+        """Present the objects anew: one was changed."""
+        self._known.clear()
 
     async def of(self, match: Match) -> Inputs:
         """The variables with the objects as that kind. Raises ApiError for a conversion that fails."""

@@ -23,10 +23,10 @@ from ..base import Admission, Operation, Plugin
 from ..cel.asking import Asking
 from ..cel.evaluation import BUDGET, CONDITIONS_BUDGET, Evaluation
 from ..cel.inputs import Inputs
-from . import params
-from .configured import Binding, Concerned, Configured, Policy
+from .configured import Binding, Configured, Policy
 from .judging import Denial, Judgement, Validations, compile_validations, judge
-from .seeing import Sight, labels_in
+from .seeing import Sight
+from .selecting import Problem, select
 
 FAILURES = "validation.policy.admission.k8s.io/validation_failure"
 _MOST_FAILURES = 50
@@ -66,45 +66,20 @@ class ValidatingAdmissionPolicy(Plugin):
         concerned = self._configured.concerned(admission, registry.catalogue)
         if not concerned:
             return
-        asking = Asking(self._authorizer, admission.context.user)
-        sight, outcome = Sight(registry, admission, asking), _Outcome()
-        for one in concerned:
-            await _ask(registry, admission, one, sight=sight, asking=asking, outcome=outcome)
+        asking, outcome = Asking(self._authorizer, admission.context.user), _Outcome()
+        sight = Sight(registry, admission, asking)
+        for one in await select(registry, admission, concerned):
+            if isinstance(one, Problem):
+                _misconfigured(outcome, one.policy, one.binding, one.detail)
+                continue
+            try:
+                given = await sight.of(one.match)
+            except ApiError as error:
+                _misconfigured(outcome, one.policy, one.binding, f"failed to configure binding: {error.message}")
+                continue
+            judgement = await asking.answered(_judging(one.policy.compiled, given, one.param))
+            _note(outcome, one.policy, one.binding, judgement)
         _report(admission, outcome)
-
-
-async def _ask(
-    registry: Registry,
-    admission: Admission,
-    concerned: Concerned[Validations],
-    *,
-    sight: Sight,
-    asking: Asking,
-    outcome: _Outcome,
-) -> None:
-    """Evaluate one policy with each of its bindings and each parameter of those."""
-    policy, labels_of = concerned.policy, labels_in(registry)
-    try:
-        if not policy.matcher.selectors.match(admission, labels_of):
-            return
-        resource = params.kind_behind(registry, policy.param_kind)
-    except (ApiError, params.ParamError) as error:
-        _misconfigured(outcome, policy, None, error)
-        return
-    for binding in concerned.bindings:
-        try:
-            if binding.matcher is not None and not binding.matcher.selectors.match(admission, labels_of):
-                continue
-            found = await params.collect(registry, admission, resource=resource, binding=binding)
-            if not found:
-                continue
-            given = await sight.of(concerned.match)
-        except (ApiError, params.ParamError) as error:
-            _misconfigured(outcome, policy, binding, error)
-            continue
-        for param in found:
-            judgement = await asking.answered(_judging(policy.compiled, given, param))
-            _note(outcome, policy, binding, judgement)
 
 
 def _judging(policy: Validations, given: Inputs, param: Document | None) -> Callable[[], Judgement]:
@@ -120,12 +95,9 @@ def _judging(policy: Validations, given: Inputs, param: Document | None) -> Call
     return lambda: judge(policy, evaluation)
 
 
-def _misconfigured(
-    outcome: _Outcome, policy: Policy[Validations], binding: Binding | None, error: ApiError | params.ParamError
-) -> None:
+def _misconfigured(outcome: _Outcome, policy: Policy[Validations], binding: Binding | None, detail: str) -> None:
     if policy.fail:
-        what = "policy" if binding is None else "binding"
-        outcome.denied.append((_refusal(policy.name, binding, f"failed to configure {what}: {error}"), ""))
+        outcome.denied.append((_refusal(policy.name, binding, detail), ""))
 
 
 def _refusal(policy: str, binding: Binding | None, message: str) -> str:
@@ -178,13 +150,17 @@ def _report(admission: Admission, outcome: _Outcome) -> None:
         context.annotations[FAILURES] = orjson.dumps(outcome.failures[:_MOST_FAILURES]).decode()
     if outcome.denied:
         message, reason = outcome.denied[0]
-        raise denial_of(admission, message, reason or "Invalid")
+        raise _denial(admission, message, reason or "Invalid")
 
 
-def denial_of(admission: Admission, message: str, reason: str) -> ApiError:
+def _denial(admission: Admission, message: str, reason: str) -> ApiError:
     """The refusal of a request by a policy."""
-    metadata = (admission.object or {}).get("metadata") or {}
-    name = admission.name or metadata.get("name") or metadata.get("generateName") or "Unknown"
-    error = forbidden(admission.resource.plural, name, message, group=admission.resource.group)
+    error = forbidden(admission.resource.plural, object_name(admission), message, group=admission.resource.group)
     details = {**(error.details or {}), "causes": [{"message": message}]}
     return ApiError(_CODES.get(reason, 422), reason, error.message, details=details)
+
+
+def object_name(admission: Admission) -> str:
+    """What a refusal calls the object."""
+    metadata = (admission.object or {}).get("metadata") or {}
+    return admission.name or metadata.get("name") or metadata.get("generateName") or "Unknown"
