@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
@@ -18,6 +18,7 @@ from k8slite.catalogue import builtin
 from k8slite.clock import Clock, SystemClock
 from k8slite.config import ApiServerConfig
 from k8slite.schema import Schemas
+from k8slite.token_keys import SigningKey, load_verification_keys
 
 from . import bootstrap, routes
 from .admission import plugins
@@ -27,8 +28,9 @@ from .allocation.allocator import Allocator
 from .allocation.claims import Claims
 from .allocation.holdings import Holdings
 from .audit import auditor
-from .authn import chain as authn
-from .authn.serviceaccount import ServiceAccountAuthenticator
+from .authn import assembly as authn
+from .authn.last_use import LastUses
+from .authn.serviceaccount import Keys
 from .authz.chain import Chain as Authorizer
 from .authz.chain import Masters
 from .authz.node import NodeAuthorizer
@@ -52,7 +54,7 @@ from .storage.base import StoreError
 from .strategies.table import strategies
 from .verbs import subresources
 from .verbs.reviews import Reviews
-from .verbs.tokens import TokenIssuer, TokenKey
+from .verbs.tokens import IssuerSettings, TokenIssuer
 from .watching.cache import WatchCache
 from .watching.settled import settled
 from .webhooks import Webhooks
@@ -82,20 +84,35 @@ class ApiServer(FastAPI):
         source = source or random.Random(random.SystemRandom().getrandbits(256))
         self.cache = WatchCache()
         self.store = settled(engines.build(config.store), self.cache)
-        key = TokenKey.load(config.service_account_key_file)
+        key = SigningKey.load(config.service_account_key_file)
+        keys = Keys([key.verification, *load_verification_keys(config.service_account_key_files)])
         rbac = RBAC(CacheSource(self.cache))
         self.authorizer = Authorizer([Masters(), NodeAuthorizer(self.cache), rbac])
-        self.authenticator = authn.build(config, key=key, objects=self.cache, clock=self.clock)
         self.backends = Backends(
             objects=self.cache,
             source=source,
             cert_file=config.proxy_client_cert_file,
             key_file=config.proxy_client_key_file,
         )
+        self.closing = AsyncExitStack()
+        """What authentication leaves to be closed."""
+        last_uses = LastUses(lambda: self.registry)
+        self.closing.push_async_callback(last_uses.close)
+        self.authenticator = authn.build(
+            authn.Parts(
+                config=config,
+                keys=keys,
+                objects=self.cache,
+                backends=self.backends,
+                clock=self.clock,
+                touch=last_uses.note,
+                closing=self.closing,
+            )
+        )
         self.hooks = Webhooks(self.backends)
         self.registry = _registry(self, rbac=rbac, source=source)
         self.issuer = TokenIssuer(
-            key=key, issuer=config.service_account_issuer, lookup=lookup_in(self.cache), clock=self.clock
+            key=key, keys=keys, settings=IssuerSettings.of(config), lookup=lookup_in(self.cache), clock=self.clock
         )
         self.custom = CustomResources(self.registry, webhook=partial(WebhookConversion, self.hooks))
         self.aggregator = Aggregator(self.registry, backends=self.backends)
@@ -103,7 +120,7 @@ class ApiServer(FastAPI):
         self.metrics = RequestMetrics()
         self.auditor = auditor.build(config.audit, clock=self.clock)
         self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))
-        self.dispatch = _dispatch(self, key=key, rbac=rbac)
+        self.dispatch = _dispatch(self, rbac=rbac)
         self._pipeline = _pipeline(self, others=super().__call__)
         routes.add(self)
 
@@ -137,6 +154,7 @@ class ApiServer(FastAPI):
         await self.custom.stop()
         await self.kubelets.close()
         await self.aggregator.stop()
+        await self.closing.aclose()
         await self.backends.close()
         await self.cache.stop()
         await self.store.close()
@@ -212,17 +230,9 @@ def _allocator(app: ApiServer, *, source: random.Random) -> Allocator:
     )
 
 
-def _dispatch(app: ApiServer, *, key: TokenKey, rbac: RBAC) -> Dispatch:
+def _dispatch(app: ApiServer, *, rbac: RBAC) -> Dispatch:
     """The verbs of every kind, and what stands below objects: reviews, tokens, the ways to kubelets."""
-    issuer = app.config.service_account_issuer
-    reviews = Reviews(
-        authenticator=app.authenticator,
-        accounts=ServiceAccountAuthenticator(key=key, issuer=issuer, objects=app.cache, clock=app.clock),
-        authorizer=app.authorizer,
-        rbac=rbac,
-        issuer=issuer,
-        clock=app.clock,
-    )
+    reviews = Reviews(tokens=app.authenticator.tokens, authorizer=app.authorizer, rbac=rbac, clock=app.clock)
     dispatch = Dispatch(app.registry, subresources.table(app.registry, reviews=reviews, issuer=app.issuer))
     dispatch.subresources.update(
         kubelet_proxy.handlers(app.kubelets, registry=app.registry, objects=app.cache, authorizer=app.authorizer)

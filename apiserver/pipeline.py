@@ -24,7 +24,7 @@ from .aggregation.proxy import Passing
 from .audit.auditor import STRANGER, Auditor
 from .audit.record import Record
 from .authn.base import Credentials, User
-from .authn.impersonation import impersonate
+from .authn.impersonation import impersonate, wanted
 from .authn.presented import presented
 from .authz.base import Attributes
 from .authz.base import Decision as Verdict
@@ -141,7 +141,11 @@ class Pipeline:
         annotations: dict[str, str] = {}
         code = 200
         try:
-            user = await self._authenticator.authenticate(presented(scope, headers))
+            credentials = presented(scope, headers)
+            user = await self._authenticator.authenticate(credentials)
+            if credentials.notes is not None:
+                warnings += credentials.notes.warnings
+                annotations |= credentials.notes.annotations
             parsed = options.parse(scope["query_string"], method)
             info = request.parse(method, scope["path"], parsed)
             attributes = _attributes(info, parsed, user)
@@ -149,11 +153,12 @@ class Pipeline:
                 record = self._record(attributes, scope, extra[0][1], began=began, annotations=annotations)
                 if record is not None:
                     send = await record.received(scope, send)
-            if b"impersonate-user" in headers or any(name.startswith(b"impersonate-") for name in headers):
-                user = await impersonate(user, scope["headers"], authorizer=self._authorizer)
+            if any(name.startswith(b"impersonate-") for name in headers) and (other := wanted(scope["headers"])):
+                impersonated = await impersonate(attributes, other, authorizer=self._authorizer)
+                user = impersonated.user
                 attributes = replace(attributes, user=user)
                 if record is not None:
-                    record.impersonated(user)
+                    record.impersonated(user, constraint=impersonated.constraint)
             if info.verb == "watch" or not _is_long_running(info):
                 flow = self._flow.flow(user, info)
                 extra += flow.headers

@@ -8,7 +8,7 @@ Source: Kubernetes documentation, "Kubernetes API health endpoints".
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -24,6 +24,10 @@ from .flowcontrol.metrics import FlowControlMetrics
 
 if TYPE_CHECKING:
     from .app import ApiServer
+
+
+_PUBLISHED = {"Cache-Control": "public, max-age=3600"}
+"""Whoever verifies tokens need not ask for the keys at each."""
 
 
 def add(app: ApiServer) -> None:
@@ -51,6 +55,7 @@ def add(app: ApiServer) -> None:
     collected.register(app.metrics)
     if app.auditor is not None:
         collected.register(app.auditor)
+    collected.register(app.authenticator.metrics)
     collected.register(AvailabilityMetrics(app.aggregator.services))
     collected.register(FlowControlMetrics(app.flow))
 
@@ -71,12 +76,12 @@ def add(app: ApiServer) -> None:
         return dumps.requests(app.flow, now=app.clock.now())
 
     @app.get("/.well-known/openid-configuration")
-    async def openid() -> dict[str, Any]:
-        return app.issuer.discovery()
+    async def openid() -> Response:
+        return JSONResponse(app.issuer.discovery(), headers=_PUBLISHED)
 
     @app.get("/openid/v1/jwks")
     async def keys() -> Response:
-        return JSONResponse(app.issuer.keys(), media_type="application/jwk-set+json")
+        return JSONResponse(app.issuer.keys(), headers=_PUBLISHED, media_type="application/jwk-set+json")
 
     @app.get("/")
     async def paths() -> dict[str, list[str]]:

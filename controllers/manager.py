@@ -24,6 +24,7 @@ CONTROLLERS = {
     "endpoints": "endpoints",
     "namespace": "namespace",
     "serviceaccount": "serviceaccount",
+    "serviceaccount-token": "tokens",
     "root-ca": "rootca",
     "node-ipam": "nodeipam",
     "node-lifecycle": "nodelifecycle",

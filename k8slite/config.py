@@ -103,8 +103,45 @@ class ApiServerConfig(Config):
     service_account_key_file: Path
     """The private key that signs ServiceAccount tokens (PEM)."""
     service_account_issuer: str = "https://kubernetes.default.svc.cluster.local"
+    accepted_service_account_issuers: list[str] = []
+    """Other issuers whose ServiceAccount tokens are accepted too, as when the issuer has changed."""
+    service_account_key_files: list[Path] = []
+    """More keys that verify ServiceAccount tokens beside the signing key, each file with any number of them (PEM)."""
+    service_account_max_token_expiration: float = 0.0
+    """ServiceAccount tokens live no longer than this many seconds, whatever is asked for; 0 is no limit."""
+    service_account_extend_token_expiration: bool = True
+    """Tokens that kubelets project outlive their stated end by a year, for clients that do not read them again."""
+    service_account_jwks_uri: str = ""
+    """Where the keys are published; empty means below the issuer."""
+    api_audiences: list[str] = []
+    """What tokens call this server; empty means the ServiceAccount issuers."""
     token_file: Path | None = None
     """Static bearer tokens: CSV lines `token,user,uid,"group1,group2"`."""
+    anonymous_auth: bool | None = None
+    """Whether requests without credentials are served as `system:anonymous`; unset means yes."""
+    enable_bootstrap_token_auth: bool = False
+    """Whether Secrets of type `bootstrap.kubernetes.io/token` in kube-system authenticate nodes that join."""
+    authentication_config_file: Path | None = None
+    """An AuthenticationConfiguration (apiserver.config.k8s.io): issuers (OIDC), anonymous users. Reread on change."""
+    authentication_token_webhook_config_file: Path | None = None
+    """A kubeconfig of the server that is asked about tokens that nothing else knows (TokenReview)."""
+    authentication_token_webhook_version: Literal["v1", "v1beta1"] = "v1beta1"
+    authentication_token_webhook_cache_ttl: float = 120.0
+    """Its answers are remembered for this many seconds."""
+    oidc_issuer_url: str = ""
+    """An OIDC issuer (https); together with `oidcClientId`. A configuration file says more, and several."""
+    oidc_client_id: str = ""
+    """The audience that its tokens must have."""
+    oidc_ca_file: Path | None = None
+    """Signs the issuer's certificate; unset means the system's authorities."""
+    oidc_username_claim: str = "sub"
+    oidc_username_prefix: str = ""
+    """Before user names; empty means the issuer's URL and `#` (nothing before the claim `email`), `-` means nothing."""
+    oidc_groups_claim: str = ""
+    oidc_groups_prefix: str = ""
+    oidc_signing_algs: list[str] = ["RS256"]
+    oidc_required_claims: dict[str, str] = {}
+    """Claims that must be there with these values."""
     kubelet_ca_file: Path | None = None
     kubelet_client_cert_file: Path | None = None
     kubelet_client_key_file: Path | None = None
@@ -161,7 +198,9 @@ class ControllerManagerConfig(Config):
     controllers: list[str] = ["*"]
     """Names of controllers to run; `*` is all, `-name` leaves one out."""
     root_ca_file: Path | None = None
-    """Published to every namespace as the ConfigMap `kube-root-ca.crt`."""
+    """Published to every namespace as the ConfigMap `kube-root-ca.crt`, and in the Secrets of ServiceAccount tokens."""
+    service_account_private_key_file: Path | None = None
+    """Signs the tokens of Secrets of type `kubernetes.io/service-account-token`; without it they stay empty."""
     cluster_signing_cert_file: Path | None = None
     """The authority that signs certificate requests for Kubernetes' own signers; without it none are signed."""
     cluster_signing_key_file: Path | None = None

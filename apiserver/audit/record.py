@@ -44,6 +44,7 @@ class Record:
         "_audit_id",
         "_auditor",
         "_code",
+        "_constraint",
         "_done",
         "_fixed",
         "_impersonated",
@@ -76,6 +77,7 @@ class Record:
         self._received = event.micro_time(auditor.clock.now(), before=seconds)
         self._fixed = (event.request_uri(scope), event.source_ips(scope), event.user_agent(scope["headers"]))
         self._impersonated: User | None = None
+        self._constraint = ""
         self._code = 0
         self._problem: ApiError | None = None
         self._answer: Answer | None = None
@@ -117,9 +119,10 @@ class Record:
 
         return sending
 
-    def impersonated(self, user: User) -> None:
-        """The request goes on as somebody else's."""
+    def impersonated(self, user: User, *, constraint: str = "") -> None:
+        """The request goes on as somebody else's; `constraint` is the verb that allowed it, if constrained."""
         self._impersonated = user
+        self._constraint = constraint
 
     def authorized(self, decision: Decision, reason: str) -> None:
         """What the authorizers said."""
@@ -177,6 +180,8 @@ class Record:
         }
         if self._impersonated is not None:
             made["impersonatedUser"] = event.user_info(self._impersonated)
+            if self._constraint:
+                made["authenticationMetadata"] = {"impersonationConstraint": self._constraint}
         if ips:
             made["sourceIPs"] = ips
         if agent:

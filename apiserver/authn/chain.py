@@ -1,80 +1,109 @@
 """The methods of authentication in their order, and what is common to all users that they find.
 
-Without credentials a request is anonymous; what anonymous users may do (health and version) the authorizer says.
-Credentials that no method takes are refused: a client with a stale token must learn of it.
+Certificates are looked at first, then tokens; the first method that knows the user counts, even if another found a
+fault. Credentials that no method takes are refused, for a client with a stale token must learn of it; without any a
+request is anonymous. What anonymous users may do (health and version) the authorizer says.
+
+Source: Kubernetes documentation, "Authenticating"; Kubernetes' kubeapiserver/authenticator/config.go (the order).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import logging
+from collections.abc import Callable, Sequence
 
-from k8slite.clock import Clock
-from k8slite.config import ApiServerConfig
+from k8slite.clock import Clock, SystemClock
 from k8slite.errors import unauthorized
 
-from ..lookup import Objects
-from ..verbs.tokens import TokenKey
-from .base import ANONYMOUS, Authenticator, Credentials, User
-from .request_header import HeaderNames, RequestHeaderAuthenticator
-from .serviceaccount import ServiceAccountAuthenticator
-from .static import StaticTokenAuthenticator
-from .x509 import CertificateAuthenticator, Issuers
+from .anonymous import AnonymousAccess
+from .base import ANONYMOUS, AUTHENTICATED, Authenticator, Credentials, Notes, Refused, User
+from .metrics import AuthenticationMetrics
+from .tokens import Known, Tokens, completed
 
-AUTHENTICATED = "system:authenticated"
+__all__ = ["AUTHENTICATED", "Chain"]
 _CACHED = 8192
+_QUIET = 1.0
+"""Seconds for which nothing is logged after a refusal was: clients could fill the log with them."""
+_log = logging.getLogger(__name__)
 
 
 class Chain:
-    """Certificate methods first, then token methods; the first that knows the user counts."""
+    """Certificate methods first, then tokens, then the anonymous user."""
 
-    def __init__(self, *, certificates: Sequence[Authenticator] = (), tokens: Sequence[Authenticator] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        certificates: Sequence[Authenticator] = (),
+        tokens: Tokens | None = None,
+        anonymous: Callable[[], AnonymousAccess] = AnonymousAccess,
+        clock: Clock | None = None,
+        metrics: AuthenticationMetrics | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self.tokens = tokens or Tokens((), audiences=(), clock=self._clock)
+        self.metrics = metrics or AuthenticationMetrics()
         self._certificates = tuple(certificates)
-        self._tokens = tuple(tokens)
+        self._anonymous = anonymous
         # Methods give the same object for the same credentials again: the group is added once, not at each request.
         self._completed: dict[int, tuple[User, User]] = {}
+        self._logged = -_QUIET
 
     async def authenticate(self, credentials: Credentials) -> User:
         """The user of a request. Raises ApiError 401."""
+        try:
+            user = await self._user(credentials)
+        except Refused as refused:
+            self.metrics.attempts["error"] += 1
+            self._note(str(refused))
+            raise unauthorized() from None
+        if user is None:
+            if not self._anonymous().covers(credentials.path):
+                self.metrics.attempts["failure"] += 1
+                raise unauthorized()
+            user = ANONYMOUS
+        self.metrics.succeeded(user.name)
+        return user
+
+    async def _user(self, credentials: Credentials) -> User | None:
+        problem = credentials.problem
         if credentials.certificate:
             for method in self._certificates:
-                if (user := await method.authenticate(credentials)) is not None:
-                    return self._complete(user)
+                try:
+                    if (user := await method.authenticate(credentials)) is not None:
+                        return self._complete(user)
+                except Refused as refused:
+                    problem = str(refused)
         if credentials.token:
-            for method in self._tokens:
-                if (user := await method.authenticate(credentials)) is not None:
-                    return self._complete(user)
-            raise unauthorized()
-        return ANONYMOUS
+            known = await self.tokens.verify(credentials.token)
+            if known.grant.notes is not None or known.grant.stale < float("inf"):
+                self._remark(credentials, known)
+            return known.user
+        if problem:
+            raise Refused(problem)
+        return None
+
+    def _remark(self, credentials: Credentials, known: Known) -> None:
+        """Pass on what there is to say of a token."""
+        notes = credentials.notes = credentials.notes or Notes()
+        if (said := known.grant.notes) is not None:
+            notes.warnings += said.warnings
+            notes.annotations |= said.annotations
+        if (late := self._clock.now().timestamp() - known.grant.stale) > 0:
+            notes.annotations["authentication.k8s.io/stale-token"] = (
+                f"subject: {known.user.name}, seconds after warning threshold: {int(late)}"
+            )
 
     def _complete(self, user: User) -> User:
         known = self._completed.get(id(user))
         if known is not None and known[0] is user:
             return known[1]
-        completed = user
-        if AUTHENTICATED not in user.groups and ANONYMOUS.groups[0] not in user.groups:
-            completed = replace(user, groups=(*user.groups, AUTHENTICATED))
         if len(self._completed) >= _CACHED:
             self._completed.clear()
-        self._completed[id(user)] = (user, completed)
-        return completed
+        self._completed[id(user)] = (user, completed(user))
+        return self._completed[id(user)][1]
 
-
-def build(config: ApiServerConfig, *, key: TokenKey, objects: Objects, clock: Clock) -> Chain:
-    """The chain that a configuration asks for. Raises ConfigError for a bad token file or CA file."""
-    tokens: list[Authenticator] = []
-    if config.token_file is not None:
-        tokens.append(StaticTokenAuthenticator.load(config.token_file))
-    tokens.append(
-        ServiceAccountAuthenticator(key=key, issuer=config.service_account_issuer, objects=objects, clock=clock)
-    )
-    if config.requestheader_client_ca_file is None:
-        return Chain(certificates=[CertificateAuthenticator(clock=clock)], tokens=tokens)
-    proxies = RequestHeaderAuthenticator(
-        Issuers.load(config.requestheader_client_ca_file),
-        allowed=config.requestheader_allowed_names,
-        headers=HeaderNames.of(config),
-        clock=clock,
-    )
-    clients = CertificateAuthenticator(clock=clock, issuers=Issuers.load(config.client_ca_file))
-    return Chain(certificates=[proxies, clients], tokens=tokens)
+    def _note(self, reason: str) -> None:
+        now = self._clock.monotonic()
+        if now - self._logged >= _QUIET:
+            self._logged = now
+            _log.info("credentials were refused: %s", reason)

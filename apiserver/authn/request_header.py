@@ -17,9 +17,8 @@ from cryptography import x509
 
 from k8slite.clock import Clock
 from k8slite.config import ApiServerConfig
-from k8slite.errors import unauthorized
 
-from .base import Credentials, User
+from .base import Credentials, Refused, User
 from .x509 import Issuers, common_names
 
 _CACHED = 256
@@ -64,7 +63,7 @@ class RequestHeaderAuthenticator:
         self._proxies: dict[bytes, tuple[bool, datetime, datetime]] = {}
 
     async def authenticate(self, credentials: Credentials) -> User | None:
-        """The user that a proxy names; None if it is no proxy, or names none. Raises ApiError 401."""
+        """The user that a proxy names; None if it is no proxy, or names none. Raises Refused."""
         if not credentials.certificate:
             return None
         known = self._proxies.get(credentials.certificate)
@@ -77,7 +76,7 @@ class RequestHeaderAuthenticator:
             return None
         user = user_of(credentials.headers, self._headers)
         if user is not None and not begins <= self._clock.now() <= ends:
-            raise unauthorized()
+            raise Refused("x509: certificate has expired or is not yet valid")
         return user
 
     def _read(self, der: bytes) -> tuple[bool, datetime, datetime]:

@@ -1,177 +1,115 @@
-"""Service account tokens: JWTs that this cluster signed, for accounts (and pods) that still exist.
+"""Service account tokens: JWTs that this cluster signed, for accounts (and pods, secrets, nodes) that still exist.
 
-A signature is verified once; after that a token costs a digest and two look-ups in the watch cache, which decode
-nothing unless the object has changed. They are made at every request, so a token ends with the account or the pod that
-it is bound to.
+The signature is verified once; what a token is bound to is looked up at every request (`bound.py`). Any of several keys
+may have signed, and any of several issuers may be named, so that both can be changed without ending all tokens.
 
 Source: Kubernetes documentation, "Managing Service Accounts"; RFC 7519.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
-import jwt
+from k8slite.token_keys import VerificationKey, username
 
-from k8slite.clock import Clock
-from k8slite.errors import unauthorized
+from ..lookup import Objects
+from . import bound, jwts
+from .base import CREDENTIAL_ID, Condition, Grant, Refused, User
 
-from ..lookup import Objects, Rows
-from ..verbs.tokens import CLAIMS, TokenKey, username
-from .base import CREDENTIAL_ID, Credentials, User
-
-_CACHED = 4096
-_BOUND_LEEWAY = timedelta(seconds=60)
-"""A pod that is being deleted may use its token this long after its grace period's end."""
-_POD_NAME = "authentication.kubernetes.io/pod-name"
-_POD_UID = "authentication.kubernetes.io/pod-uid"
-_NODE_NAME = "authentication.kubernetes.io/node-name"
-_NODE_UID = "authentication.kubernetes.io/node-uid"
-_BOUND = {"pod": "pods", "secret": "secrets", "node": "nodes"}
+CLAIMS = "kubernetes.io"
+"""The private claim: namespace, serviceaccount, and what the token is bound to."""
+POD_NAME = "authentication.kubernetes.io/pod-name"
+POD_UID = "authentication.kubernetes.io/pod-uid"
+NODE_NAME = "authentication.kubernetes.io/node-name"
+NODE_UID = "authentication.kubernetes.io/node-uid"
+SKEW = 60.0
+"""Seconds that another server, which issued the token, may be ahead of this one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Verified:
-    """What is left of a token once its signature is known to be good: nothing secret."""
+class Keys:
+    """The keys that verify, by name."""
 
-    user: User
-    audiences: frozenset[str]
-    begins: float
-    ends: float
-    objects: tuple[_Bound, ...]
-    """Every object that must still exist."""
+    def __init__(self, keys: Sequence[VerificationKey]) -> None:
+        self._all = list({key.identifier: key for key in keys}.values())
 
+    def candidates(self, identifier: str) -> list[VerificationKey]:
+        """Those that may have signed a token: the one that it names, or all if it names none. Raises Refused."""
+        found = [key for key in self._all if not identifier or key.identifier == identifier]
+        if not found:
+            raise Refused("invalid signature, no keys found")
+        return found
 
-class _Bound:
-    """An object that a token is bound to, and what was seen of it last."""
+    def published(self) -> list[dict[str, Any]]:
+        """All of them as JSON Web Keys."""
+        return [key.published() for key in self._all]
 
-    __slots__ = ("_ends", "_name", "_namespace", "_revision", "_rows", "_uid")
-
-    def __init__(self, rows: Rows, *, namespace: str, name: str, uid: str) -> None:
-        self._rows = rows
-        self._namespace = namespace
-        self._name = name
-        self._uid = uid
-        self._revision = 0
-        self._ends: datetime | None = None
-
-    def alive(self, now: datetime) -> bool:
-        """Whether the object is still there and not long deleted."""
-        entry = self._rows.get(self._namespace, self._name)
-        if entry is None:
-            return False
-        if entry.revision != self._revision:
-            metadata = entry.document["metadata"]
-            if metadata.get("uid") != self._uid:
-                return False
-            deleted = metadata.get("deletionTimestamp")
-            self._ends = datetime.fromisoformat(deleted) + _BOUND_LEEWAY if deleted else None
-            self._revision = entry.revision
-        return self._ends is None or now <= self._ends
+    @property
+    def algorithms(self) -> list[str]:
+        """What they verify, sorted."""
+        return sorted({key.algorithm for key in self._all})
 
 
-class ServiceAccountAuthenticator:
-    """Verifies tokens of one issuer and one key."""
+class ServiceAccountTokens:
+    """Tokens that TokenRequests gave out."""
 
-    def __init__(self, *, key: TokenKey, issuer: str, objects: Objects, clock: Clock) -> None:
-        self._key = key
-        self._issuer = issuer
+    agnostic = False
+
+    def __init__(self, *, keys: Keys, issuers: Sequence[str], objects: Objects) -> None:
+        self._keys = keys
+        self._issuers = frozenset(issuers)
         self._objects = objects
-        self._clock = clock
-        self._verified: dict[bytes, _Verified] = {}
 
-    async def authenticate(self, credentials: Credentials) -> User | None:
-        """The account's user; None for a token of another issuer. Raises ApiError 401."""
-        return self.verify(credentials.token, audiences=(self._issuer,))[0] if credentials.token else None
-
-    def verify(self, token: str, *, audiences: Sequence[str]) -> tuple[User | None, tuple[str, ...]]:
-        """The user and those of `audiences` that the token is meant for. Raises ApiError 401 (also if for none)."""
-        digest = hashlib.sha256(token.encode()).digest()
-        verified = self._verified.get(digest)
-        if verified is None:
-            verified = self._decode(token)
-            if verified is None:
-                return None, ()
-            if len(self._verified) >= _CACHED:
-                self._verified.clear()
-            self._verified[digest] = verified
-        now = self._clock.now()
-        shared = tuple(audience for audience in audiences if audience in verified.audiences)
-        if not shared or not verified.begins <= now.timestamp() < verified.ends:
-            raise unauthorized()
-        if not all(bound.alive(now) for bound in verified.objects):
-            raise unauthorized()
-        return verified.user, shared
-
-    def _decode(self, token: str) -> _Verified | None:
+    async def authenticate(self, token: str, audiences: Sequence[str]) -> Grant | None:
+        """What the account may be known by; None for a token of another issuer. Raises Refused."""
+        read = jwts.unverified(token)
+        if read is None or read.issuer not in self._issuers:
+            return None
+        jwts.verify(token, self._keys.candidates(read.identifier), algorithms=self._keys.algorithms)
         try:
-            if jwt.decode(token, options={"verify_signature": False}).get("iss") != self._issuer:
-                return None
-            claims = jwt.decode(
-                token,
-                self._key.public,
-                algorithms=[self._key.algorithm],
-                issuer=self._issuer,
-                # The clock is the server's, and audiences are compared by the caller.
-                options={
-                    "require": ["exp", "iat", "sub", "aud"],
-                    "verify_aud": False,
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                },
-            )
-        except jwt.DecodeError as error:
-            if isinstance(error, jwt.InvalidSignatureError):
-                raise unauthorized() from None
-            return None  # no JWT at all
-        except jwt.InvalidTokenError:
-            raise unauthorized() from None
-        try:
-            return _read(claims, self._objects)
+            return _read(read.claims, self._objects)
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise unauthorized() from None
+            raise Refused("service account token claims could not be validated") from None
 
 
-def _read(claims: dict[str, Any], objects: Objects) -> _Verified:
+def account_groups(namespace: str) -> tuple[str, ...]:
+    """The groups of every service account of a namespace."""
+    return "system:serviceaccounts", f"system:serviceaccounts:{namespace}"
+
+
+def _read(claims: dict[str, Any], objects: Objects) -> Grant:
     private = claims[CLAIMS]
     namespace, account = private["namespace"], private["serviceaccount"]
     if claims["sub"] != username(namespace, account["name"]):
         raise ValueError("subject and claims differ")
-
-    def bound_to(plural: str, namespace: str, reference: dict[str, str]) -> _Bound:
-        rows = objects.resource("", plural)
-        return _Bound(rows, namespace=namespace, name=reference["name"], uid=reference["uid"])
-
-    required = [bound_to("serviceaccounts", namespace, account)]
+    if (ends := jwts.moment(claims, "exp")) is None or not (audiences := jwts.audiences(claims)):
+        raise ValueError("a token of a TokenRequest ends, and is meant for somebody")
+    conditions: list[Condition] = [
+        bound.account(objects, namespace=namespace, name=account["name"], uid=account["uid"])
+    ]
     extra: dict[str, tuple[str, ...]] = {}
     if identifier := claims.get("jti"):
         extra[CREDENTIAL_ID] = (f"JTI={identifier}",)
-    for kind, plural in _BOUND.items():
-        bound = private.get(kind)
+    for kind in ("pod", "secret", "node"):
+        reference = private.get(kind)
         # A pod-bound token also tells the node; only a token bound to nothing but the node ends with it.
-        if bound and not (kind == "node" and "pod" in private):
-            required.append(bound_to(plural, "" if kind == "node" else namespace, bound))
+        if reference and not (kind == "node" and private.get("pod")):
+            conditions.append(
+                bound.attached(objects, kind, namespace=namespace, name=reference["name"], uid=reference["uid"])
+            )
     if pod := private.get("pod"):
-        extra |= {_POD_NAME: (pod["name"],), _POD_UID: (pod["uid"],)}
+        extra |= {POD_NAME: (pod["name"],), POD_UID: (pod["uid"],)}
     if node := private.get("node"):
-        extra[_NODE_NAME] = (node["name"],)
+        extra[NODE_NAME] = (node["name"],)
         if node.get("uid"):
-            extra[_NODE_UID] = (node["uid"],)
-    audience = claims["aud"]
-    return _Verified(
-        user=User(
-            claims["sub"],
-            uid=account["uid"],
-            groups=("system:serviceaccounts", f"system:serviceaccounts:{namespace}"),
-            extra=extra,
-        ),
-        audiences=frozenset([audience] if isinstance(audience, str) else audience),
-        begins=float(claims.get("nbf", claims["iat"])),
-        ends=float(claims["exp"]),
-        objects=tuple(required),
+            extra[NODE_UID] = (node["uid"],)
+    begins = [at for name in ("nbf", "iat") if (at := jwts.moment(claims, name)) is not None]
+    stale = private.get("warnafter")
+    return Grant(
+        user=User(claims["sub"], uid=account["uid"], groups=account_groups(namespace), extra=extra),
+        audiences=audiences,
+        begins=max(begins, default=0.0) - SKEW,
+        ends=ends,
+        stale=float(stale) if stale else float("inf"),
+        conditions=tuple(conditions),
     )

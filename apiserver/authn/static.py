@@ -10,21 +10,24 @@ from __future__ import annotations
 import csv
 import hashlib
 import hmac
+from collections.abc import Sequence
 from pathlib import Path
 
 from k8slite.config import ConfigError
 
-from .base import Credentials, User
+from .base import Grant, User
 
 
-class StaticTokenAuthenticator:
+class StaticTokens:
     """The users of a token file, by the digest of their token."""
+
+    agnostic = True
 
     def __init__(self, users: dict[bytes, User]) -> None:
         self._users = users
 
     @classmethod
-    def load(cls, path: Path) -> StaticTokenAuthenticator:
+    def load(cls, path: Path) -> StaticTokens:
         """Read a token file. Raises ConfigError, which names the line but never a token."""
         users: dict[bytes, User] = {}
         try:
@@ -42,17 +45,15 @@ class StaticTokenAuthenticator:
             raise ConfigError(f"{path}: malformed CSV") from error
         return cls(users)
 
-    async def authenticate(self, credentials: Credentials) -> User | None:
+    async def authenticate(self, token: str, audiences: Sequence[str]) -> Grant | None:
         """The token's user; None for a token that is not in the file."""
-        if not credentials.token:
-            return None
-        presented = _digest(credentials.token)
+        presented = _digest(token)
         found = None
         for digest, user in self._users.items():
             if hmac.compare_digest(digest, presented):
                 found = user
-        return found
+        return Grant(found) if found is not None else None
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -18,9 +18,8 @@ from cryptography.x509.oid import NameOID
 
 from k8slite.clock import Clock
 from k8slite.config import ConfigError
-from k8slite.errors import unauthorized
 
-from .base import CREDENTIAL_ID, Credentials, User
+from .base import CREDENTIAL_ID, Credentials, Refused, User
 
 _CACHED = 4096
 
@@ -61,7 +60,7 @@ class CertificateAuthenticator:
         self._read: dict[bytes, tuple[User | None, datetime, datetime]] = {}
 
     async def authenticate(self, credentials: Credentials) -> User | None:
-        """The certificate's user; None without a certificate or a common name."""
+        """The certificate's user; None without a certificate or a common name. Raises Refused."""
         if not credentials.certificate:
             return None
         entry = self._read.get(credentials.certificate)
@@ -72,7 +71,7 @@ class CertificateAuthenticator:
             self._read[credentials.certificate] = entry
         user, begins, ends = entry
         if not begins <= self._clock.now() <= ends:
-            raise unauthorized()
+            raise Refused("x509: certificate has expired or is not yet valid")
         return user
 
     def _parsed(self, der: bytes) -> tuple[User | None, datetime, datetime]:

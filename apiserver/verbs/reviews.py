@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from k8slite.clock import Clock, timestamp
-from k8slite.errors import ApiError, bad_request, invalid, invalid_value
+from k8slite.errors import bad_request, invalid, invalid_value
 
-from ..authn.base import Credentials, User
-from ..authn.chain import AUTHENTICATED, Chain
-from ..authn.serviceaccount import ServiceAccountAuthenticator
+from ..authn.base import Refused, User
+from ..authn.tokens import Tokens
 from ..authz.base import Attributes, Authorizer, Decision
 from ..authz.chain import MASTERS
 from ..authz.rbac import RBAC
@@ -31,18 +30,14 @@ class Reviews:
     def __init__(
         self,
         *,
-        authenticator: Chain,
-        accounts: ServiceAccountAuthenticator,
+        tokens: Tokens,
         authorizer: Authorizer,
         rbac: RBAC,
-        issuer: str,
         clock: Clock,
     ) -> None:
-        self._authenticator = authenticator
-        self._accounts = accounts
+        self._tokens = tokens
         self._authorizer = authorizer
         self._rbac = rbac
-        self._issuer = issuer
         self._clock = clock
 
     async def review(self, plural: str, body: Document, *, user: User, namespace: str = "") -> Document:
@@ -122,22 +117,13 @@ class Reviews:
 
     async def _token(self, body: Document) -> dict[str, Any]:
         spec = body.get("spec") or {}
-        token, audiences = spec.get("token", ""), tuple(spec.get("audiences") or ())
-        if not token:
+        if not (token := spec.get("token", "")):
             raise bad_request("token is required for TokenReview in authentication")
         try:
-            user, shared = self._accounts.verify(token, audiences=audiences or (self._issuer,))
-            if user is None:
-                # A token that is no service account's is meant for this server alone.
-                if audiences and self._issuer not in audiences:
-                    return {"authenticated": False, "user": {}}
-                user, shared = await self._authenticator.authenticate(Credentials(token=token)), (self._issuer,)
-        except ApiError:
-            return {"authenticated": False, "user": {}, "error": "invalid bearer token"}
-        info = _user_info(user)
-        if AUTHENTICATED not in user.groups:
-            info["groups"] = [*user.groups, AUTHENTICATED]
-        return {"authenticated": True, "user": info, "audiences": list(shared)}
+            known = await self._tokens.verify(token, tuple(spec.get("audiences") or ()))
+        except Refused as refused:
+            return {"user": {}, "error": str(refused)}
+        return {"authenticated": True, "user": _user_info(known.user), "audiences": list(known.audiences)}
 
 
 def attributes_of(spec: Mapping[str, Any], *, user: User) -> Attributes:

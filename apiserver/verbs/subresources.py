@@ -67,7 +67,7 @@ def _token(registry: Registry, issuer: TokenIssuer) -> Handler:
         )
         await registry.admission.mutate(admission)
         await registry.admission.validate(admission)
-        return Answer(orjson.dumps(issuer.request(call.info.namespace, call.info.name, body)), 201)
+        return Answer(orjson.dumps(issuer.request(info.namespace, info.name, body, context=context)), 201)
 
     return handle
 

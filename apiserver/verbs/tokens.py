@@ -1,146 +1,153 @@
-"""Service account tokens: the key, the TokenRequest subresource that issues them, and OIDC discovery.
+"""Service account tokens: the TokenRequest subresource that issues them, and OIDC discovery.
 
-Verifying is the other half (`authn/serviceaccount.py`); both agree on the claims described here. A token is returned
-once and stored nowhere.
+Verifying is the other half (`authn/serviceaccount.py`); both agree on the claims. A token is returned once and stored
+nowhere.
 
 Source: Kubernetes API reference, "TokenRequest"; OpenID Connect Discovery 1.0; RFC 7517.
 """
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from base64 import urlsafe_b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, Literal
-
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from typing import Any
 
 from k8slite.clock import Clock, timestamp
-from k8slite.config import ConfigError
+from k8slite.config import ApiServerConfig, ConfigError
 from k8slite.errors import Cause, bad_request, conflict, invalid, invalid_value, not_found
+from k8slite.token_keys import SigningKey, username
 
+from ..authn.serviceaccount import CLAIMS, Keys
 from ..lookup import Lookup
-from ..strategies.base import Document
+from ..strategies.base import Context, Document
 
-CLAIMS = "kubernetes.io"
-"""The private claim: namespace, serviceaccount, and what the token is bound to."""
-
+_GROUP = "authentication.k8s.io"
 _DEFAULT_SECONDS = 3600
 _LEAST_SECONDS = 600
 _MOST_SECONDS = 1 << 32
+_LEAST_MAXIMUM = 3600.0
 _KUBELET_SECONDS = 3607
 """What kubelets ask for. Such a token outlives its stated end by far, for clients that do not read it again."""
 _EXTENDED = timedelta(days=365)
-
-
-def username(namespace: str, name: str) -> str:
-    """The user name of a service account."""
-    return f"system:serviceaccount:{namespace}:{name}"
+_ISSUED = "authentication.kubernetes.io/issued-credential-id"
+"""The audit annotation that names the token that a request gave out."""
 
 
 @dataclass(frozen=True, slots=True)
-class TokenKey:
-    """The key pair that signs and verifies tokens: P-256 (ES256) or RSA (RS256)."""
+class IssuerSettings:
+    """Whose tokens are issued, for whom and for how long.
 
-    private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = field(repr=False)
-    algorithm: Literal["ES256", "RS256"]
-    identifier: str
+    `audiences` are those of a token that asks for none, `longest` the most seconds that a token may live (0: no limit),
+    `extend` whether the tokens of kubelets outlive their stated end.
+    """
 
-    @property
-    def public(self) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
-        """The public half."""
-        return self.private.public_key()
+    issuer: str
+    audiences: tuple[str, ...]
+    longest: int = 0
+    extend: bool = True
+    jwks_uri: str = ""
 
     @classmethod
-    def load(cls, path: Path) -> TokenKey:
-        """Read a private key (PEM). Raises ConfigError."""
-        try:
-            private = serialization.load_pem_private_key(path.read_bytes(), password=None)
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}") from error
-        except (ValueError, TypeError) as error:
-            raise ConfigError(f"{path}: not a private key") from error
-        algorithm: Literal["ES256", "RS256"]
-        if isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(private.curve, ec.SECP256R1):
-            algorithm = "ES256"
-        elif isinstance(private, rsa.RSAPrivateKey):
-            algorithm = "RS256"
-        else:
-            raise ConfigError(f"{path}: neither a P-256 nor an RSA key")
-        der = private.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    def of(cls, config: ApiServerConfig) -> IssuerSettings:
+        """Those of a configuration. Raises ConfigError."""
+        longest = config.service_account_max_token_expiration
+        if longest and not _LEAST_MAXIMUM <= longest <= _MOST_SECONDS:
+            raise ConfigError("serviceAccountMaxTokenExpiration must be between 1 hour and 2^32 seconds")
+        uri = config.service_account_jwks_uri
+        if uri and not uri.startswith("https://"):
+            raise ConfigError(f"serviceAccountJwksUri requires https scheme: {uri}")
+        return cls(
+            config.service_account_issuer,
+            api_audiences(config),
+            longest=int(longest),
+            extend=config.service_account_extend_token_expiration,
+            jwks_uri=uri or f"{config.service_account_issuer}/openid/v1/jwks",
         )
-        identifier = urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
-        return cls(private, algorithm, identifier)
+
+
+def issuers(config: ApiServerConfig) -> tuple[str, ...]:
+    """Every issuer whose tokens are accepted; the first one's are issued."""
+    return tuple(dict.fromkeys((config.service_account_issuer, *config.accepted_service_account_issuers)))
+
+
+def api_audiences(config: ApiServerConfig) -> tuple[str, ...]:
+    """What tokens call this server."""
+    return tuple(config.api_audiences) or issuers(config)
 
 
 class TokenIssuer:
     """Answers TokenRequests and OIDC discovery."""
 
-    def __init__(self, *, key: TokenKey, issuer: str, lookup: Lookup, clock: Clock) -> None:
+    def __init__(self, *, key: SigningKey, keys: Keys, settings: IssuerSettings, lookup: Lookup, clock: Clock) -> None:
         self._key = key
-        self._issuer = issuer
+        self._keys = keys
+        self._settings = settings
         self._lookup = lookup
         self._clock = clock
 
-    def request(self, namespace: str, name: str, body: Document) -> Document:
+    def request(self, namespace: str, name: str, body: Document, *, context: Context) -> Document:
         """POST serviceaccounts/<name>/token: the TokenRequest with its status. Raises ApiError."""
-        account = self._lookup("", "serviceaccounts", namespace, name)
-        if account is None:
-            raise not_found("serviceaccounts", name)
+        uid = self._account(namespace, name, body.get("metadata") or {})
         spec = body.get("spec") or {}
         seconds = spec.get("expirationSeconds", _DEFAULT_SECONDS)
         if causes := _validate(seconds):
-            raise invalid("TokenRequest", "", causes, group="authentication.k8s.io")
-        meta, uid = body.get("metadata") or {}, account["metadata"]["uid"]
-        if (meta.get("name") or name) != name:
-            raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
-        if (meta.get("namespace") or namespace) != namespace:
-            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
-        if (meta.get("uid") or uid) != uid:
-            detail = (
-                f"the UID in the token request ({meta['uid']}) does not match the UID of the service account ({uid})"
-            )
-            raise conflict("TokenRequest", name, detail, group="authentication.k8s.io")
-        audiences = spec.get("audiences") or [self._issuer]
+            raise invalid("TokenRequest", "", causes, group=_GROUP)
+        audiences = list(spec.get("audiences") or self._settings.audiences)
         private: dict[str, Any] = {"namespace": namespace}
         reference = spec.get("boundObjectRef")
         if reference:
             private |= self._bind(reference, namespace=namespace, account=name)
-        private["serviceaccount"] = {"name": name, "uid": account["metadata"]["uid"]}
+        private["serviceaccount"] = {"name": name, "uid": uid}
+        if 0 < self._settings.longest < seconds:
+            context.warnings.append(
+                f"requested expiration of {seconds} seconds shortened to {self._settings.longest} seconds"
+            )
+            seconds = self._settings.longest
 
         now = self._clock.now()
         issued = int(now.timestamp())
         stated = now + timedelta(seconds=seconds)
         ends = stated
-        if seconds == _KUBELET_SECONDS and "pod" in private and audiences == [self._issuer]:
+        own = set(audiences) <= set(self._settings.audiences)
+        if self._settings.extend and seconds == _KUBELET_SECONDS and "pod" in private and own:
             private["warnafter"] = int(stated.timestamp())
             ends = now + _EXTENDED
+        identifier = str(uuid.uuid4())
         claims = {
             "aud": audiences,
             "exp": int(ends.timestamp()),
             "iat": issued,
-            "iss": self._issuer,
-            "jti": str(uuid.uuid4()),
+            "iss": self._settings.issuer,
+            "jti": identifier,
             CLAIMS: private,
             "nbf": issued,
             "sub": username(namespace, name),
         }
-        token = jwt.encode(
-            claims, self._key.private, algorithm=self._key.algorithm, headers={"kid": self._key.identifier}
-        )
+        context.annotations[_ISSUED] = f"JTI={identifier}"
         return {
             "kind": "TokenRequest",
-            "apiVersion": "authentication.k8s.io/v1",
+            "apiVersion": f"{_GROUP}/v1",
             "metadata": {"name": name, "namespace": namespace, "uid": uid, "creationTimestamp": timestamp(now)},
             "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": reference},
-            "status": {"token": token, "expirationTimestamp": timestamp(stated)},
+            "status": {"token": self._key.sign(claims), "expirationTimestamp": timestamp(stated)},
         }
+
+    def _account(self, namespace: str, name: str, meta: Document) -> str:
+        """The account's UID, if what the request says of them is right."""
+        if (meta.get("namespace") or namespace) != namespace:
+            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        if (given := meta.get("name") or name) != name:
+            cause = invalid_value("metadata.name", given, "must match the service account name if specified")
+            raise invalid("TokenRequest", name, [cause], group=_GROUP)
+        account = self._lookup("", "serviceaccounts", namespace, name)
+        if account is None:
+            raise not_found("serviceaccounts", name)
+        uid: str = account["metadata"]["uid"]
+        if (given := meta.get("uid") or uid) != uid:
+            detail = f"the UID in the token request ({given}) does not match the UID of the service account ({uid})"
+            raise conflict("TokenRequest", name, detail, group=_GROUP)
+        return uid
 
     def _bind(self, reference: Document, *, namespace: str, account: str) -> dict[str, Any]:
         kind, name, uid = reference.get("kind", ""), reference.get("name", ""), reference.get("uid", "")
@@ -176,19 +183,16 @@ class TokenIssuer:
     def discovery(self) -> Document:
         """GET /.well-known/openid-configuration."""
         return {
-            "issuer": self._issuer,
-            "jwks_uri": f"{self._issuer}/openid/v1/jwks",
+            "issuer": self._settings.issuer,
+            "jwks_uri": self._settings.jwks_uri,
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": [self._key.algorithm],
+            "id_token_signing_alg_values_supported": self._keys.algorithms,
         }
 
     def keys(self) -> Document:
-        """GET /openid/v1/jwks: the public key."""
-        algorithm = jwt.get_algorithm_by_name(self._key.algorithm)
-        key = algorithm.to_jwk(self._key.public, as_dict=True)
-        key.pop("key_ops", None)
-        return {"keys": [{"use": "sig", "kid": self._key.identifier, "alg": self._key.algorithm} | key]}
+        """GET /openid/v1/jwks: every public key that verifies tokens."""
+        return {"keys": self._keys.published()}
 
 
 def _shown(api_version: str) -> str:

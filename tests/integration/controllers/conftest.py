@@ -63,6 +63,7 @@ async def cluster(tmp_path, grace) -> AsyncIterator[Cluster]:
             root_ca_file=certificate,
             cluster_signing_cert_file=server.authority.pair.cert_file,
             cluster_signing_key_file=server.authority.pair.key_file,
+            service_account_private_key_file=server.config.service_account_key_file,
             node_monitor_grace_period=grace,
         )
         puppets = Puppets(admin)

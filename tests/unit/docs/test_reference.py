@@ -121,7 +121,7 @@ def metrics() -> Iterator[str]:
                     func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), ast.Constant(value=str()), *_]
                 ):
                     kind = kind.removesuffix("MetricFamily")
-                    if kind in ("Counter", "Gauge", "Histogram", "Summary"):
+                    if kind in ("Counter", "Gauge", "Histogram", "Summary", "Unknown"):
                         yield name.removesuffix("_total") + "_total" if kind == "Counter" else name
 
 

@@ -11,17 +11,20 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from k8slite.apiserver.authn.base import ANONYMOUS, Credentials
+from k8slite.apiserver.authn.base import ANONYMOUS, Credentials, Refused
 from k8slite.apiserver.authn.chain import Chain
-from k8slite.apiserver.authn.serviceaccount import ServiceAccountAuthenticator
-from k8slite.apiserver.authn.static import StaticTokenAuthenticator
+from k8slite.apiserver.authn.serviceaccount import Keys, ServiceAccountTokens
+from k8slite.apiserver.authn.static import StaticTokens
+from k8slite.apiserver.authn.tokens import Tokens
 from k8slite.apiserver.authn.x509 import CertificateAuthenticator
 from k8slite.apiserver.lookup import lookup_in
-from k8slite.apiserver.verbs.tokens import TokenIssuer, TokenKey
+from k8slite.apiserver.strategies.base import Context
+from k8slite.apiserver.verbs.tokens import IssuerSettings, TokenIssuer
 from k8slite.clock import SystemClock, VirtualClock, timestamp
 from k8slite.config import ConfigError
 from k8slite.errors import ApiError
 from k8slite.pki import Authority, ensure_signing_key
+from k8slite.token_keys import SigningKey
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
@@ -75,17 +78,26 @@ class Cluster:
                     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
                 )
             )
-        self.key = TokenKey.load(ensure_signing_key(path))
-        common: dict[str, Any] = {"key": self.key, "issuer": ISSUER, "clock": self.clock}
-        self.issuer = TokenIssuer(**common, lookup=lookup_in(self))
-        self.authenticator = ServiceAccountAuthenticator(**common, objects=self)
-        self.chain = Chain(tokens=[self.authenticator])
+        self.key = SigningKey.load(ensure_signing_key(path))
+        keys = Keys([self.key.verification])
+        settings = IssuerSettings(ISSUER, (ISSUER,), jwks_uri=f"{ISSUER}/openid/v1/jwks")
+        self.issuer = TokenIssuer(key=self.key, keys=keys, settings=settings, lookup=lookup_in(self), clock=self.clock)
+        accounts = ServiceAccountTokens(keys=keys, issuers=[ISSUER], objects=self)
+        self.tokens = Tokens([accounts], audiences=[ISSUER], clock=self.clock)
+        self.chain = Chain(tokens=self.tokens, clock=self.clock)
 
     def resource(self, group: str, plural: str) -> Rows:
         return Rows(self.objects, plural)
 
+    def request(self, **spec: Any) -> dict[str, Any]:
+        """What a TokenRequest is answered with."""
+        self.context = Context(
+            user=ANONYMOUS, now=self.clock.now(), namespace="ns", dry_run=False, lookup=lookup_in(self), warnings=[]
+        )
+        return self.issuer.request("ns", "bot", {"spec": spec}, context=self.context)
+
     def token(self, **spec: Any) -> str:
-        token: str = self.issuer.request("ns", "bot", {"spec": spec})["status"]["token"]
+        token: str = self.request(**spec)["status"]["token"]
         return token
 
     async def rejects(self, token: str) -> bool:
@@ -115,7 +127,7 @@ async def test_token_of_a_service_account(cluster: Cluster) -> None:
 
 
 async def test_claims_are_those_of_kubernetes(cluster: Cluster) -> None:
-    answer = cluster.issuer.request("ns", "bot", {"spec": {"boundObjectRef": POD, "expirationSeconds": 3607}})
+    answer = cluster.request(boundObjectRef=POD, expirationSeconds=3607)
     claims = jwt.decode(answer["status"]["token"], options={"verify_signature": False})
     now = int(cluster.clock.now().timestamp())
     assert claims["kubernetes.io"] == {
@@ -155,9 +167,9 @@ async def test_token_ends_with_what_it_is_bound_to(cluster: Cluster, gone: tuple
 async def test_token_for_others_is_refused_here(cluster: Cluster) -> None:
     token = cluster.token(audiences=["vault"])
     assert await cluster.rejects(token)
-    user, audiences = cluster.authenticator.verify(token, audiences=["vault", "x"])
-    assert user is not None
-    assert audiences == ("vault",)
+    known = await cluster.tokens.verify(token, ["vault", "x"])
+    assert known.user.name == "system:serviceaccount:ns:bot"
+    assert known.audiences == ("vault",)
 
 
 async def test_forged_and_garbled_tokens(cluster: Cluster, tmp_path: Path) -> None:
@@ -169,7 +181,7 @@ async def test_forged_and_garbled_tokens(cluster: Cluster, tmp_path: Path) -> No
     claims = jwt.decode(token, options={"verify_signature": False})
     assert await cluster.rejects(jwt.encode(claims, None, algorithm="none"))
     assert await cluster.rejects(jwt.encode(claims, "secret" * 10, algorithm="HS256"))
-    other = TokenKey.load(ensure_signing_key(tmp_path / "other.key"))
+    other = SigningKey.load(ensure_signing_key(tmp_path / "other.key"))
     assert await cluster.rejects(jwt.encode(claims, other.private, algorithm="ES256"))
     for missing in ("exp", "sub", "kubernetes.io"):
         partial = {key: value for key, value in claims.items() if key != missing}
@@ -230,14 +242,15 @@ async def test_certificate_that_ended_while_the_connection_lived(tmp_path: Path)
     authenticator = CertificateAuthenticator(clock=clock)
     assert await authenticator.authenticate(credentials)
     await clock.advance(366 * 86400)
-    with pytest.raises(ApiError):
+    with pytest.raises(Refused, match="expired"):
         await authenticator.authenticate(credentials)
 
 
 async def test_static_tokens(tmp_path: Path) -> None:
     file = tmp_path / "tokens.csv"
     file.write_text('s3cret,alice,1,"dev,ops"\nother,bob,2\n')
-    chain = Chain(tokens=[StaticTokenAuthenticator.load(file)])
+    clock = SystemClock()
+    chain = Chain(tokens=Tokens([StaticTokens.load(file)], audiences=["api"], clock=clock))
     user = await chain.authenticate(Credentials(token="s3cret"))
     assert (user.name, user.uid, user.groups) == ("alice", "1", ("dev", "ops", "system:authenticated"))
     assert (await chain.authenticate(Credentials(token="other"))).name == "bob"
@@ -249,7 +262,7 @@ def test_bad_token_file_names_the_line_and_no_token(tmp_path: Path) -> None:
     file = tmp_path / "tokens.csv"
     file.write_text("good,alice,1\ns3cret,bob\n")
     with pytest.raises(ConfigError, match=r"tokens\.csv:2") as refused:
-        StaticTokenAuthenticator.load(file)
+        StaticTokens.load(file)
     assert "s3cret" not in str(refused.value)
 
 

@@ -1,0 +1,1 @@
+"""Tokens of ServiceAccounts that live in Secrets."""
