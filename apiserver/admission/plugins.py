@@ -108,13 +108,13 @@ PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
         objects=parts.objects, authorizer=parts.authorizer, registry=parts.registry
     ),
     "MutatingAdmissionWebhook": lambda parts: MutatingAdmissionWebhook(
-        objects=parts.objects, hooks=parts.hooks, registry=parts.registry
+        objects=parts.objects, hooks=parts.hooks, authorizer=parts.authorizer, registry=parts.registry
     ),
     "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(
         objects=parts.objects, authorizer=parts.authorizer, registry=parts.registry
     ),
     "ValidatingAdmissionWebhook": lambda parts: ValidatingAdmissionWebhook(
-        objects=parts.objects, hooks=parts.hooks, registry=parts.registry
+        objects=parts.objects, hooks=parts.hooks, authorizer=parts.authorizer, registry=parts.registry
     ),
     "RBACEscalation": lambda parts: RbacEscalation(rbac=parts.rbac, authorizer=parts.authorizer),
 }

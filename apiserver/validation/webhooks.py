@@ -1,7 +1,5 @@
 """Rules for webhook configurations, and for what admission policies share with them: rules, match conditions.
 
-CEL expressions are not compiled here.
-
 Source: Kubernetes' admissionregistration validation; apiserver, util/webhook (ValidateWebhookURL, …Service).
 """
 
@@ -14,6 +12,8 @@ from urllib.parse import urlsplit
 
 from k8slite.errors import Cause, invalid_value, required, too_many
 
+from ..admission.cel.declared import Scope
+from ..admission.cel.expressions import Compiler
 from . import names
 from .selectors import label_selector
 from .values import choice, distinct, each, needed, optional_choice, spelled
@@ -196,14 +196,18 @@ def _resources(resources: list[str], field: str) -> list[Cause]:
     return causes
 
 
-def match_conditions(conditions: list[Document] | None, field: str) -> list[Cause]:
-    """Named expressions that a request must fulfil."""
+def match_conditions(conditions: list[Document] | None, field: str, *, params: bool = False) -> list[Cause]:
+    """Named expressions that a request must fulfil; with `params` they may use the parameters of a policy."""
     causes: list[Cause] = []
+    compiler = Compiler(Scope(params=params))
     if conditions and len(conditions) > _MOST_CONDITIONS:
         causes.append(too_many(field, len(conditions), _MOST_CONDITIONS))
 
     def check(condition: Document, here: str) -> list[Cause]:
-        found = needed((condition.get("expression") or "").strip(), f"{here}.expression")
+        expression = condition.get("expression") or ""
+        found = needed(expression.strip(), f"{here}.expression")
+        if not found and (error := compiler.compile(expression, "bool").error):
+            found.append(invalid_value(f"{here}.expression", expression, error))
         name = condition.get("name")
         return found + (spelled(name, f"{here}.name", names.qualified_name) if name else [required(f"{here}.name")])
 

@@ -14,11 +14,11 @@ from ...cel.environment import Compiled
 from ...cel.functions.authorization import Authorizer, ResourceCheck
 from ...strategies.base import Document
 from ..base import Admission
-from ..matching import Match, kind_of
+from ..describing import describe
+from ..matching import Match
 from .asking import Asking, of_request
 from .declared import REQUEST_RESOURCE
 
-_OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
 _OF_NAMESPACE = (
     *("name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp"),
     *("deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "finalizers"),
@@ -67,60 +67,8 @@ def inputs(
             "authorizer": Authorizer(asking.ask),
             REQUEST_RESOURCE: ResourceCheck(asking.ask, of_request(admission)),
         },
-        {"request": lambda: describe(admission, match), "namespaceObject": lambda: visible(namespace())},
+        {"request": lambda: describe(admission, match, uid=""), "namespaceObject": lambda: visible(namespace())},
     )
-
-
-def describe(admission: Admission, match: Match) -> Document:
-    """The variable `request`: an AdmissionRequest without its objects."""
-    asked, user, context = admission.requested or admission.resource, admission.context.user, admission.context
-    info: Document = {"username": user.name, "uid": user.uid, "groups": list(user.groups)}
-    info["extra"] = {key: list(values) for key, values in user.extra.items()}
-    request: Document = {
-        "uid": "",
-        "kind": _kind(match.kind),
-        "resource": _resource(match.resource.key),
-        "subResource": admission.subresource,
-        "requestKind": _kind(admission.kind or kind_of(asked, admission.subresource)),
-        "requestResource": _resource(asked.key),
-        "requestSubResource": admission.subresource,
-        "name": admission.name,
-        "namespace": admission.namespace,
-        "operation": admission.operation,
-        "userInfo": {key: value for key, value in info.items() if value},
-        "dryRun": context.dry_run,
-        "options": options(admission),
-    }
-    optional = ("subResource", "requestSubResource", "name", "namespace")
-    return {key: value for key, value in request.items() if value or key not in optional}
-
-
-def _kind(key: tuple[str, str, str]) -> Document:
-    return {"group": key[0], "version": key[1], "kind": key[2]}
-
-
-def _resource(key: tuple[str, str, str]) -> Document:
-    return {"group": key[0], "version": key[1], "resource": key[2]}
-
-
-def options(admission: Admission) -> Document | None:
-    """The options of the operation, as an object; None where an operation has none."""
-    kind, given = _OPTIONS.get(admission.operation), admission.options
-    if kind is None:
-        return None
-    listed: Document = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
-    if kind == "DeleteOptions":
-        listed["gracePeriodSeconds"] = given.grace_period
-        uid, revision = given.precondition_uid, given.precondition_resource_version
-        preconditions = {"uid": uid or None, "resourceVersion": revision or None}
-        listed["preconditions"] = {key: value for key, value in preconditions.items() if value} or None
-        listed["orphanDependents"] = given.orphan_dependents
-        listed["propagationPolicy"] = given.propagation or None
-    else:
-        listed["fieldManager"] = given.field_manager or None
-        listed["fieldValidation"] = given.query.get("fieldValidation", [""])[0] or None
-    listed["dryRun"] = ["All"] if given.dry_run else None
-    return {key: value for key, value in listed.items() if value is not None}
 
 
 def visible(namespace: Document | None) -> Document | None:

@@ -11,21 +11,25 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from k8slite.errors import ApiError, bad_request, internal
+from k8slite.errors import ApiError, bad_request, forbidden, internal
 
+from ...authz.base import Authorizer
 from ...backends import BackendError
-from ...registry import Registry
 from ...strategies.base import Document
 from ...validation.names import qualified_name
 from ...webhooks import WebhookFailure, Webhooks
 from ..base import Admission
+from ..cel import conditions as cel
+from ..cel.asking import Asking
+from ..cel.evaluation import CONDITIONS_BUDGET, Evaluation
+from ..cel.inputs import inputs
+from ..describing import is_dry_run
 from ..matching import Match
 from . import metrics
 from .configuration import Hook
-from .review import InvalidAnswer, Verdict, is_dry_run, question, refusal, verdict
+from .review import InvalidAnswer, Verdict, question, refusal, verdict
 
 _log = logging.getLogger(__name__)
 _UNAVAILABLE = 503
@@ -48,8 +52,29 @@ class Caller:
     """Calls the webhooks of one step: "admit" or "validating"."""
 
     hooks: Webhooks
-    registry: Callable[[], Registry]
+    authorizer: Authorizer
     step: metrics.Step
+
+    async def concerns(
+        self, hook: Hook, admission: Admission, match: Match, *, new: Document | None, old: Document | None
+    ) -> bool:
+        """Whether a webhook's match conditions let it be asked. Raises ApiError 403 if that cannot be found out."""
+        if not hook.conditions:
+            return True
+        asking = Asking(self.authorizer, admission.context.user)
+        given = inputs(admission, match, obj=new, old=old, asking=asking)
+
+        def evaluate() -> cel.Verdict:
+            return hook.conditions.match(Evaluation(given, budget=CONDITIONS_BUDGET, namespace=False))
+
+        found = await asking.answered(evaluate)
+        if found.error:
+            metrics.observe_undecided(hook.name, self.step, admission.operation)
+            asked = admission.requested or admission.resource
+            raise forbidden(asked.plural, admission.name, found.error, group=asked.group)
+        if not found.matches:
+            metrics.observe_excluded(hook.name, self.step, admission.operation)
+        return found.matches
 
     async def ask(
         self, hook: Hook, admission: Admission, match: Match, *, new: Document | None, old: Document | None

@@ -16,6 +16,7 @@ from ...backends import BackendError, Target, target_of
 from ...lookup import Objects
 from ...strategies.base import Document
 from ..base import Admission
+from ..cel.conditions import Conditions, compile_conditions
 from ..matching import (
     EXEMPT,
     Gvk,
@@ -55,6 +56,7 @@ class Hook:
     review: str
     """The version of AdmissionReview that it gets; empty if it takes none that there is."""
     target: Target | BackendError
+    conditions: Conditions
 
 
 def compile_hooks(configurations: list[Document]) -> tuple[Hook, ...]:
@@ -84,6 +86,7 @@ def _hook(webhook: Document, configuration: str, index: int, repeated: int) -> H
         timeout=float(webhook.get("timeoutSeconds") or 10),
         review=next((version for version in versions if version in REVIEWS), ""),
         target=_target(webhook.get("clientConfig") or {}),
+        conditions=compile_conditions(webhook.get("matchConditions"), fail=webhook.get("failurePolicy") != "Ignore"),
     )
 
 

@@ -36,6 +36,18 @@ _FAILED_OPEN = Gauge(
     "Calls of admission webhooks that failed and were let pass.",
     ["name", "type"],
 )
+_EXCLUDED = Counter(
+    "apiserver_admission_match_condition_exclusions_total",
+    "Requests that match conditions kept from a webhook.",
+    ["name", "kind", "type", "operation"],
+)
+_UNDECIDED = Counter(
+    "apiserver_admission_match_condition_evaluation_errors_total",
+    "Requests whose match conditions ended in an error.",
+    ["name", "kind", "type", "operation"],
+)
+_TYPES = {"admit": "admit", "validating": "validate"}
+"""What the step is called where match conditions are counted."""
 _HIGHEST = 600
 """Codes above are told as this one: they are the webhook's to make up."""
 
@@ -55,3 +67,13 @@ def observe_rejection(name: str, step: Step, operation: str, *, failure: Failure
 def observe_failed_open(name: str, step: Step) -> None:
     """Count a failure that was let pass."""
     _FAILED_OPEN.labels(name, step).inc()
+
+
+def observe_excluded(name: str, step: Step, operation: str) -> None:
+    """Count a request that match conditions kept away."""
+    _EXCLUDED.labels(name, "webhook", _TYPES[step], operation).inc()
+
+
+def observe_undecided(name: str, step: Step, operation: str) -> None:
+    """Count a request whose match conditions failed."""
+    _UNDECIDED.labels(name, "webhook", _TYPES[step], operation).inc()

@@ -18,6 +18,7 @@ import orjson
 from k8slite.errors import ApiError, DecodeError
 
 from ... import documents
+from ...authz.base import Authorizer
 from ...lookup import Objects
 from ...patch import json as json_patch
 from ...registry import Registry
@@ -58,9 +59,11 @@ class MutatingAdmissionWebhook(Plugin):
 
     operations = frozenset[Operation]({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 
-    def __init__(self, *, objects: Objects, hooks: Webhooks, registry: Callable[[], Registry]) -> None:
+    def __init__(
+        self, *, objects: Objects, hooks: Webhooks, authorizer: Authorizer, registry: Callable[[], Registry]
+    ) -> None:
         self._registry = registry
-        self._caller = Caller(hooks, registry, "admit")
+        self._caller = Caller(hooks, authorizer, "admit")
         self._configured = Configurations(
             objects, "mutatingwebhookconfigurations", catalogue=lambda: registry().catalogue
         )
@@ -77,21 +80,25 @@ class MutatingAdmissionWebhook(Plugin):
         for hook, match in concerned:
             if not self._configured.selects(hook, admission) or (round_.again and hook.uid not in memory.again):
                 continue
-            if await self._call(hook, admission, match):
+            new = await present(self._registry(), admission.object, match)
+            old = await present(self._registry(), admission.old, match)
+            if not await self._caller.concerns(hook, admission, match, new=new, old=old):
+                continue
+            if await self._call(hook, admission, match, new=new, old=old):
                 memory.changed()
                 round_.wanted = True
             if hook.reinvoked:
                 memory.asked.add(hook.uid)
         memory.last = documents.copy(admission.object) if memory.asked and admission.object is not None else None
 
-    async def _call(self, hook: Hook, admission: Admission, match: Match) -> bool:
+    async def _call(
+        self, hook: Hook, admission: Admission, match: Match, *, new: Document | None, old: Document | None
+    ) -> bool:
         """Whether a webhook changed the object. Raises ApiError."""
         place = f"round_{int(admission.reinvocation.again)}_index_{hook.index}"
         changed, failed = False, None
         started = time.monotonic()
         try:
-            new = await present(self._registry(), admission.object, match)
-            old = await present(self._registry(), admission.old, match)
             found = await self._caller.ask(hook, admission, match, new=new, old=old)
             operations = _operations(found)
             if operations:

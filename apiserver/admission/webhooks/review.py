@@ -11,18 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from k8slite.catalogue import Resource
 from k8slite.errors import ApiError
 
-from ...authn.base import User
 from ...strategies.base import Document
-from ...wire.options import Options
-from ..base import Admission, Operation
-from ..matching import Gvk, Match, kind_of, namespace_of
+from ..base import Admission
+from ..describing import describe
+from ..matching import Match
 
 _GROUP = "admission.k8s.io"
-_META = "meta.k8s.io/v1"
-_OPTIONS: dict[Operation, str] = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,89 +44,8 @@ def question(
     return {
         "kind": "AdmissionReview",
         "apiVersion": f"{_GROUP}/{version}",
-        "request": request_of(admission, match, uid=uid) | {"object": new, "oldObject": old} | _conditions(admission),
+        "request": {**describe(admission, match, uid=uid), "object": new, "oldObject": old},
     }
-
-
-def request_of(admission: Admission, match: Match, *, uid: str) -> Document:
-    """A request without its objects, as webhooks see it."""
-    asked = admission.requested or admission.resource
-    kind = admission.kind or kind_of(asked, admission.subresource)
-    request: Document = {
-        "uid": uid,
-        "kind": _kind(match.kind),
-        "resource": _resource(match.resource),
-        "subResource": admission.subresource,
-        "requestKind": _kind(kind),
-        "requestResource": _resource(asked),
-        "requestSubResource": admission.subresource,
-        "name": admission.name,
-        "namespace": namespace_of(admission),
-    }
-    request = {name: value for name, value in request.items() if value}
-    return request | {"operation": admission.operation, "userInfo": user_info(admission.context.user)}
-
-
-def _conditions(admission: Admission) -> Document:
-    return {"dryRun": is_dry_run(admission), "options": options_of(admission.operation, admission.options)}
-
-
-def is_dry_run(admission: Admission) -> bool:
-    """Whether nothing will be stored; DELETE may say so in its body alone."""
-    return admission.options.dry_run or admission.context.dry_run
-
-
-def _kind(kind: Gvk) -> Document:
-    return {"group": kind[0], "version": kind[1], "kind": kind[2]}
-
-
-def _resource(resource: Resource) -> Document:
-    return {"group": resource.group, "version": resource.version, "resource": resource.plural}
-
-
-def user_info(user: User) -> Document:
-    """Who asks; what is empty is left out."""
-    info = {
-        "username": user.name,
-        "uid": user.uid,
-        "groups": list(user.groups),
-        "extra": {key: list(values) for key, values in user.extra.items()},
-    }
-    return {name: value for name, value in info.items() if value}
-
-
-def options_of(operation: Operation, options: Options) -> Document | None:
-    """The parameters of a write as an object, as far as its client gave them; connections have none."""
-    kind = _OPTIONS.get(operation)
-    if kind is None:
-        return None
-    found: Document = {"kind": kind, "apiVersion": _META}
-    if options.dry_run:
-        found["dryRun"] = ["All"]
-    if kind == "DeleteOptions":
-        return found | _deletion(options)
-    if options.field_manager:
-        found["fieldManager"] = options.field_manager
-    if given := options.query.get("fieldValidation", [""])[0]:
-        found["fieldValidation"] = given
-    return found
-
-
-def _deletion(options: Options) -> Document:
-    preconditions = {
-        name: value
-        for name, value in (
-            ("uid", options.precondition_uid),
-            ("resourceVersion", options.precondition_resource_version),
-        )
-        if value
-    }
-    found: Document = {"gracePeriodSeconds": options.grace_period, "preconditions": preconditions or None}
-    if options.orphan_dependents is not None:
-        found["orphanDependents"] = options.orphan_dependents
-    else:
-        found["propagationPolicy"] = options.propagation or None
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def verdict(review: Document, *, uid: str, version: str, mutating: bool) -> Verdict:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from k8slite.errors import ApiError
 
+from ...authz.base import Authorizer
 from ...lookup import Objects
 from ...registry import Registry
 from ...strategies.base import Document
@@ -19,7 +20,7 @@ from ..base import Admission, Operation, Plugin
 from ..matching import Gvk, Match
 from ..presenting import present
 from .calling import Caller, CallFailed, annotate
-from .configuration import Configurations, Hook
+from .configuration import Configurations, Found, Hook
 
 _FAILED_OPEN = "failed-open.validating.webhook.admission.k8s.io/"
 Presented = tuple[Document | None, Document | None]
@@ -30,9 +31,11 @@ class ValidatingAdmissionWebhook(Plugin):
 
     operations = frozenset[Operation]({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 
-    def __init__(self, *, objects: Objects, hooks: Webhooks, registry: Callable[[], Registry]) -> None:
+    def __init__(
+        self, *, objects: Objects, hooks: Webhooks, authorizer: Authorizer, registry: Callable[[], Registry]
+    ) -> None:
         self._registry = registry
-        self._caller = Caller(hooks, registry, "validating")
+        self._caller = Caller(hooks, authorizer, "validating")
         self._configured = Configurations(
             objects, "validatingwebhookconfigurations", catalogue=lambda: registry().catalogue
         )
@@ -42,16 +45,19 @@ class ValidatingAdmissionWebhook(Plugin):
         concerned = self._configured.concerned(admission)
         if not concerned:
             return
-        relevant = [each for each in concerned if self._configured.selects(each[0], admission)]
-        if not relevant:
-            return
         presented: dict[Gvk, Presented] = {}
-        for _, match in relevant:
+        relevant: Found = ()
+        for hook, match in concerned:
+            if not self._configured.selects(hook, admission):
+                continue
             if match.kind not in presented:
                 new = await present(self._registry(), admission.object, match)
                 presented[match.kind] = new, await present(self._registry(), admission.old, match)
+            new, old = presented[match.kind]
+            if await self._caller.concerns(hook, admission, match, new=new, old=old):
+                relevant += ((hook, match),)
         if len(relevant) == 1:
-            (hook, match), *_ = relevant
+            ((hook, match),) = relevant
             errors = [await self._call(hook, admission, match, presented[match.kind], 0)]
         else:
             errors = await asyncio.gather(

@@ -13,7 +13,8 @@ from k8slite.apiserver.admission.cel.conditions import compile_conditions
 from k8slite.apiserver.admission.cel.declared import Scope
 from k8slite.apiserver.admission.cel.evaluation import CONDITIONS_BUDGET, Evaluation, OutOfBudget
 from k8slite.apiserver.admission.cel.expressions import ANY, Compiler, compose
-from k8slite.apiserver.admission.cel.inputs import describe, inputs
+from k8slite.apiserver.admission.cel.inputs import inputs
+from k8slite.apiserver.admission.describing import describe
 from k8slite.apiserver.admission.matching import Match
 from k8slite.apiserver.authn.base import User
 from k8slite.apiserver.authz.base import Decision
@@ -231,7 +232,7 @@ def test_errors_count_as_the_failure_policy_has_it():
 
 
 def test_a_request_is_described_as_kubernetes_does():
-    described = describe(an_admission(dry_run=True, field_manager="kubectl"), MATCH)
+    described = describe(an_admission(dry_run=True, field_manager="kubectl"), MATCH, uid="")
     assert described == {
         "uid": "",
         "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
@@ -256,11 +257,11 @@ def test_a_request_is_described_as_kubernetes_does():
         },
     }
     deletion = an_admission("DELETE", grace_period=5, precondition_uid="x", propagation="Orphan")
-    assert describe(deletion, MATCH)["options"] == {
+    assert describe(deletion, MATCH, uid="")["options"] == {
         "kind": "DeleteOptions",
         "apiVersion": "meta.k8s.io/v1",
         "gracePeriodSeconds": 5,
         "preconditions": {"uid": "x"},
         "propagationPolicy": "Orphan",
     }
-    assert describe(an_admission("CONNECT"), MATCH)["options"] is None
+    assert describe(an_admission("CONNECT"), MATCH, uid="")["options"] is None

@@ -114,6 +114,7 @@ TABLE: dict[str, list[Row]] = {
         (
             {"webhooks.0.matchConditions": [{"name": "a", "expression": "1"}, {"name": "a", "expression": " "}]},
             [
+                ("invalid", f"{H}.matchConditions[0].expression", '"1": must evaluate to bool but got int'),
                 ("required", f"{H}.matchConditions[1].expression", ""),
                 ("duplicate", f"{H}.matchConditions[1].name", '"a"'),
             ],
