@@ -32,6 +32,7 @@ CONTROLLERS = {
     "pod-gc": "podgc",
     "job": "job",
     "protection": "protection",
+    "resourcequota": "resourcequota",
     "garbage": "garbage",
     "certificates": "certificates",
 }

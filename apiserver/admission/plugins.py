@@ -44,6 +44,8 @@ from .podsecurity.plugin import PodSecurity
 from .policies.mutating import MutatingAdmissionPolicy
 from .policies.validating import ValidatingAdmissionPolicy
 from .priority import Priority
+from .quota import plugin as quota
+from .quota.plugin import ResourceQuota
 from .rbac_escalation import RbacEscalation
 from .runtime_class import RuntimeClass
 from .serviceaccount import ServiceAccount
@@ -117,6 +119,11 @@ PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
         objects=parts.objects, hooks=parts.hooks, authorizer=parts.authorizer, registry=parts.registry
     ),
     "RBACEscalation": lambda parts: RbacEscalation(rbac=parts.rbac, authorizer=parts.authorizer),
+    "ResourceQuota": lambda parts: ResourceQuota(
+        parts.objects,
+        registry=parts.registry,
+        configuration=parts.configurations.of("ResourceQuota", kind=quota.KIND, versions=quota.VERSIONS),
+    ),
 }
 """By name, in order. Kubernetes has the escalation check in its RBAC storage; here it is a plugin like the others."""
 

@@ -40,6 +40,8 @@ class Context:
     """Sent to the client as Warning headers."""
     annotations: dict[str, str] = field(default_factory=dict)
     """Written into the audit event of the request."""
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What admission plugins, by name, keep from one decision to the next: a change may be decided again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Counts what a namespace uses of its quotas."""
