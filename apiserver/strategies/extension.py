@@ -5,6 +5,8 @@ Source: Kubernetes' registry of the group, */strategy.go.
 
 from __future__ import annotations
 
+from k8slite.errors import Cause
+
 from ..aggregation.conditions import LOCAL, with_condition
 from ..defaults import extension as defaults
 from ..validation import admission_policies, apiextensions, apiregistration, flowcontrol, names, webhooks
@@ -26,6 +28,14 @@ class ApiServiceStrategy(SimpleStrategy):
             obj["status"] = with_condition(obj, LOCAL, context.now)["status"]
 
 
+class PolicyStrategy(SimpleStrategy):
+    """An admission policy: what was found right is not judged again until it changes."""
+
+    def validate_again(self, obj: Document, old: Document) -> list[Cause]:
+        """The kind's rules, for a changed spec."""
+        return [] if obj.get("spec") == old.get("spec") else self.validate(obj)
+
+
 _WEBHOOKS = SimpleStrategy(
     default=defaults.webhookconfiguration,
     validate=webhooks.webhook_configuration,
@@ -36,9 +46,11 @@ _WEBHOOKS = SimpleStrategy(
 STRATEGIES: dict[tuple[str, str], Strategy] = {
     (_ADMISSION, "validatingwebhookconfigurations"): _WEBHOOKS,
     (_ADMISSION, "mutatingwebhookconfigurations"): _WEBHOOKS,
-    (_ADMISSION, "validatingadmissionpolicies"): SimpleStrategy(
+    (_ADMISSION, "validatingadmissionpolicies"): PolicyStrategy(
         default=defaults.validatingadmissionpolicy,
         validate=admission_policies.validating_policy,
+        validate_status=admission_policies.policy_status,
+        initial_status={},
         generation=True,
         unconditional_update=False,
     ),
@@ -48,7 +60,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         generation=True,
         unconditional_update=False,
     ),
-    (_ADMISSION, "mutatingadmissionpolicies"): SimpleStrategy(
+    (_ADMISSION, "mutatingadmissionpolicies"): PolicyStrategy(
         default=defaults.mutatingadmissionpolicy,
         validate=admission_policies.mutating_policy,
         generation=True,

@@ -1,4 +1,4 @@
-"""Rules for admission policies and their bindings; expressions are only asked to be there.
+"""Rules for admission policies and their bindings. Every expression must compile, and give what it is asked for.
 
 Source: Kubernetes' admissionregistration validation (ValidateValidatingAdmissionPolicy, …MutatingAdmissionPolicy).
 """
@@ -6,10 +6,14 @@ Source: Kubernetes' admissionregistration validation (ValidateValidatingAdmissio
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from k8slite.errors import Cause, forbidden_field, invalid_value, not_supported, required
 
+from ..admission.cel.declared import Scope
+from ..admission.cel.expressions import ANY, Compiler, declared_type
+from ..cel.types import DYN
 from . import names
 from .selectors import label_selector
 from .values import choice, distinct, each, named, needed, optional_choice, spelled
@@ -29,37 +33,76 @@ _TWICE = (
     "must not contain both Deny and Warn (repeating the same validation failure information in the API response and "
     "headers serves no purpose)"
 )
-_is_identifier = re.compile("[_a-zA-Z][_a-zA-Z0-9]*").fullmatch
+_is_identifier = re.compile("[_a-zA-Z][_a-zA-Z0-9]*", re.ASCII).fullmatch
+_RESERVED = frozenset(
+    {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import"}
+) | {"let", "loop", "package", "namespace", "return", "var", "void", "while"}
+
+
+class _Expressions:
+    """Compiles the expressions of one policy. What comes later in it sees the variables that came before."""
+
+    def __init__(self, spec: Document) -> None:
+        params = spec.get("paramKind") is not None
+        self._scope = Scope(params=params, variables={} if spec.get("variables") else None)
+
+    def variable(self, name: str, text: str, field: str) -> list[Cause]:
+        """A variable, in sight of all that comes after it."""
+        expression = Compiler(self._scope).compile(text, ANY)
+        kind = declared_type(expression.compiled.type) if expression.compiled is not None else DYN
+        if _is_identifier(name):
+            self._scope = self._scope.with_variable(name, kind)
+        return [invalid_value(field, text, expression.error)] if expression.error else []
+
+    def check(
+        self, text: str, field: str, *returns: str, authorizer: bool = True, objects: bool = False, shown: str = ""
+    ) -> list[Cause]:
+        """What is wrong with an expression that is to give one of the types `returns`; errors show it as `shown`."""
+        compiler = Compiler(replace(self._scope, authorizer=authorizer, objects=objects))
+        error = compiler.compile(text, *returns).error
+        return [invalid_value(field, shown or text, error)] if error else []
 
 
 def validating_policy(obj: Document) -> list[Cause]:
     """What is wrong with a ValidatingAdmissionPolicy."""
     spec = obj.get("spec") or {}
-    causes = _policy(spec)
+    expressions = _Expressions(spec)
+    causes = _policy(spec, expressions)
     validations, annotations = spec.get("validations"), spec.get("auditAnnotations")
     if not validations and not annotations:
         return [*causes, required("spec.validations", _ONE_ITEM), required("spec.auditAnnotations", _ONE_ITEM)]
-    causes += each(validations, "spec.validations", _validation)
+    causes += each(validations, "spec.validations", lambda one, field: _validation(one, expressions, field))
     if len(annotations or ()) > _MOST_ANNOTATIONS:
         detail = f"must not have more than {_MOST_ANNOTATIONS} auditAnnotations"
         causes.append(invalid_value("spec.auditAnnotations", annotations, detail))
     name = obj["metadata"].get("name") or ""
-    causes += each(annotations, "spec.auditAnnotations", lambda one, field: _annotation(one, name, field))
+    causes += each(annotations, "spec.auditAnnotations", lambda one, field: _annotation(one, name, expressions, field))
     return causes + distinct([one.get("key") for one in annotations or ()], "spec.auditAnnotations", "key")
 
 
 def mutating_policy(obj: Document) -> list[Cause]:
     """What is wrong with a MutatingAdmissionPolicy."""
     spec = obj.get("spec") or {}
-    mutations = spec.get("mutations")
-    causes = _policy(spec)
+    mutations, expressions = spec.get("mutations"), _Expressions(spec)
+    causes = _policy(spec, expressions)
     causes += needed(mutations, "spec.mutations", "mutations must contain at least one item")
-    causes += each(mutations, "spec.mutations", _mutation)
+    causes += each(mutations, "spec.mutations", lambda one, field: _mutation(one, expressions, field))
     policy, field = spec.get("reinvocationPolicy"), "spec.reinvocationPolicy"
     return causes + (choice(policy, field, REINVOCATIONS) if policy else [required(field)])
 
 
-def _policy(spec: Document) -> list[Cause]:
+def policy_status(obj: Document, old: Document) -> list[Cause]:
+    """What is wrong with the status of a ValidatingAdmissionPolicy."""
+    checking = (obj.get("status") or {}).get("typeChecking") or {}
+
+    def check(warning: Document, field: str) -> list[Cause]:
+        causes = needed(warning.get("warning"), f"{field}.warning")
+        return causes + needed((warning.get("fieldRef") or "").strip(), f"{field}.fieldRef")
+
+    return each(checking.get("expressionWarnings"), "status.typeChecking.expressionWarnings", check)
+
+
+def _policy(spec: Document, expressions: _Expressions) -> list[Cause]:
     policy, constraints = spec.get("failurePolicy"), spec.get("matchConstraints")
     causes = needed(policy, "spec.failurePolicy") + optional_choice(policy, "spec.failurePolicy", FAILURE_POLICIES)
     if (kind := spec.get("paramKind")) is not None:
@@ -69,8 +112,9 @@ def _policy(spec: Document) -> list[Cause]:
     else:
         causes += match_resources(constraints, "spec.matchConstraints")
         causes += needed(constraints.get("resourceRules"), "spec.matchConstraints.resourceRules")
-    causes += match_conditions(spec.get("matchConditions"), "spec.matchConditions")
-    return causes + each(spec.get("variables"), "spec.variables", _variable)
+    params = spec.get("paramKind") is not None
+    causes += match_conditions(spec.get("matchConditions"), "spec.matchConditions", params=params)
+    return causes + each(spec.get("variables"), "spec.variables", lambda one, field: _variable(one, expressions, field))
 
 
 def _param_kind(kind: Document, field: str) -> list[Cause]:
@@ -114,24 +158,27 @@ def _named_rule(obj: Document, field: str) -> list[Cause]:
     return causes + distinct(listed, f"{field}.resourceNames") + rule(obj, field)
 
 
-def _expression(value: str | None, field: str, detail: str = "expression is not specified") -> list[Cause]:
-    return needed((value or "").strip(), field, detail)
+_UNSPECIFIED = "expression is not specified"
 
 
-def _variable(variable: Document, field: str) -> list[Cause]:
-    name = variable.get("name") or ""
+def _variable(variable: Document, expressions: _Expressions, field: str) -> list[Cause]:
+    name, text = variable.get("name") or "", variable.get("expression") or ""
     causes = needed(name.strip(), f"{field}.name", "name is not specified")
-    if name.strip() and not _is_identifier(name):
+    if name.strip() and (name in _RESERVED or not _is_identifier(name)):
         causes.append(invalid_value(f"{field}.name", name, "name is not a valid CEL identifier"))
-    return causes + _expression(variable.get("expression"), f"{field}.expression")
+    missing = needed(text.strip(), f"{field}.expression", _UNSPECIFIED)
+    return causes + (missing or expressions.variable(name, text, f"{field}.expression"))
 
 
-def _validation(validation: Document, field: str) -> list[Cause]:
-    causes = _expression(validation.get("expression"), f"{field}.expression")
+def _validation(validation: Document, expressions: _Expressions, field: str) -> list[Cause]:
+    text, here = validation.get("expression") or "", f"{field}.expression"
+    causes = needed(text.strip(), here, _UNSPECIFIED) or expressions.check(text, here, "bool")
     by_expression, message = validation.get("messageExpression") or "", validation.get("message") or ""
     if by_expression and not by_expression.strip():
         detail = "must be non-empty if specified"
         causes.append(invalid_value(f"{field}.messageExpression", by_expression, detail))
+    elif by_expression:
+        causes += expressions.check(by_expression, f"{field}.messageExpression", "string", authorizer=False)
     if message and not message.strip():
         causes.append(invalid_value(f"{field}.message", message, "message must be non-empty if specified"))
     elif re.search(r"[\n\r]", message.strip()):
@@ -139,19 +186,21 @@ def _validation(validation: Document, field: str) -> list[Cause]:
     return causes + optional_choice(validation.get("reason"), f"{field}.reason", _REASONS)
 
 
-def _annotation(annotation: Document, policy: str, field: str) -> list[Cause]:
-    key, value = annotation.get("key") or "", (annotation.get("valueExpression") or "").strip()
+def _annotation(annotation: Document, policy: str, expressions: _Expressions, field: str) -> list[Cause]:
+    key, here = annotation.get("key") or "", f"{field}.valueExpression"
+    written = annotation.get("valueExpression") or ""
+    value = written.strip()
     if policy:
         causes = spelled(f"{policy}/{key}", f"{field}.key", names.qualified_name)
     else:
         causes = [invalid_value(f"{field}.key", key, "requires metadata.name be non-empty")]
-    if len(value) > _LONGEST_ANNOTATION:
-        detail = f"must not exceed {_LONGEST_ANNOTATION} bytes in length"
-        return [*causes, required(f"{field}.valueExpression", detail)]
-    return causes + _expression(value, f"{field}.valueExpression", "valueExpression is not specified")
+    if len(value.encode()) > _LONGEST_ANNOTATION:
+        return [*causes, required(here, f"must not exceed {_LONGEST_ANNOTATION} bytes in length")]
+    missing = needed(value, here, "valueExpression is not specified")
+    return causes + (missing or expressions.check(value, here, "string", "null_type", shown=written))
 
 
-def _mutation(mutation: Document, field: str) -> list[Cause]:
+def _mutation(mutation: Document, expressions: _Expressions, field: str) -> list[Cause]:
     kind = mutation.get("patchType")
     if kind not in _PATCHES:
         return [not_supported(f"{field}.patchType", kind, _PATCHES) if kind else required(f"{field}.patchType")]
@@ -160,7 +209,10 @@ def _mutation(mutation: Document, field: str) -> list[Cause]:
     if mutation.get(mine) is None:
         causes.append(required(f"{field}.{mine}", f"must be specified when patchType is {kind}"))
     else:
-        causes += _expression(mutation[mine].get("expression"), f"{field}.{mine}.expression")
+        text, here = mutation[mine].get("expression") or "", f"{field}.{mine}.expression"
+        wanted = "list(JSONPatch)" if kind == "JSONPatch" else "Object"
+        missing = needed(text.strip(), here, _UNSPECIFIED)
+        causes += missing or expressions.check(text, here, wanted, objects=True)
     if mutation.get(other) is not None:
         causes.append(forbidden_field(f"{field}.{other}", f"must not be specified when patchType is {kind}"))
     return causes

@@ -33,7 +33,7 @@ POLICY_SPEC = {
 }
 MUTATING_SPEC = {
     "matchConstraints": {"resourceRules": [RULE]},
-    "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}}],
+    "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{}]"}}],
     "reinvocationPolicy": "Never",
 }
 

@@ -33,7 +33,7 @@ GOOD: dict[str, tuple[Rule, Document]] = {
             "spec": {
                 "failurePolicy": "Fail",
                 "matchConstraints": MATCH,
-                "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}}],
+                "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{}]"}}],
                 "reinvocationPolicy": "Never",
             }
         },
@@ -146,8 +146,79 @@ TABLE: dict[str, list[Row]] = {
                 ("unsupported", "spec.validations[0].reason", '"Forbidden", "Invalid"'),
             ],
         ),
+        (
+            {
+                "spec.variables": [
+                    {"name": "in", "expression": "variables.count"},
+                    {"name": "count", "expression": "[1]"},
+                ],
+                "spec.matchConditions": [
+                    {"name": "a", "expression": "object.x"},
+                    {"name": "b", "expression": "variables.count == [1]"},
+                    {"name": "c", "expression": "params == null"},
+                ],
+                "spec.validations": [
+                    {"expression": "variables.count"},
+                    {"expression": "variables.count == [1] && authorizer.path('/x').check('get').allowed()"},
+                    {"expression": "object.x = 1"},
+                    {"expression": "true", "messageExpression": "1"},
+                    {"expression": "true", "messageExpression": "authorizer.path('/x').check('get').reason()"},
+                    {"expression": "params.x == 1", "messageExpression": " "},
+                ],
+                "spec.auditAnnotations": [{"key": "a", "valueExpression": " 1 "}],
+            },
+            [
+                ("invalid", "spec.matchConditions[0].expression", "must evaluate to bool but got dyn"),
+                ("invalid", "spec.matchConditions[1].expression", "undeclared reference to 'variables'"),
+                ("invalid", "spec.matchConditions[2].expression", "undeclared reference to 'params'"),
+                ("invalid", "spec.variables[0].name", "name is not a valid CEL identifier"),
+                ("invalid", "spec.variables[0].expression", "undefined field 'count'"),
+                ("invalid", "spec.validations[0].expression", "must evaluate to bool but got list(int)"),
+                ("invalid", "spec.validations[2].expression", "compilation failed: ERROR: <input>:1:10: Syntax error"),
+                ("invalid", "spec.validations[3].messageExpression", "must evaluate to string but got int"),
+                ("invalid", "spec.validations[4].messageExpression", "undeclared reference to 'authorizer'"),
+                ("invalid", "spec.validations[5].expression", "undeclared reference to 'params'"),
+                ("invalid", "spec.validations[5].messageExpression", "must be non-empty if specified"),
+                (
+                    "invalid",
+                    "spec.auditAnnotations[0].valueExpression",
+                    "must evaluate to one of [string null_type] but got int",
+                ),
+            ],
+        ),
     ],
     "mutatingpolicy": [
+        (
+            {"spec.mutations.0.jsonPatch.expression": "Object{}"},
+            [("invalid", "spec.mutations[0].jsonPatch.expression", "must evaluate to list(JSONPatch) but got Object")],
+        ),
+        (
+            {
+                "spec.variables": [{"name": "o", "expression": "Object{}"}],
+                "spec.mutations": [
+                    {
+                        "patchType": "ApplyConfiguration",
+                        "applyConfiguration": {"expression": "Object{data: variables.later}"},
+                    },
+                    {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "{'a': 1}"}},
+                    {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{"}},
+                ],
+            },
+            [
+                ("invalid", "spec.variables[0].expression", "undeclared reference to 'Object'"),
+                ("invalid", "spec.mutations[0].applyConfiguration.expression", "undefined field 'later'"),
+                (
+                    "invalid",
+                    "spec.mutations[1].applyConfiguration.expression",
+                    "must evaluate to Object but got map(string, int)",
+                ),
+                (
+                    "invalid",
+                    "spec.mutations[2].applyConfiguration.expression",
+                    "compilation failed: ERROR: <input>:1:8: Syntax error",
+                ),
+            ],
+        ),
         (
             {"spec.mutations.0": {"patchType": "JSONPatch", "applyConfiguration": {}}, "spec.reinvocationPolicy": "x"},
             [
@@ -155,7 +226,7 @@ TABLE: dict[str, list[Row]] = {
                 ("forbidden", "spec.mutations[0].applyConfiguration", "must not be specified when patchType is"),
                 ("unsupported", "spec.reinvocationPolicy", '"IfNeeded", "Never"'),
             ],
-        )
+        ),
     ],
     "binding": [
         (
