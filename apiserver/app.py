@@ -31,9 +31,7 @@ from .audit import auditor
 from .authn import assembly as authn
 from .authn.last_use import LastUses
 from .authn.serviceaccount import Keys
-from .authz.chain import Chain as Authorizer
-from .authz.chain import Masters
-from .authz.node import NodeAuthorizer
+from .authz import assembly as authz
 from .authz.rbac import RBAC, CacheSource
 from .backends import Backends
 from .calls import Receive, Scope, Send
@@ -53,6 +51,7 @@ from .storage import engines
 from .storage.base import StoreError
 from .strategies.table import strategies
 from .verbs import subresources
+from .verbs.access_reviews import AccessReviews
 from .verbs.reviews import Reviews
 from .verbs.tokens import IssuerSettings, TokenIssuer
 from .watching.cache import WatchCache
@@ -87,7 +86,7 @@ class ApiServer(FastAPI):
         key = SigningKey.load(config.service_account_key_file)
         keys = Keys([key.verification, *load_verification_keys(config.service_account_key_files)])
         rbac = RBAC(CacheSource(self.cache))
-        self.authorizer = Authorizer([Masters(), NodeAuthorizer(self.cache), rbac])
+        self.authorizer = authz.build(config, objects=self.cache, rbac=rbac, clock=self.clock)
         self.backends = Backends(
             objects=self.cache,
             source=source,
@@ -120,7 +119,7 @@ class ApiServer(FastAPI):
         self.metrics = RequestMetrics()
         self.auditor = auditor.build(config.audit, clock=self.clock)
         self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))
-        self.dispatch = _dispatch(self, rbac=rbac)
+        self.dispatch = _dispatch(self)
         self._pipeline = _pipeline(self, others=super().__call__)
         routes.add(self)
 
@@ -155,6 +154,7 @@ class ApiServer(FastAPI):
         await self.kubelets.close()
         await self.aggregator.stop()
         await self.closing.aclose()
+        await self.authorizer.close()
         await self.backends.close()
         await self.cache.stop()
         await self.store.close()
@@ -230,10 +230,12 @@ def _allocator(app: ApiServer, *, source: random.Random) -> Allocator:
     )
 
 
-def _dispatch(app: ApiServer, *, rbac: RBAC) -> Dispatch:
+def _dispatch(app: ApiServer) -> Dispatch:
     """The verbs of every kind, and what stands below objects: reviews, tokens, the ways to kubelets."""
-    reviews = Reviews(tokens=app.authenticator.tokens, authorizer=app.authorizer, rbac=rbac, clock=app.clock)
-    dispatch = Dispatch(app.registry, subresources.table(app.registry, reviews=reviews, issuer=app.issuer))
+    reviews = Reviews(tokens=app.authenticator.tokens, clock=app.clock)
+    access = AccessReviews(app.authorizer)
+    handlers = subresources.table(app.registry, reviews=reviews, access=access, issuer=app.issuer)
+    dispatch = Dispatch(app.registry, handlers)
     dispatch.subresources.update(
         kubelet_proxy.handlers(app.kubelets, registry=app.registry, objects=app.cache, authorizer=app.authorizer)
     )

@@ -145,6 +145,10 @@ class ApiServerConfig(Config):
     kubelet_ca_file: Path | None = None
     kubelet_client_cert_file: Path | None = None
     kubelet_client_key_file: Path | None = None
+    authorization_mode: list[Literal["Node", "RBAC", "AlwaysAllow", "AlwaysDeny"]] = ["Node", "RBAC"]
+    """Who is asked whether a request may be, in this order; the first opinion counts, and none at all refuses."""
+    authorization_config_file: Path | None = None
+    """An AuthorizationConfiguration, which may name webhooks; instead of the modes. Its changes are followed."""
     requestheader_client_ca_file: Path | None = None
     """Proxies with a certificate of this CA name their users in headers; without it nobody does."""
     requestheader_allowed_names: list[str] = []

@@ -81,8 +81,8 @@ class RbacEscalation(Plugin):
         return (await self._authorizer.authorize(attributes))[0] is Decision.ALLOW
 
     def _missing(self, admission: Admission, wanted: Sequence[Rule]) -> list[Rule]:
-        held, _ = self._rbac.rules_for(admission.context.user, admission.namespace)
-        return rules.uncovered(wanted, held=held)
+        held = self._rbac.held(admission.context.user, admission.namespace)
+        return rules.uncovered(wanted, held=held.rules)
 
     def _refused(self, admission: Admission, missing: list[Rule]) -> Exception:
         user = admission.context.user
@@ -91,7 +91,7 @@ class RbacEscalation(Plugin):
             f'user "{user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n'
             + "\n".join(map(str, missing))
         )
-        if problems := self._rbac.rules_for(user, admission.namespace)[1]:
+        if problems := self._rbac.held(user, admission.namespace).problems:
             detail += f"; resolution errors: [{', '.join(problems)}]"
         name = admission.name or (admission.object or {})["metadata"].get("name", "")
         return forbidden(admission.resource.plural, name, detail, group=GROUP)

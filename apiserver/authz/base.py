@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 from k8slite.selectors import EVERYTHING, FieldSelector, LabelSelector
 
 from ..authn.base import User
+from .rules import Rule
 
 NO_FIELDS = FieldSelector()
 
@@ -47,9 +49,46 @@ class Decision(Enum):
     NO_OPINION = "no opinion"
 
 
+class Reason(str):
+    """Why, for people; `fault` is what could not be found out on the way, as a webhook that does not answer."""
+
+    __slots__ = ("fault",)
+
+    fault: str
+
+    def __new__(cls, text: str = "", *, fault: str = "") -> Reason:
+        """A reason with a fault."""
+        made = super().__new__(cls, text)
+        made.fault = fault
+        return made
+
+
+def fault_of(reason: str) -> str:
+    """What could not be found out, empty for a reason that is sure."""
+    return reason.fault if isinstance(reason, Reason) else ""
+
+
 class Authorizer(Protocol):
     """One mode."""
 
     async def authorize(self, attributes: Attributes) -> tuple[Decision, str]:
         """The decision and, for people, why."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The rules that a user holds in a namespace, as far as a mode can tell."""
+
+    rules: Sequence[Rule] = ()
+    problems: Sequence[str] = ()
+    incomplete: bool = False
+    """There may be more."""
+
+
+class Resolver(Protocol):
+    """A mode that can list what a user may do."""
+
+    def held(self, user: User, namespace: str) -> Held:
+        """The rules of a user in a namespace."""
         ...

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from k8slite.errors import ApiError, forbidden
+from k8slite.errors import ApiError, forbidden, internal
 
-from .base import Attributes, Authorizer, Decision
+from ..authn.base import User
+from .base import Attributes, Authorizer, Decision, Held, Reason, fault_of
 
 MASTERS = "system:masters"
 
@@ -34,9 +35,9 @@ class Chain:
             decision, reason = await authorizer.authorize(attributes)
             if decision is not Decision.NO_OPINION:
                 return decision, reason
-            if reason:
+            if reason or fault_of(reason):
                 reasons.append(reason)
-        return Decision.NO_OPINION, "\n".join(reasons)
+        return Decision.NO_OPINION, _together(reasons)
 
     async def require(self, attributes: Attributes) -> None:
         """Pass, or raise ApiError 403."""
@@ -44,9 +45,32 @@ class Chain:
         if decision is not Decision.ALLOW:
             raise denial(attributes, reason)
 
+    def held(self, user: User, namespace: str) -> Held:
+        """The rules of a user in a namespace, of all authorizers that can tell."""
+        parts = [authorizer.held(user, namespace) for authorizer in self._authorizers if hasattr(authorizer, "held")]
+        return Held(
+            [rule for part in parts for rule in part.rules],
+            list(dict.fromkeys(problem for part in parts for problem in part.problems)),
+            any(part.incomplete for part in parts),
+        )
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        for authorizer in self._authorizers:
+            if hasattr(authorizer, "close"):
+                await authorizer.close()
+
+
+def _together(reasons: Sequence[str]) -> str:
+    text = "\n".join(filter(None, reasons))
+    faults = [fault for fault in map(fault_of, reasons) if fault]
+    return Reason(text, fault="; ".join(faults)) if faults else text
+
 
 def denial(attributes: Attributes, reason: str = "") -> ApiError:
-    """The 403 for a request."""
+    """The 403 for a request; a 500 if it might have been allowed, had everybody been asked."""
+    if fault := fault_of(reason):
+        return internal(f"Internal error occurred: {fault}")
     detail = _cannot(attributes) + (f": {reason}" if reason else "")
     return forbidden(attributes.resource, attributes.name, detail, group=attributes.group)
 

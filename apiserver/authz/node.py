@@ -15,7 +15,7 @@ from ..authn.base import User
 from ..lookup import Objects
 from ..policy.components import NODE
 from . import rules
-from .base import Attributes, Decision
+from .base import Attributes, Decision, Held
 from .node_graph import NodeGraph
 
 _PREFIX = "system:node:"
@@ -74,6 +74,12 @@ class NodeAuthorizer:
         if judge is not None:
             return judge(node, attributes)
         return _ALLOW if _allowed_to_all(attributes) else _NONE
+
+    def held(self, user: User, namespace: str) -> Held:
+        """Nothing that could be listed: it depends on the pods."""
+        if not is_node(user):
+            return Held()
+        return Held(problems=("node authorizer does not support user rule resolution",), incomplete=True)
 
     def _readable(self, node: str, asked: Attributes) -> Opinion:
         if asked.verb not in ("get", "list", "watch"):

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..authn.base import User
 from ..lookup import Entry, Objects
-from .base import Attributes, Decision
+from .base import Attributes, Decision, Held
 from .index import GROUP, Holder, Index, compile_index
 from .roles import Remembered, Role, binding_of, gathered, role_of
 from .rules import Rule
@@ -86,10 +86,10 @@ class RBAC:
             return Decision.ALLOW, f"RBAC: allowed by {origin}"
         return Decision.NO_OPINION, _problems(holder)
 
-    def rules_for(self, user: User, namespace: str) -> tuple[list[Rule], list[str]]:
+    def held(self, user: User, namespace: str) -> Held:
         """Every rule that a user holds in a namespace, and the problems met."""
         holder = self._current().holder(user, namespace)
-        return [rule for grant, _ in holder.grants for rule in grant.rules], holder.problems
+        return Held([rule for grant, _ in holder.grants for rule in grant.rules], holder.problems)
 
     def role_rules(self, kind: str, namespace: str, name: str) -> tuple[Rule, ...] | None:
         """The rules of a role, None if it does not exist."""

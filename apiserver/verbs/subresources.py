@@ -5,45 +5,44 @@ Source: Kubernetes API reference: Binding, Eviction, TokenRequest, the reviews o
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import orjson
 
 from ..admission.base import Admission
+from ..authn.base import User
 from ..calls import Answer, Call, Handler, Subresources
 from ..documents import Document
 from ..registry import Registry
 from ..wire.negotiation import json_body
+from . import access_reviews
+from .access_reviews import AccessReviews
 from .pod_actions import handlers as pod_handlers
 from .reviews import Reviews
 from .tokens import TokenIssuer
 
 _AUTHENTICATION = "authentication.k8s.io"
-_AUTHORIZATION = "authorization.k8s.io"
-_REVIEWS = (
-    (_AUTHENTICATION, "tokenreviews"),
-    (_AUTHENTICATION, "selfsubjectreviews"),
-    (_AUTHORIZATION, "subjectaccessreviews"),
-    (_AUTHORIZATION, "selfsubjectaccessreviews"),
-    (_AUTHORIZATION, "selfsubjectrulesreviews"),
-    (_AUTHORIZATION, "localsubjectaccessreviews"),
-)
+_REVIEWS = ((_AUTHENTICATION, "tokenreviews"), (_AUTHENTICATION, "selfsubjectreviews"))
 
 
-def table(registry: Registry, *, reviews: Reviews, issuer: TokenIssuer) -> Subresources:
+class _Answers(Protocol):
+    async def review(self, plural: str, body: Document, *, user: User, namespace: str = "") -> Document: ...
+
+
+def table(registry: Registry, *, reviews: Reviews, access: AccessReviews, issuer: TokenIssuer) -> Subresources:
     """Every handler of the server, but those that lead to kubelets."""
-    handlers: Subresources = {place: _review(registry, reviews, place) for place in _review_places()}
+    handlers: Subresources = {(*place, ""): _review(registry, reviews, place[1]) for place in _REVIEWS}
+    for plural in access_reviews.PLURALS:
+        handlers[access_reviews.GROUP, plural, ""] = _review(registry, access, plural)
     handlers["", "serviceaccounts", "token"] = _token(registry, issuer)
     handlers.update(pod_handlers(registry))
     return handlers
 
 
-def _review_places() -> list[tuple[str, str, str]]:
-    return [(group, plural, "") for group, plural in _REVIEWS]
-
-
-def _review(registry: Registry, reviews: Reviews, place: tuple[str, str, str]) -> Handler:
+def _review(registry: Registry, reviews: _Answers, plural: str) -> Handler:
     async def handle(call: Call) -> Answer:
         body = read_body(registry, call, call.resource.group, call.resource.version, call.resource.kind)
-        answer = await reviews.review(place[1], body, user=call.user, namespace=call.info.namespace)
+        answer = await reviews.review(plural, body, user=call.user, namespace=call.info.namespace)
         return Answer(orjson.dumps(answer), 201)
 
     return handle

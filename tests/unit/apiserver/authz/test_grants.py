@@ -198,55 +198,16 @@ class NoAccounts:
 
 @pytest.fixture
 def reviews(tmp_path: Any) -> Reviews:
-    rbac = RBAC(Roles(rule("get list", "pods")))
     (tmp_path / "tokens.csv").write_text("s3cret,carol,7,dev\n")
     static = StaticTokenAuthenticator.load(tmp_path / "tokens.csv")
     accounts: Any = NoAccounts()
     return Reviews(
-        authenticator=Authenticators(tokens=[static]),
-        accounts=accounts,
-        authorizer=Chain([Masters(), rbac]),
-        rbac=rbac,
-        issuer="https://issuer",
-        clock=VirtualClock(),
+        authenticator=Authenticators(tokens=[static]), accounts=accounts, issuer="https://issuer", clock=VirtualClock()
     )
 
 
 def body(kind: str, **spec: Any) -> dict[str, Any]:
-    return {"kind": kind, "apiVersion": "authorization.k8s.io/v1", "metadata": {}, "spec": spec}
-
-
-async def test_can_i(reviews: Reviews) -> None:
-    async def can(verb: str, user: User = ALICE, **resource: str) -> dict[str, Any]:
-        asked = body("SelfSubjectAccessReview", resourceAttributes={"verb": verb, **resource})
-        status: dict[str, Any] = (await reviews.review("selfsubjectaccessreviews", asked, user=user))["status"]
-        return status
-
-    yes = await can("get", resource="pods", namespace="ns")
-    assert yes["allowed"]
-    assert yes["reason"] == 'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "alices" to User "alice"'
-    assert await can("delete", resource="pods") == {"allowed": False}
-    assert await can("*", resource="*", user=ROOT) == {"allowed": True}
-    with pytest.raises(ApiError, match="exactly one of"):
-        await reviews.review("selfsubjectaccessreviews", body("SelfSubjectAccessReview"), user=ALICE)
-
-
-async def test_can_someone_else(reviews: Reviews) -> None:
-    resource = {"verb": "get", "resource": "pods", "namespace": "ns"}
-    asked = body("SubjectAccessReview", user="alice", resourceAttributes=resource)
-    assert (await reviews.review("subjectaccessreviews", asked, user=ROOT))["status"]["allowed"]
-    local = await reviews.review("localsubjectaccessreviews", asked, user=ROOT, namespace="ns")
-    assert local["status"]["allowed"]
-    with pytest.raises(ApiError, match=r"must match metadata\.namespace"):
-        await reviews.review("localsubjectaccessreviews", asked, user=ROOT, namespace="other")
-
-
-async def test_rules_review(reviews: Reviews) -> None:
-    asked = body("SelfSubjectRulesReview", namespace="ns")
-    status = (await reviews.review("selfsubjectrulesreviews", asked, user=ALICE))["status"]
-    assert status["resourceRules"] == [{"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"]}]
-    assert status["nonResourceRules"] == []
-    assert status["incomplete"] is False
+    return {"kind": kind, "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "spec": spec}
 
 
 async def test_who_am_i(reviews: Reviews) -> None:
