@@ -13,9 +13,10 @@ from k8slite import catalogue
 from k8slite.apiserver.admission.base import Admission
 from k8slite.apiserver.admission.rbac_escalation import RbacEscalation
 from k8slite.apiserver.authn.base import Credentials, User
-from k8slite.apiserver.authn.chain import Chain as Authenticators
-from k8slite.apiserver.authn.impersonation import impersonate
-from k8slite.apiserver.authn.static import StaticTokenAuthenticator
+from k8slite.apiserver.authn.impersonation import impersonate, wanted
+from k8slite.apiserver.authn.static import StaticTokens
+from k8slite.apiserver.authn.tokens import Tokens
+from k8slite.apiserver.authz.base import Attributes
 from k8slite.apiserver.authz.chain import Chain, Masters
 from k8slite.apiserver.authz.index import GROUP
 from k8slite.apiserver.authz.rbac import RBAC
@@ -165,45 +166,37 @@ async def test_a_right_to_escalate_one_name_counts_for_that_role_only() -> None:
         await plugin.validate(writing("roles", role(rule("*", "*")) | other, old=role() | other))
 
 
+async def acting(user: User, headers: list[tuple[bytes, bytes]], authorizer: Chain) -> User:
+    other = wanted(headers)
+    if other is None:
+        return user
+    return (await impersonate(Attributes(user, "get", resource="pods"), other, authorizer=authorizer)).user
+
+
 async def test_impersonation() -> None:
     chain = Chain([Masters(), RBAC(Roles(rule("impersonate", "users", names="bob")))])
-    assert await impersonate(ALICE, [(b"accept", b"x")], authorizer=chain) is ALICE
-    assert await impersonate(ALICE, [(b"impersonate-user", b"bob")], authorizer=chain) == User(
-        "bob", groups=("system:authenticated",)
-    )
-    with pytest.raises(ApiError, match='cannot impersonate resource "users"'):
-        await impersonate(ALICE, [(b"impersonate-user", b"root")], authorizer=chain)
-    with pytest.raises(ApiError, match='cannot impersonate resource "groups"'):
-        headers = [(b"impersonate-user", b"bob"), (b"impersonate-group", b"system:masters")]
-        await impersonate(ALICE, headers, authorizer=chain)
+    assert await acting(ALICE, [(b"accept", b"x")], chain) is ALICE
+    assert await acting(ALICE, [(b"impersonate-user", b"bob")], chain) == User("bob", groups=("system:authenticated",))
     with pytest.raises(ApiError) as refused:
-        await impersonate(ROOT, [(b"impersonate-group", b"dev")], authorizer=chain)
+        await acting(ALICE, [(b"impersonate-user", b"root")], chain)
+    assert refused.value.code == 403
+    with pytest.raises(ApiError) as refused:
+        headers = [(b"impersonate-user", b"bob"), (b"impersonate-group", b"system:masters")]
+        await acting(ALICE, headers, chain)
+    assert refused.value.code == 403
+    with pytest.raises(ApiError) as refused:
+        await acting(ROOT, [(b"impersonate-group", b"dev")], chain)
     assert refused.value.code == 400
-    account = await impersonate(ROOT, [(b"impersonate-user", b"system:serviceaccount:ns:bot")], authorizer=chain)
+    account = await acting(ROOT, [(b"impersonate-user", b"system:serviceaccount:ns:bot")], chain)
     assert account.groups == ("system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated")
-    extra = [
-        (b"impersonate-user", b"x"),
-        (b"impersonate-extra-scopes%2fa", b"1"),
-        (b"impersonate-extra-scopes%2fa", b"2"),
-    ]
-    assert (await impersonate(ROOT, extra, authorizer=chain)).extra == {"scopes/a": ("1", "2")}
-
-
-class NoAccounts:
-    """Knows no service account."""
-
-    def verify(self, token: str, *, audiences: Any) -> tuple[None, tuple[str, ...]]:
-        return None, ()
 
 
 @pytest.fixture
 def reviews(tmp_path: Any) -> Reviews:
     (tmp_path / "tokens.csv").write_text("s3cret,carol,7,dev\n")
-    static = StaticTokenAuthenticator.load(tmp_path / "tokens.csv")
-    accounts: Any = NoAccounts()
-    return Reviews(
-        authenticator=Authenticators(tokens=[static]), accounts=accounts, issuer="https://issuer", clock=VirtualClock()
-    )
+    clock = VirtualClock()
+    tokens = Tokens([StaticTokens.load(tmp_path / "tokens.csv")], audiences=["https://issuer"], clock=clock)
+    return Reviews(tokens=tokens, clock=clock)
 
 
 def body(kind: str, **spec: Any) -> dict[str, Any]:
@@ -227,7 +220,8 @@ async def test_token_review_never_repeats_the_token(reviews: Reviews) -> None:
     assert answer["status"]["user"]["username"] == "carol"
     assert "s3cret" not in str(answer)
     answer = await reviews.review("tokenreviews", body("TokenReview", token="wrong"), user=ROOT)
-    assert answer["status"] == {"authenticated": False, "user": {}, "error": "invalid bearer token"}
+    assert not answer["status"].get("authenticated")
+    assert "wrong" not in str(answer)
 
 
 def test_credentials_do_not_show_tokens() -> None:
