@@ -12,9 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "conformance.md").read_text()
-#: What upstream has of version 1.37 that needs no containers.
+#: What upstream has of version 1.37 that needs no containers, but for a webhook's.
 COUNTS = {
-    "sig-api-machinery": 72,
+    "sig-api-machinery": 94,
     "sig-apps": 9,
     "sig-auth": 11,
     "sig-cli": 8,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -64,6 +65,25 @@ class Hooks:
     asked: list[tuple[str, Document]] = field(default_factory=list)
     reviews: list[Document] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
+    _open: asyncio.Event = field(default_factory=asyncio.Event)
+    _come: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._open.set()
+
+    def hold(self) -> None:
+        """Keep all who ask waiting, until `release`."""
+        self._open.clear()
+        self._come.clear()
+
+    def release(self) -> None:
+        """Let them have their answers."""
+        self._open.set()
+
+    async def arrived(self) -> None:
+        """Wait until somebody asks."""
+        async with asyncio.timeout(20):
+            await self._come.wait()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a review."""
@@ -72,6 +92,8 @@ class Hooks:
         self.asked.append((path, asked))
         self.reviews.append(review)
         self.queries.append(request.query_string)
+        self._come.set()
+        await self._open.wait()
         response = {"uid": asked["uid"], **self.behaviours[path](asked)}
         return web.json_response({"kind": review["kind"], "apiVersion": review["apiVersion"], "response": response})
 
@@ -93,6 +115,7 @@ class Hooks:
         self.asked.clear()
         self.reviews.clear()
         self.queries.clear()
+        self.release()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from k8slite.testing import RunningServer
 
 from .hooks import (
+    CONFIGURATIONS,
     MUTATING,
     VALIDATING,
     Document,
@@ -364,14 +366,55 @@ async def test_dry_runs_are_refused_for_webhooks_that_do_not_bear_them(
     assert len(hooks.requests("/dry")) == 1
 
 
-async def test_changes_of_a_configuration_count_at_once(http: httpx.AsyncClient, namespace: str, hooks: Hooks) -> None:
-    path = f"/apis/admissionregistration.k8s.io/v1/{VALIDATING}/no"
-    hook = webhook("no", hooks.on("/no", deny()), rule("configmaps", operations=["UPDATE"]), namespace=namespace)
-    await configure(http, VALIDATING, "no", hook)
+@pytest.mark.parametrize("plural", [MUTATING, VALIDATING])
+async def test_changes_of_a_configuration_count_at_once(
+    http: httpx.AsyncClient, namespace: str, hooks: Hooks, plural: str
+) -> None:
+    path = f"{CONFIGURATIONS}/{plural}/no"
+    about = rule("configmaps", operations=["UPDATE"])
+    await configure(http, plural, "no", webhook("no", hooks.on("/no", deny()), about, namespace=namespace))
     assert (await http.post(maps(namespace), json=config_map("a"))).status_code == 201
     changed: list[dict[str, Any]] = [add("/webhooks/0/rules/0/operations/-", "CREATE")]
     headers = {"content-type": "application/json-patch+json"}
-    assert (await http.patch(path, json=changed, headers=headers)).status_code == 200
+    patched = await http.patch(path, json=changed, headers=headers)
+    assert patched.status_code == 200, patched.text
     assert (await http.post(maps(namespace), json=config_map("b"))).status_code == 400
-    assert (await http.delete(path)).status_code == 200
+    updated = patched.json()
+    updated["webhooks"][0]["rules"][0]["operations"] = ["UPDATE"]
+    assert (await http.put(path, json=updated)).status_code == 200
     assert (await http.post(maps(namespace), json=config_map("b"))).status_code == 201
+    assert (await http.patch(path, json=changed, headers=headers)).status_code == 200
+    assert (await http.post(maps(namespace), json=config_map("c"))).status_code == 400
+    assert (await http.delete(path)).status_code == 200
+    assert (await http.post(maps(namespace), json=config_map("c"))).status_code == 201
+
+
+@pytest.mark.parametrize("plural", [MUTATING, VALIDATING])
+async def test_configurations_are_listed_and_deleted_together(
+    http: httpx.AsyncClient, namespace: str, hooks: Hooks, plural: str
+) -> None:
+    about, client = rule("configmaps"), hooks.on("/some", allow)
+    for name in ("one", "two", "three"):
+        hook = webhook(name, client, about, namespace=namespace)
+        body = {"metadata": {"name": name, "labels": {"of": namespace}}, "webhooks": [hook]}
+        assert (await http.post(f"{CONFIGURATIONS}/{plural}", json=body)).status_code == 201
+    selected = {"labelSelector": f"of={namespace}"}
+    listed = (await http.get(f"{CONFIGURATIONS}/{plural}", params=selected)).json()
+    assert {each["metadata"]["name"] for each in listed["items"]} == {"one", "two", "three"}
+    assert (await http.post(maps(namespace), json=config_map("a"))).status_code == 201
+    assert len(hooks.asked) == 3
+    assert (await http.delete(f"{CONFIGURATIONS}/{plural}", params=selected)).status_code == 200
+    assert (await http.post(maps(namespace), json=config_map("b"))).status_code == 201
+    assert len(hooks.asked) == 3
+
+
+async def test_a_slow_webhook_is_waited_for(http: httpx.AsyncClient, namespace: str, hooks: Hooks) -> None:
+    hook = webhook("slow", hooks.on("/slow", allow), rule("configmaps"), namespace=namespace, timeoutSeconds=30)
+    await configure(http, VALIDATING, "slow", hook)
+    hooks.hold()
+    making = asyncio.create_task(http.post(maps(namespace), json=config_map("a")))
+    await hooks.arrived()
+    assert (await http.get(f"{maps(namespace)}/a")).status_code == 404
+    assert not making.done()
+    hooks.release()
+    assert (await making).status_code == 201
