@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -21,8 +20,8 @@ from k8slite.errors import ApiError, internal, no_such_path, service_unavailable
 
 from .aggregation.aggregator import Aggregator
 from .aggregation.proxy import Passing
-from .audit.auditor import STRANGER, Auditor
-from .audit.record import Record
+from .aggregation.services import ApiService
+from .audit.auditor import Auditor
 from .authn.base import Credentials, User
 from .authn.impersonation import impersonate, wanted
 from .authn.presented import presented
@@ -35,6 +34,7 @@ from .discovery import DiscoveryAnswer
 from .dispatch import Dispatch
 from .flowcontrol.control import FlowControl
 from .flowcontrol.refusal import ANSWER, Refused
+from .passage import Passage, attributes_of, is_long_running
 from .proxying import joining
 from .storage.base import FutureRevision, StoreUnavailable
 from .watching.watch import WatchStream
@@ -45,7 +45,6 @@ from .wire.fanout import Fanout
 from .wire.metrics import RequestMetrics
 from .wire.respond import (
     Headers,
-    audit_id,
     error_answer,
     error_headers,
     send_answer,
@@ -60,9 +59,6 @@ from .wire.websockets import before_handshake, send_events
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _STREAMED = frozenset({"exec", "attach", "portforward", "proxy"})
 """Subresources whose requests' bodies are passed on as they come, or have none."""
-_LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})
-_NARROWED = frozenset({"list", "watch", "deletecollection"})
-"""Verbs whose selectors say what they reach."""
 _HUMANS = (b"curl", b"Wget", b"Mozilla/5.0")
 """What the names of programs begin with that show answers to people as they come."""
 _DOCUMENTS = ("/api", "/openapi")
@@ -128,137 +124,165 @@ class Pipeline:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request from its scope to its answer."""
-        began = time.perf_counter()
         if scope["type"] == "websocket":
             send = before_handshake(send)
-        headers = dict(scope["headers"])
-        method: str = scope.get("method", "GET")
-        extra: Headers = [(b"audit-id", headers.get(b"audit-id") or audit_id())]
-        accept = negotiation.OBJECT
-        info = attributes = record = seat = None
-        user = STRANGER
-        warnings: list[str] = []
-        annotations: dict[str, str] = {}
-        code = 200
+        passage = Passage(scope, receive, send)
         try:
-            credentials = presented(scope, headers)
-            user = await self._authenticator.authenticate(credentials)
-            if credentials.notes is not None:
-                warnings += credentials.notes.warnings
-                annotations |= credentials.notes.annotations
-            parsed = options.parse(scope["query_string"], method)
-            info = request.parse(method, scope["path"], parsed)
-            attributes = _attributes(info, parsed, user)
-            if self._auditor is not None:
-                record = self._record(attributes, scope, extra[0][1], began=began, annotations=annotations)
-                if record is not None:
-                    send = await record.received(scope, send)
-            if any(name.startswith(b"impersonate-") for name in headers) and (other := wanted(scope["headers"])):
-                impersonated = await impersonate(attributes, other, authorizer=self._authorizer)
-                user = impersonated.user
-                attributes = replace(attributes, user=user)
-                if record is not None:
-                    record.impersonated(user, constraint=impersonated.constraint)
-            if info.verb == "watch" or not _is_long_running(info):
-                flow = self._flow.flow(user, info)
-                extra += flow.headers
-                seat = self._flow.take(flow, info, parsed)
-                if seat is None:
-                    seat = await self._flow.wait(flow, info, parsed, gone=left(receive))
-            verdict, reason = await self._authorizer.authorize(attributes)
-            if record is not None:
-                record.authorized(verdict, reason)
-            if verdict is not Verdict.ALLOW:
-                raise denial(attributes, reason)
-            if self._aggregator.routes and (route := self._aggregator.find(info)) is not None:
-                passing = Passing(info, user, b"", scope, receive, with_headers(send, extra[1:]), extra[0][1])
-                if method in _WITH_BODY and not joining.wanted(passing):
-                    passing = replace(passing, body=await read_body(receive, headers))
-                if info.verb == "watch" and seat is not None:
-                    seat.leave(time.perf_counter() - began)
-                    seat = None
-                code = await self._aggregator.serve(route, passing)
-                return
-            if not info.plural:
-                await self._non_resource(scope, receive, send, headers, extra, user)
-                return
-            resource = self._catalogue.by_path(info.group, info.version, info.plural)
-            if resource is None:
-                raise no_such_path()
-            accept = _accept(headers, parsed, info, resource)
-            body = b""
-            if method in _WITH_BODY and info.subresource not in _STREAMED:
-                body = await read_body(receive, headers)
-            content_type = negotiation.media_type(headers.get(b"content-type", b""))
-
-            def permit(verb: str, known: Attributes = attributes) -> Awaitable[None]:
-                return self._authorizer.require(replace(known, verb=verb))
-
-            call = Call(
-                info,
-                parsed,
-                user,
-                resource,
-                accept,
-                content_type,
-                body,
-                scope,
-                receive,
-                send,
-                permit,
-                warnings,
-                annotations,
-            )
-            if record is not None:
-                record.call = call
-            outcome = await self._dispatch(call)
-            if warnings:
-                extra += warning_headers(warnings)
-            if isinstance(outcome, Answer):
-                code = outcome.code
-                if record is not None:
-                    record.answered(outcome)
-                gzip = outcome.worth_gzip and negotiation.accepts_gzip(headers.get(b"accept-encoding", b""))
-                await send_answer(send, outcome, accept=accept, accepts_gzip=gzip, extra=extra)
-            elif outcome is not None:
-                if seat is not None:  # a stream holds it until it begins
-                    seat.leave(time.perf_counter() - began)
-                    seat = None
-                await self._stream(outcome, call, extra)
+            await self._identify(passage)
+            await self._enter(passage)
+            await self._authorize(passage)
+            await self._serve(passage)
         except Exception as error:
-            problem = _problem(error, method, scope["path"])
-            code = problem.code
-            if attributes is None and self._auditor is not None:  # a stranger, or a query that cannot be read
-                attributes = _attributes(request.parse(method, scope["path"], options.DEFAULT), options.DEFAULT, user)
-                record = self._record(attributes, scope, extra[0][1], began=began, annotations=annotations)
-                if record is not None:
-                    with contextlib.suppress(ApiError):  # it is refused as it is
-                        send = await record.received(scope, send)
-            if record is not None:
-                record.failed(problem, error)
-            await self._refuse(send, problem, accept, extra + warning_headers(warnings))
+            await self._fail(passage, error)
         finally:
-            if info is None:  # a stranger, or a query that cannot be read
-                info = request.parse(method, scope["path"], options.DEFAULT)
-            seconds = time.perf_counter() - began
-            if seat is not None:
-                seat.leave(seconds)
-            self._metrics.observe(_metric_key(info, self._catalogue), code, -1.0 if _is_long_running(info) else seconds)
-            if record is not None:
-                record.finish()
+            self._finish(passage)
 
-    def _record(
-        self, attributes: Attributes, scope: Scope, audit: bytes, *, began: float, annotations: dict[str, str]
-    ) -> Record | None:
+    async def _identify(self, passage: Passage) -> None:
+        """Find out who asks for what; from here on it is recorded. Raises ApiError."""
+        credentials = presented(passage.scope, passage.headers)
+        user = passage.user = await self._authenticator.authenticate(credentials)
+        if credentials.notes is not None:
+            passage.warnings += credentials.notes.warnings
+            passage.annotations |= credentials.notes.annotations
+        parsed = passage.options = options.parse(passage.scope["query_string"], passage.method)
+        info = passage.info = request.parse(passage.method, passage.scope["path"], parsed)
+        attributes = passage.attributes = attributes_of(info, parsed, user)
+        if self._auditor is not None:
+            await self._record(passage, attributes)
+        if any(name.startswith(b"impersonate-") for name in passage.headers):
+            await self._impersonate(passage, attributes)
+
+    async def _record(self, passage: Passage, attributes: Attributes) -> None:
         assert self._auditor is not None
-        return self._auditor.begin(
+        record = self._auditor.begin(
             attributes,
-            scope=scope,
-            audit_id=audit,
-            seconds=time.perf_counter() - began,
-            long_running=_is_long_running(attributes),
-            annotations=annotations,
+            scope=passage.scope,
+            audit_id=passage.audit_id,
+            seconds=passage.seconds,
+            long_running=is_long_running(attributes),
+            annotations=passage.annotations,
         )
+        if record is not None:
+            passage.record = record
+            passage.send = await record.received(passage.scope, passage.send)
+
+    async def _impersonate(self, passage: Passage, attributes: Attributes) -> None:
+        other = wanted(passage.scope["headers"])
+        if not other:
+            return
+        impersonated = await impersonate(attributes, other, authorizer=self._authorizer)
+        passage.user = impersonated.user
+        passage.attributes = replace(attributes, user=impersonated.user)
+        if passage.record is not None:
+            passage.record.impersonated(impersonated.user, constraint=impersonated.constraint)
+
+    async def _enter(self, passage: Passage) -> None:
+        """Wait for a turn, where too many ask for theirs. Raises Refused."""
+        info = passage.info
+        if info.verb != "watch" and is_long_running(info):
+            return
+        flow = self._flow.flow(passage.user, info)
+        passage.extra += flow.headers
+        passage.seat = self._flow.take(flow, info, passage.options)
+        if passage.seat is None:
+            passage.seat = await self._flow.wait(flow, info, passage.options, gone=left(passage.receive))
+
+    async def _authorize(self, passage: Passage) -> None:
+        """Raise ApiError 403 unless the user may do this."""
+        verdict, reason = await self._authorizer.authorize(passage.attributes)
+        if passage.record is not None:
+            passage.record.authorized(verdict, reason)
+        if verdict is not Verdict.ALLOW:
+            raise denial(passage.attributes, reason)
+
+    async def _serve(self, passage: Passage) -> None:
+        """Answer: through another server, as a document or page, or by a verb. Raises ApiError before the answer."""
+        info = passage.info
+        if self._aggregator.routes and (route := self._aggregator.find(info)) is not None:
+            await self._pass_on(passage, route)
+            return
+        if not info.plural:
+            await self._non_resource(passage)
+            return
+        call = await self._call(passage)
+        outcome = await self._dispatch(call)
+        extra = passage.extra
+        if passage.warnings:
+            extra = extra + warning_headers(passage.warnings)
+        if isinstance(outcome, Answer):
+            passage.code = outcome.code
+            if passage.record is not None:
+                passage.record.answered(outcome)
+            gzip = outcome.worth_gzip and passage.accepts_gzip
+            await send_answer(passage.send, outcome, accept=passage.accept, accepts_gzip=gzip, extra=extra)
+        elif outcome is not None:
+            passage.leave()  # a stream holds a seat until it begins
+            await self._stream(outcome, call, extra)
+
+    async def _pass_on(self, passage: Passage, route: ApiService) -> None:
+        send = with_headers(passage.send, passage.extra[1:])
+        passing = Passing(passage.info, passage.user, b"", passage.scope, passage.receive, send, passage.audit_id)
+        if passage.method in _WITH_BODY and not joining.wanted(passing):
+            passing = replace(passing, body=await read_body(passage.receive, passage.headers))
+        if passage.info.verb == "watch":
+            passage.leave()
+        passage.code = await self._aggregator.serve(route, passing)
+
+    async def _call(self, passage: Passage) -> Call:
+        """The request as verbs see it, with its body. Raises ApiError."""
+        info, headers, attributes = passage.info, passage.headers, passage.attributes
+        resource = self._catalogue.by_path(info.group, info.version, info.plural)
+        if resource is None:
+            raise no_such_path()
+        passage.accept = _accept(headers, passage.options, info, resource)
+        body = b""
+        if passage.method in _WITH_BODY and info.subresource not in _STREAMED:
+            body = await read_body(passage.receive, headers)
+
+        def permit(verb: str) -> Awaitable[None]:
+            return self._authorizer.require(replace(attributes, verb=verb))
+
+        call = Call(
+            info,
+            passage.options,
+            passage.user,
+            resource,
+            passage.accept,
+            negotiation.media_type(headers.get(b"content-type", b"")),
+            body,
+            passage.scope,
+            passage.receive,
+            passage.send,
+            permit,
+            passage.warnings,
+            passage.annotations,
+        )
+        if passage.record is not None:
+            passage.record.call = call
+        return call
+
+    async def _fail(self, passage: Passage, error: Exception) -> None:
+        """Tell the client of an error, and the record."""
+        problem = _problem(error, passage.method, passage.scope["path"])
+        passage.code = problem.code
+        if not passage.is_known:  # a stranger, or a query that cannot be read
+            passage.info = request.parse(passage.method, passage.scope["path"], options.DEFAULT)
+            if self._auditor is not None:
+                with contextlib.suppress(ApiError):  # it is refused as it is
+                    await self._record(passage, attributes_of(passage.info, options.DEFAULT, passage.user))
+        if passage.record is not None:
+            passage.record.failed(problem, error)
+        answer = ANSWER if isinstance(problem, Refused) else error_answer(problem)
+        extra = passage.extra + warning_headers(passage.warnings) + error_headers(problem)
+        await send_answer(passage.send, answer, accept=passage.accept, accepts_gzip=False, extra=extra)
+
+    def _finish(self, passage: Passage) -> None:
+        passage.leave()
+        info = passage.info
+        seconds = -1.0 if is_long_running(info) else passage.seconds
+        self._metrics.observe(_metric_key(info, self._catalogue), passage.code, seconds)
+        if passage.record is not None:
+            passage.record.finish()
 
     async def _stream(self, stream: Stream, call: Call, extra: Headers) -> None:
         key = _metric_key(call.info, self._catalogue)
@@ -285,21 +309,19 @@ class Pipeline:
             streams[key] -= 1
             await stream.chunks.aclose()
 
-    async def _non_resource(
-        self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes], extra: Headers, user: User
-    ) -> None:
-        path: str = scope["path"]
-        if path.startswith(_DOCUMENTS) and scope["type"] == "http":
-            known = headers.get(b"if-none-match", b"").decode("latin-1")
-            wanted = headers.get(b"accept", b"").decode("latin-1")
-            found = await self._document(path, wanted, known)
+    async def _non_resource(self, passage: Passage) -> None:
+        path: str = passage.scope["path"]
+        if path.startswith(_DOCUMENTS) and passage.scope["type"] == "http":
+            known = passage.headers.get(b"if-none-match", b"").decode("latin-1")
+            form = passage.headers.get(b"accept", b"").decode("latin-1")
+            found = await self._document(path, form, known)
             answer = Answer(found.body, found.status, found.content_type.encode(), worth_gzip=True)
-            extra += [(b"etag", found.etag.encode()), (b"vary", b"Accept")]
-            gzip = negotiation.accepts_gzip(headers.get(b"accept-encoding", b""))
-            await send_answer(send, answer, accept=negotiation.OBJECT, accepts_gzip=gzip, extra=extra)
+            extra = [*passage.extra, (b"etag", found.etag.encode()), (b"vary", b"Accept")]
+            gzip = passage.accepts_gzip
+            await send_answer(passage.send, answer, accept=negotiation.OBJECT, accepts_gzip=gzip, extra=extra)
             return
-        scope.setdefault("state", {})["user"] = user
-        await self._others(scope, receive, with_headers(send, extra))
+        passage.scope.setdefault("state", {})["user"] = passage.user
+        await self._others(passage.scope, passage.receive, with_headers(passage.send, passage.extra))
 
     async def _document(self, path: str, wanted: str, known: str) -> DiscoveryAnswer:
         for source in self._sources:
@@ -311,10 +333,6 @@ class Pipeline:
             if found is not None:
                 return found
         raise no_such_path()
-
-    async def _refuse(self, send: Send, error: ApiError, accept: negotiation.Representation, extra: Headers) -> None:
-        answer = ANSWER if isinstance(error, Refused) else error_answer(error)
-        await send_answer(send, answer, accept=accept, accepts_gzip=False, extra=extra + error_headers(error))
 
 
 def _problem(error: Exception, method: str, path: str) -> ApiError:
@@ -328,10 +346,6 @@ def _problem(error: Exception, method: str, path: str) -> ApiError:
             return service_unavailable(f"the store is not available: {error}")
     _log.error("%s %s failed", method, path, exc_info=error)
     return internal("the server met an unexpected condition; its log says more")
-
-
-def _is_long_running(info: request.RequestInfo | Attributes) -> bool:
-    return info.verb in _LONG_RUNNING or info.subresource in _LONG_RUNNING
 
 
 def _accept(
@@ -352,38 +366,6 @@ def _has_tables(resource: Resource, subresource: str) -> bool:
         return "get" in resource.verbs
     row = resource.subresource(subresource)
     return row is not None and row.kind in (resource.kind, "Scale")
-
-
-def _attributes(info: request.RequestInfo, parsed: options.Options, user: User) -> Attributes:
-    if not info.plural:
-        return Attributes(user, info.verb, info.path)
-    if info.verb not in _NARROWED:
-        return Attributes(
-            user,
-            info.verb,
-            info.path,
-            info.group,
-            info.version,
-            info.plural,
-            info.subresource,
-            info.namespace,
-            info.name,
-        )
-    # A list of one is judged as that one, so that a rule with resourceNames can allow its watch.
-    name = info.name or parsed.field_selector.value_of("metadata.name") or ""
-    return Attributes(
-        user,
-        info.verb,
-        info.path,
-        info.group,
-        info.version,
-        info.plural,
-        info.subresource,
-        info.namespace,
-        name,
-        parsed.field_selector,
-        parsed.label_selector,
-    )
 
 
 def _metric_key(info: request.RequestInfo, catalogue: Catalogue) -> tuple[str, str, str, str, str, str]:
