@@ -110,13 +110,21 @@ PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
         objects=parts.objects, authorizer=parts.authorizer, registry=parts.registry
     ),
     "MutatingAdmissionWebhook": lambda parts: MutatingAdmissionWebhook(
-        objects=parts.objects, hooks=parts.hooks, authorizer=parts.authorizer, registry=parts.registry
+        objects=parts.objects,
+        hooks=parts.hooks,
+        authorizer=parts.authorizer,
+        registry=parts.registry,
+        consistent=parts.consistent,
     ),
     "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(
         objects=parts.objects, authorizer=parts.authorizer, registry=parts.registry
     ),
     "ValidatingAdmissionWebhook": lambda parts: ValidatingAdmissionWebhook(
-        objects=parts.objects, hooks=parts.hooks, authorizer=parts.authorizer, registry=parts.registry
+        objects=parts.objects,
+        hooks=parts.hooks,
+        authorizer=parts.authorizer,
+        registry=parts.registry,
+        consistent=parts.consistent,
     ),
     "RBACEscalation": lambda parts: RbacEscalation(rbac=parts.rbac, authorizer=parts.authorizer),
     "ResourceQuota": lambda parts: ResourceQuota(

@@ -9,7 +9,7 @@ Source: Kubernetes' apiserver, admission/conversion.go and registry/rest (Before
 
 from __future__ import annotations
 
-from k8slite.errors import bad_request
+from k8slite.errors import ApiError, bad_request
 from k8slite.schema import Decoded
 
 from .. import documents
@@ -33,6 +33,10 @@ _OTHER_NAMESPACE = "the namespace of the provided object does not match the name
 def _api_version(match: Match) -> str:
     group, version, _ = match.kind
     return f"{group}/{version}" if group else version
+
+
+class Unreadable(ApiError):
+    """What came back is no object of its kind."""
 
 
 async def present(registry: Registry, document: Document | None, match: Match) -> Document | None:
@@ -59,7 +63,7 @@ async def take_back(registry: Registry, admission: Admission, document: Document
     """Make a changed object, in the version in which it was presented, the object of the request.
 
     The request's dictionary stays the same, and so does that of its metadata; `document` may be changed. Raises
-    ApiError for what the schema refuses, and for another namespace.
+    Unreadable for what the schema refuses, ApiError 400 for another namespace.
     """
     before = admission.object
     if before is None:
@@ -85,7 +89,10 @@ def _read(registry: Registry, document: Document, match: Match) -> Decoded:
     group, version, kind = match.kind
     if kind.endswith("Options") and registry.schemas.type_of(group, version, kind) is None:
         return Decoded(document, [])  # of a connection: a query, which has no schema
-    return registry.schemas.check(document, group=group, version=version, kind=kind, strictness="Ignore")
+    try:
+        return registry.schemas.check(document, group=group, version=version, kind=kind, strictness="Ignore")
+    except ApiError as error:
+        raise Unreadable(error.code, error.reason, error.message, details=error.details) from error
 
 
 async def _to_hub(registry: Registry, admission: Admission, document: Document, match: Match) -> Document:

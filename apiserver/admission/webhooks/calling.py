@@ -9,6 +9,7 @@ Source: Kubernetes' apiserver, webhook/mutating and validating (dispatcher.go).
 from __future__ import annotations
 
 import logging
+import math
 import time
 import uuid
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ from .review import InvalidAnswer, Verdict, question, refusal, verdict
 
 _log = logging.getLogger(__name__)
 _UNAVAILABLE = 503
+_ANSWER_LIMIT = 16 << 20
+"""Bytes: a patch of the largest object, written out."""
+WHOLE = 34.0
+"""Seconds that a request's webhooks may take together, as a request of Kubernetes may."""
+_ENDS = "webhooks end"
 
 
 class CallFailed(Exception):
@@ -90,7 +96,7 @@ class Caller:
         uid = str(uuid.uuid4())
         asked = question(admission, match, uid=uid, version=hook.review, new=new, old=old)
         try:
-            answer = await self.hooks.post(hook.target, asked, timeout=hook.timeout)
+            answer = await self.hooks.post(hook.target, asked, timeout=_bounded(hook, admission), limit=_ANSWER_LIMIT)
         except WebhookFailure as error:
             raise CallFailed(f"failed to call webhook: {error}", code=error.code or _UNAVAILABLE) from error
         try:
@@ -137,6 +143,15 @@ class Caller:
         metrics.observe(hook.name, self.step, operation, seconds=seconds, code=code, rejected=True)
         metrics.observe_rejection(hook.name, self.step, operation, failure=failure, code=code)
         return error
+
+
+def _bounded(hook: Hook, admission: Admission) -> float:
+    """The seconds that a webhook may take: its own, or what the request has left. Raises ApiError 504."""
+    now = time.monotonic()
+    left: float = admission.reinvocation.memory.setdefault(_ENDS, now + WHOLE) - now
+    if left <= 0:
+        raise ApiError(504, "Timeout", "Timeout: request did not complete within requested timeout")
+    return min(hook.timeout, math.ceil(left))
 
 
 def internal_because(text: str) -> ApiError:

@@ -6,16 +6,17 @@ Which of them a request may concern depends on little of it (`Target` without it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from k8slite.catalogue import Catalogue
+from k8slite.errors import ApiError
 
 from ...backends import BackendError, Target, target_of
 from ...lookup import Objects
 from ...strategies.base import Document
-from ..base import Admission
+from ..base import Admission, Operation
 from ..cel.conditions import Conditions, compile_conditions
 from ..matching import (
     EXEMPT,
@@ -98,19 +99,29 @@ def _target(config: dict[str, Any]) -> Target | BackendError:
 
 
 Found = tuple[tuple[Hook, Match], ...]
+_Key = tuple[str, str, str, str, Operation, Gvk | None]
+"""What of a request decides which rules are about it: those of webhooks name no objects."""
 
 
 class Configurations:
     """The webhooks of one sort, as they are in the watch cache."""
 
-    def __init__(self, objects: Objects, plural: str, *, catalogue: Callable[[], Catalogue]) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        plural: str,
+        *,
+        catalogue: Callable[[], Catalogue],
+        consistent: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._consistent = consistent
         self._rows = objects.resource(GROUP, plural)
         self._namespaces = objects.resource("", "namespaces")
         self._catalogue = catalogue
         self._changed = -1
         self._generation = -1
         self._hooks: tuple[Hook, ...] = ()
-        self._matches: dict[tuple[About, Gvk | None], Found] = {}
+        self._matches: dict[_Key, Found] = {}
 
     def concerned(self, admission: Admission) -> Found:
         """The webhooks whose rules are about a request, each with how it wants to see the object, in their order.
@@ -127,11 +138,11 @@ class Configurations:
         if self._generation != catalogue.generation or len(self._matches) > _REMEMBERED:
             self._generation = catalogue.generation
             self._matches.clear()
-        target = replace(about(admission), name="")
-        key = (target, admission.kind)
+        asked = admission.requested or admission.resource
+        key = (*asked.key, admission.subresource, admission.operation, admission.kind)
         found = self._matches.get(key)
         if found is None:
-            found = self._matches[key] = self._find(target, admission.kind, catalogue)
+            found = self._matches[key] = self._find(about(admission), admission.kind, catalogue)
         return found
 
     def _find(self, target: About, kind: Gvk | None, catalogue: Catalogue) -> Found:
@@ -141,9 +152,13 @@ class Configurations:
         )
         return tuple((hook, match) for hook, match in asked if match is not None)
 
-    def selects(self, hook: Hook, admission: Admission) -> bool:
+    async def selects(self, hook: Hook, admission: Admission) -> bool:
         """Whether a webhook's selectors select a request. Raises ApiError 404 for a namespace that is gone."""
-        return hook.selectors.match(admission, self._labels_of)
+        try:
+            return hook.selectors.match(admission, self._labels_of)
+        except ApiError:
+            await self._consistent()  # another server may have made the namespace just now
+            return hook.selectors.match(admission, self._labels_of)
 
     def _labels_of(self, namespace: str) -> Labels | None:
         entry = self._namespaces.get("", namespace)

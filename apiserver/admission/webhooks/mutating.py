@@ -9,13 +9,13 @@ Source: Kubernetes' apiserver, admission/plugin/webhook/mutating.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from k8slite.errors import ApiError, DecodeError
+from k8slite.errors import ApiError
 
 from ... import documents
 from ...authz.base import Authorizer
@@ -26,7 +26,7 @@ from ...strategies.base import Document
 from ...webhooks import Webhooks
 from ..base import Admission, Operation, Plugin
 from ..matching import Match
-from ..presenting import present, take_back
+from ..presenting import Unreadable, present, take_back
 from .calling import Caller, CallFailed, annotate, internal_because
 from .configuration import Configurations, Hook
 from .review import Verdict
@@ -60,12 +60,21 @@ class MutatingAdmissionWebhook(Plugin):
     operations = frozenset[Operation]({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 
     def __init__(
-        self, *, objects: Objects, hooks: Webhooks, authorizer: Authorizer, registry: Callable[[], Registry]
+        self,
+        *,
+        objects: Objects,
+        hooks: Webhooks,
+        authorizer: Authorizer,
+        registry: Callable[[], Registry],
+        consistent: Callable[[], Awaitable[None]],
     ) -> None:
         self._registry = registry
         self._caller = Caller(hooks, authorizer, "admit")
         self._configured = Configurations(
-            objects, "mutatingwebhookconfigurations", catalogue=lambda: registry().catalogue
+            objects,
+            "mutatingwebhookconfigurations",
+            catalogue=lambda: registry().catalogue,
+            consistent=consistent,
         )
 
     async def mutate(self, admission: Admission) -> None:
@@ -78,7 +87,7 @@ class MutatingAdmissionWebhook(Plugin):
         if round_.again and memory.last != admission.object:
             memory.changed()
         for hook, match in concerned:
-            if not self._configured.selects(hook, admission) or (round_.again and hook.uid not in memory.again):
+            if not await self._configured.selects(hook, admission) or (round_.again and hook.uid not in memory.again):
                 continue
             new = await present(self._registry(), admission.object, match)
             old = await present(self._registry(), admission.old, match)
@@ -128,7 +137,7 @@ class MutatingAdmissionWebhook(Plugin):
             return False
         try:
             await take_back(self._registry(), admission, patched, match)
-        except DecodeError as error:
+        except Unreadable as error:
             raise internal_because(error.message) from error
         return True
 

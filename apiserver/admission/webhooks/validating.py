@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from k8slite.errors import ApiError
 
@@ -32,12 +32,21 @@ class ValidatingAdmissionWebhook(Plugin):
     operations = frozenset[Operation]({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 
     def __init__(
-        self, *, objects: Objects, hooks: Webhooks, authorizer: Authorizer, registry: Callable[[], Registry]
+        self,
+        *,
+        objects: Objects,
+        hooks: Webhooks,
+        authorizer: Authorizer,
+        registry: Callable[[], Registry],
+        consistent: Callable[[], Awaitable[None]],
     ) -> None:
         self._registry = registry
         self._caller = Caller(hooks, authorizer, "validating")
         self._configured = Configurations(
-            objects, "validatingwebhookconfigurations", catalogue=lambda: registry().catalogue
+            objects,
+            "validatingwebhookconfigurations",
+            catalogue=lambda: registry().catalogue,
+            consistent=consistent,
         )
 
     async def validate(self, admission: Admission) -> None:
@@ -48,7 +57,7 @@ class ValidatingAdmissionWebhook(Plugin):
         presented: dict[Gvk, Presented] = {}
         relevant: Found = ()
         for hook, match in concerned:
-            if not self._configured.selects(hook, admission):
+            if not await self._configured.selects(hook, admission):
                 continue
             if match.kind not in presented:
                 new = await present(self._registry(), admission.object, match)

@@ -212,3 +212,17 @@ async def test_a_short_timeout_is_the_webhooks_own_and_told_to_it(
     made = await http.post(f"/api/v1/namespaces/{namespace}/configmaps", json=config_map("a"))
     assert made.status_code == 201, made.text
     assert [query for query in hooks.queries if query] == ["timeout=1s"]
+
+
+async def test_the_webhooks_of_a_request_have_an_end_together(
+    http: httpx.AsyncClient, namespace: str, hooks: Hooks, broken: Broken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("k8slite.apiserver.admission.webhooks.calling.WHOLE", 0.9)
+    more: dict[str, Any] = {"timeoutSeconds": 1, "failurePolicy": "Ignore"}
+    slow = [
+        webhook(name, broken.clients["timeout"], rule("configmaps"), namespace=namespace, **more) for name in ("a", "b")
+    ]
+    await configure(http, MUTATING, "slow", *slow)
+    answer = await http.post(f"/api/v1/namespaces/{namespace}/configmaps", json=config_map("a"))
+    assert (answer.status_code, answer.json()["reason"]) == (504, "Timeout")
+    assert answer.json()["message"] == "Timeout: request did not complete within requested timeout"

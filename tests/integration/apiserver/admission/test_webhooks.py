@@ -234,6 +234,26 @@ async def test_what_a_webhook_makes_is_checked(http: httpx.AsyncClient, namespac
     assert made.json()["metadata"]["uid"] != "mine"
 
 
+async def test_a_webhook_cannot_make_an_object_another(http: httpx.AsyncClient, namespace: str, hooks: Hooks) -> None:
+    assert (await http.post(maps(namespace), json=config_map("a"))).status_code == 201
+    client = hooks.on("/other", patch(add("/metadata/name", "b")))
+    about = rule("configmaps", operations=["UPDATE"])
+    await configure(http, MUTATING, "other", webhook("other", client, about, namespace=namespace))
+    change = {"data": {"x": "y"}}
+    answer = await http.patch(f"{maps(namespace)}/a", json=change, headers=MERGE)
+    assert (answer.status_code, answer.json()["reason"]) == (422, "Invalid"), answer.text
+    assert "metadata.name" in message(answer)
+    for path, value in (("/kind", "Secret"), ("/apiVersion", "v2"), ("/metadata", "x"), ("", [])):
+        hooks.on("/other", patch({"op": "replace", "path": path, "value": value}))
+        answer = await http.patch(f"{maps(namespace)}/a", json=change, headers=MERGE)
+        assert (answer.status_code, answer.json()["reason"]) == (500, "InternalError"), answer.text
+    for path in ("uid", "resourceVersion", "creationTimestamp", "namespace"):
+        hooks.on("/other", patch({"op": "remove", "path": f"/metadata/{path}"}))
+        answer = await http.patch(f"{maps(namespace)}/a", json=change, headers=MERGE)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["metadata"][path]
+
+
 async def test_a_webhook_completes_what_is_required(http: httpx.AsyncClient, namespace: str, hooks: Hooks) -> None:
     about = rule("pods", operations=["CREATE"])
     client = hooks.on("/image", patch(add("/spec/containers/0/image", "busybox")))
