@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from k8slite.errors import ApiError, DecodeError, forbidden, internal, service_unavailable
+from k8slite.errors import ApiError, forbidden, internal, service_unavailable
 from k8slite.schema.atoms import Atom
 
 from ... import documents
@@ -28,7 +28,7 @@ from ..cel.declared import Scope
 from ..cel.evaluation import BUDGET, CONDITIONS_BUDGET, Evaluation, OutOfBudget, Result
 from ..cel.expressions import Compiler, Expression, compose
 from ..matching import Match
-from ..presenting import present, take_back
+from ..presenting import Unreadable, present, take_back
 from .configured import Binding, Configured, Policy
 from .patching import PatchFailed, apply_configuration, apply_patch
 from .seeing import Sight
@@ -200,7 +200,7 @@ class _Run:
             return False
         try:
             await take_back(self._registry, self._admission, changed, one.match)
-        except DecodeError as error:
+        except Unreadable as error:
             raise PatchFailed(error.message) from error
         self._sight.forget()
         return True
