@@ -33,6 +33,7 @@ CONTROLLERS = {
     "job": "job",
     "protection": "protection",
     "resourcequota": "resourcequota",
+    "disruption": "disruption",
     "garbage": "garbage",
     "certificates": "certificates",
 }

@@ -94,6 +94,7 @@ class PodCondition:
 
     type: str
     status: str = "Unknown"
+    reason: str = ""
     last_transition_time: datetime | None = None
 
 

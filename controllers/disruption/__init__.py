@@ -1,0 +1,1 @@
+"""Says how many pods of a disruption budget may be evicted now."""
