@@ -23,6 +23,7 @@ from k8slite.token_keys import SigningKey, load_verification_keys
 from . import bootstrap, routes
 from .admission import plugins
 from .admission.chain import Chain as AdmissionChain
+from .admission.policies.statuses import PolicyStatuses
 from .aggregation.aggregator import Aggregator
 from .allocation.allocator import Allocator
 from .allocation.claims import Claims
@@ -114,6 +115,7 @@ class ApiServer(FastAPI):
             key=key, keys=keys, settings=IssuerSettings.of(config), lookup=lookup_in(self.cache), clock=self.clock
         )
         self.custom = CustomResources(self.registry, webhook=partial(WebhookConversion, self.hooks))
+        self.policies = PolicyStatuses(self.registry, published=self.custom.published)
         self.aggregator = Aggregator(self.registry, backends=self.backends)
         self.flow = FlowControl(cache=self.cache, keeper=Keeper(self.registry), seats=config.max_requests_inflight)
         self.metrics = RequestMetrics()
@@ -143,6 +145,7 @@ class ApiServer(FastAPI):
         await bootstrap.bootstrap(self.store, config=self.config, clock=self.clock, port=self.port)
         await self.flow.start()
         await self.custom.start()
+        await self.policies.start()
         await self.aggregator.start()
 
     async def stop(self) -> None:
@@ -150,6 +153,7 @@ class ApiServer(FastAPI):
         self.part()
         await bootstrap.withdraw(self.store, config=self.config)
         await self.flow.stop()
+        await self.policies.stop()
         await self.custom.stop()
         await self.kubelets.close()
         await self.aggregator.stop()

@@ -21,6 +21,8 @@ from .types import Declarations, DeclType, written_type
 _LONGEST = 100_000
 _SUFFIX = re.compile(r" \[[A-Z_]+\]$")
 _UNDECLARED = re.compile(r":(\d+): (undeclared reference to ')(\w+)\.[\w.]+(' .*)\n \| (.*)\n \| \.*\^")
+_CASCADED = re.compile(r"\nERROR: [^\n]*'\*error\*'[^\n]*(?:\n \| [^\n]*)*")
+"""Errors about what is wrong already: cel-go does not list them."""
 _WORDS = (
     (re.compile(r"undefined field '([^']*)' not found in struct '[^']*'"), r"undefined field '\1'"),
     (re.compile(r"expression of type '(.*)' cannot be the operand of a select operation"),
@@ -88,7 +90,7 @@ def _reworded(text: str) -> str:
     text = _SUFFIX.sub("", text).removeprefix("INVALID_ARGUMENT: ")
     for pattern, words in _WORDS:
         text = pattern.sub(words, text)
-    return _UNDECLARED.sub(_undeclared, text)
+    return _UNDECLARED.sub(_undeclared, _CASCADED.sub("", text))
 
 
 def _undeclared(found: re.Match[str]) -> str:

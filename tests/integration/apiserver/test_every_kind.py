@@ -17,8 +17,13 @@ from .examples import EXAMPLES
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STORED = [row for row in builtin() if {"create", "get", "delete"} <= set(row.verbs)]
-WRITTEN_BY_THE_SERVER = ("apiservices", "customresourcedefinitions", "flowschemas")
-"""Kinds whose status the server writes soon after their creation."""
+WRITTEN_BY_THE_SERVER = {
+    "apiservices": "conditions",
+    "customresourcedefinitions": "conditions",
+    "flowschemas": "conditions",
+    "validatingadmissionpolicies": "observedGeneration",
+}
+"""Kinds whose status the server writes soon after their creation, and what it writes there."""
 ENDED_BY_OTHERS = ("customresourcedefinitions", "namespaces")
 """Kinds that are still there when they have been deleted: something has to be done first."""
 PROTECTED = ("persistentvolumeclaims", "persistentvolumes", "volumeattributesclasses")
@@ -105,7 +110,7 @@ async def settled(http: httpx.AsyncClient, row: Resource, created: dict[str, Any
         return created
     url = f"{collection(row)}/{created['metadata']['name']}"
     async with asyncio.timeout(10):
-        while not (created.get("status") or {}).get("conditions"):
+        while not (created.get("status") or {}).get(WRITTEN_BY_THE_SERVER[row.plural]):
             await asyncio.sleep(0.02)
             created = (await http.get(url)).json()
     return created
