@@ -20,14 +20,11 @@ from cryptography.hazmat.primitives import serialization
 
 from k8slite.apiserver import changing_files
 from k8slite.apiserver.authn import oidc, provider
-from k8slite.connection import ClientConfig
-from k8slite.testing import RunningServer, running_server
+from k8slite.testing import running_server
 from k8slite.testing.kubectl import Kubectl
 
+from .clients import as_bearer, reason, user
 from .issuer import AUDIENCE, OidcIssuer, running_issuer
-
-WHOAMI = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
 @pytest.fixture
@@ -56,26 +53,6 @@ def configuration(issuer: OidcIssuer, /, **authenticator: Any) -> dict[str, Any]
 def written(path: Path, content: Any) -> Path:
     path.write_text(yaml.safe_dump(content))
     return path
-
-
-def as_bearer(server: RunningServer, token: str) -> ClientConfig:
-    return ClientConfig(server=server.url, ca_file=server.authority.cert_file, token=token)
-
-
-async def user(server: RunningServer, token: str) -> dict[str, Any] | int:
-    """Who the server takes the token's holder for, or the status of its refusal."""
-    async with server.http(as_bearer(server, token)) as http:
-        answer = await http.post(WHOAMI, json=REVIEW)
-    return answer.json()["status"]["userInfo"] if answer.status_code == 201 else answer.status_code
-
-
-async def reason(server: RunningServer, token: str) -> str:
-    """Why a token is refused, as the administrator learns it."""
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
-    async with server.http() as http:
-        status = (await http.post("/apis/authentication.k8s.io/v1/tokenreviews", json=body)).json()["status"]
-    assert "authenticated" not in status
-    return status["error"]
 
 
 async def test_a_token_of_the_issuer_makes_a_user(tmp_path: Path, issuer: OidcIssuer) -> None:
