@@ -129,12 +129,13 @@ def _oidc(parts: Parts) -> TokenMethod:
 
 def _certificates(parts: Parts) -> list[Authenticator]:
     config, clock = parts.config, parts.clock
+    clients = Issuers(config.client_ca_file)
     if config.requestheader_client_ca_file is None:
-        return [CertificateAuthenticator(clock=clock)]
+        return [CertificateAuthenticator(clock=clock, issuers=clients)]
     proxies = RequestHeaderAuthenticator(
-        Issuers.load(config.requestheader_client_ca_file),
+        Issuers(config.requestheader_client_ca_file),
         allowed=config.requestheader_allowed_names,
         headers=HeaderNames.of(config),
         clock=clock,
     )
-    return [proxies, CertificateAuthenticator(clock=clock, issuers=Issuers.load(config.client_ca_file))]
+    return [proxies, CertificateAuthenticator(clock=clock, issuers=clients, others=True)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import yaml
 from cryptography import x509
@@ -227,13 +228,12 @@ def check_issuer(issuer: Issuer, field: str, *, disallowed: Sequence[str]) -> li
             detail = "data does not contain any valid RSA or ECDSA certificates"
             causes.append(invalid_value(f"{field}.certificateAuthority", "<omitted>", detail))
     if issuer.egress_selector_type:
-        invalid_value(f"{field}.egressSelectorType", issuer.egress_selector_type, "egress selectors are unknown")
+        selector = issuer.egress_selector_type
+        causes.append(invalid_value(f"{field}.egressSelectorType", selector, "egress selector is not supported"))
     return causes
 
 
 def _check_url(url: str, field: str, disallowed: Sequence[str]) -> list[Cause]:
-    from urllib.parse import urlsplit
-
     causes: list[Cause] = []
     if url in disallowed:
         listed = "[" + " ".join(sorted(disallowed)) + "]"

@@ -66,6 +66,8 @@ class RequestHeaderAuthenticator:
         """The user that a proxy names; None if it is no proxy, or names none. Raises Refused."""
         if not credentials.certificate:
             return None
+        if self._issuers.changed():
+            self._proxies.clear()
         known = self._proxies.get(credentials.certificate)
         if known is None:
             if len(self._proxies) >= _CACHED:

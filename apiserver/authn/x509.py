@@ -1,6 +1,6 @@
 """Client certificates: the common name is the user, the organizations are the groups.
 
-TLS has verified the certificate before any request is read (`server.tls_context`); what is left is to read it, once,
+TLS has verified the certificate before any request is read (`wire/tls.py`); what is left is to read it, once,
 and to see at each request that it has not ended since, as connections live long. Where TLS also lets proxies in, whose
 CA is another one, the client CA must have signed the certificate itself.
 """
@@ -8,7 +8,7 @@ CA is another one, the client CA must have signed the certificate itself.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import logging
 from datetime import datetime
 from pathlib import Path
 
@@ -19,26 +19,32 @@ from cryptography.x509.oid import NameOID
 from k8slite.clock import Clock
 from k8slite.config import ConfigError
 
+from ..changing_files import ChangingFiles
 from .base import CREDENTIAL_ID, Credentials, Refused, User
 
 _CACHED = 4096
+_log = logging.getLogger(__name__)
 
 
 class Issuers:
-    """The certificates of a file, each of which may have signed a client's."""
+    """The certificates of a file, each of which may have signed a client's. They follow the file."""
 
-    def __init__(self, certificates: Sequence[x509.Certificate]) -> None:
-        self._certificates = tuple(certificates)
-
-    @classmethod
-    def load(cls, path: Path) -> Issuers:
+    def __init__(self, path: Path) -> None:
         """Read a file (PEM). Raises ConfigError."""
+        self._path = path
+        self._files = ChangingFiles([path])
+        self._certificates = _load(path)
+
+    def changed(self) -> bool:
+        """Whether there are others than at the last call: what was known of clients is to be worked out anew."""
+        if not self._files.changed():
+            return False
         try:
-            return cls(x509.load_pem_x509_certificates(path.read_bytes()))
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}") from error
-        except ValueError as error:
-            raise ConfigError(f"{path}: not a certificate") from error
+            self._certificates = _load(self._path)
+        except ConfigError as error:
+            _log.error("the issuers of certificates stay as they were: %s", error)
+            return False
+        return True
 
     def issued(self, certificate: x509.Certificate) -> bool:
         """Whether one of them signed that certificate."""
@@ -52,17 +58,25 @@ class Issuers:
 
 
 class CertificateAuthenticator:
-    """Reads verified certificates, perhaps of certain issuers only; what it read is kept by a certificate's bytes."""
+    """Reads verified certificates; what it read is kept by a certificate's bytes.
 
-    def __init__(self, *, clock: Clock, issuers: Issuers | None = None) -> None:
+    `issuers` are those of clients. With `others`, TLS also lets in whom somebody else has signed for, so the issuer is
+    looked at; and so it is once the issuers have changed, for connections outlive those who signed for them.
+    """
+
+    def __init__(self, *, clock: Clock, issuers: Issuers | None = None, others: bool = False) -> None:
         self._clock = clock
         self._issuers = issuers
+        self._others = others
         self._read: dict[bytes, tuple[User | None, datetime, datetime]] = {}
 
     async def authenticate(self, credentials: Credentials) -> User | None:
         """The certificate's user; None without a certificate or a common name. Raises Refused."""
         if not credentials.certificate:
             return None
+        if self._issuers is not None and self._issuers.changed():
+            self._others = True
+            self._read.clear()
         entry = self._read.get(credentials.certificate)
         if entry is None:
             entry = self._parsed(credentials.certificate)
@@ -77,9 +91,18 @@ class CertificateAuthenticator:
     def _parsed(self, der: bytes) -> tuple[User | None, datetime, datetime]:
         certificate = x509.load_der_x509_certificate(der)
         user = None
-        if self._issuers is None or self._issuers.issued(certificate):
+        if not self._others or self._issuers is None or self._issuers.issued(certificate):
             user = _user(certificate, der)
         return user, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+
+
+def _load(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not a certificate") from error
 
 
 def common_names(certificate: x509.Certificate) -> list[str]:

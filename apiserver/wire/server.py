@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from k8slite import sockets
 from k8slite.config import ApiServerConfig
 
 from .connection import ConnectionProtocol
+from .tls import tls_context
 
 _GRACE = 5
 """Seconds that requests under way may take once the server is to end."""
@@ -49,22 +49,6 @@ def bind(addresses: Sequence[str], port: int) -> list[socket.socket]:
             opened.close()
         raise
     return bound
-
-
-def tls_context(config: ApiServerConfig) -> ssl.SSLContext:
-    """TLS 1.2 or newer; a client certificate, if one is shown, must come from the CA of clients or that of proxies."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(config.cert_file, config.key_file)
-    context.load_verify_locations(cafile=config.client_ca_file)
-    if config.requestheader_client_ca_file is not None:
-        context.load_verify_locations(cafile=config.requestheader_client_ca_file)
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.set_alpn_protocols(["http/1.1"])
-    # Every connection proves its certificate anew: no session is resumed past a certificate's end.
-    context.num_tickets = 0
-    context.options |= ssl.OP_NO_TICKET
-    return context
 
 
 async def serve_app(

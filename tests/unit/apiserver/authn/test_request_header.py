@@ -56,8 +56,8 @@ def clients(tmp_path: Path) -> Authority:
 def build(proxies: Authority, clients: Authority) -> Build:
     def make(*, allowed: tuple[str, ...] = (), clock: SystemClock | None = None) -> Chain:
         clock = clock or SystemClock()
-        front = RequestHeaderAuthenticator(Issuers.load(proxies.cert_file), allowed=allowed, headers=NAMES, clock=clock)
-        users = CertificateAuthenticator(clock=clock, issuers=Issuers.load(clients.cert_file))
+        front = RequestHeaderAuthenticator(Issuers(proxies.cert_file), allowed=allowed, headers=NAMES, clock=clock)
+        users = CertificateAuthenticator(clock=clock, issuers=Issuers(clients.cert_file), others=True)
         return Chain(certificates=[front, users])
 
     return make
@@ -105,7 +105,7 @@ async def test_a_proxy_whose_certificate_has_ended_is_refused(build: Build, prox
 def test_a_bundle_may_hold_several_issuers(tmp_path: Path, proxies: Authority, clients: Authority) -> None:
     both = tmp_path / "both.crt"
     both.write_bytes(proxies.certificate_pem + clients.certificate_pem)
-    issuers = Issuers.load(both)
+    issuers = Issuers(both)
     for authority in (proxies, clients):
         certificate = x509.load_der_x509_certificate(der(authority.issue_client("a", user="a")))
         assert issuers.issued(certificate)
