@@ -87,9 +87,8 @@ class Grant:
     conditions: tuple[Condition, ...] = ()
     notes: Notes | None = None
 
-    def problem(self, now: datetime) -> str:
-        """Why the token does not count now; empty if it does."""
-        seconds = now.timestamp()
+    def problem(self, now: datetime, seconds: float) -> str:
+        """Why the token does not count now (which is `seconds` after 1970); empty if it does."""
         if seconds >= self.ends:
             return "service account token has expired"
         if seconds < self.begins:

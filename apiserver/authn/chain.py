@@ -50,8 +50,23 @@ class Chain:
 
     async def authenticate(self, credentials: Credentials) -> User:
         """The user of a request. Raises ApiError 401."""
+        problem, user = credentials.problem, None
         try:
-            user = await self._user(credentials)
+            if credentials.certificate:
+                for method in self._certificates:
+                    try:
+                        if (user := await method.authenticate(credentials)) is not None:
+                            user = self._complete(user)
+                            break
+                    except Refused as refused:
+                        problem = str(refused)
+            if user is None and credentials.token:
+                known = await self.tokens.verify(credentials.token)
+                user = known.user
+                if known.remarkable:
+                    self._remark(credentials, known)
+            elif user is None and problem:
+                raise Refused(problem)
         except Refused as refused:
             self.metrics.attempts["error"] += 1
             self._note(str(refused))
@@ -63,24 +78,6 @@ class Chain:
             user = ANONYMOUS
         self.metrics.succeeded(user.name)
         return user
-
-    async def _user(self, credentials: Credentials) -> User | None:
-        problem = credentials.problem
-        if credentials.certificate:
-            for method in self._certificates:
-                try:
-                    if (user := await method.authenticate(credentials)) is not None:
-                        return self._complete(user)
-                except Refused as refused:
-                    problem = str(refused)
-        if credentials.token:
-            known = await self.tokens.verify(credentials.token)
-            if known.grant.notes is not None or known.grant.stale < float("inf"):
-                self._remark(credentials, known)
-            return known.user
-        if problem:
-            raise Refused(problem)
-        return None
 
     def _remark(self, credentials: Credentials, known: Known) -> None:
         """Pass on what there is to say of a token."""

@@ -9,6 +9,7 @@ Source: Kubernetes' apiserver, authentication/token/{cache,union}.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,8 @@ class Known:
     grant: Grant
     user: User
     audiences: tuple[str, ...]
+    remarkable: bool
+    """Whether there is something to say of it besides."""
 
 
 class Tokens:
@@ -56,11 +59,13 @@ class Tokens:
         if audiences and tuple(audiences) != wanted:
             wanted = audiences
             digest += repr(tuple(audiences)).encode()
-        now = self._clock.now()
         known = self._known.get(digest)
-        if known is not None and now.timestamp() < known.grant.renew and not known.grant.problem(now):
-            self._metrics.hits += 1
-            return known
+        if known is not None:
+            now, grant = self._clock.now(), known.grant
+            seconds = now.timestamp()
+            if seconds < grant.renew and not grant.problem(now, seconds):
+                self._metrics.hits += 1
+                return known
         self._known.pop(digest, None)
         with self._metrics.fetching():
             known = await self._ask(token, wanted)
@@ -81,7 +86,8 @@ class Tokens:
                 grant = await method.authenticate(token, wanted)
                 if grant is None:
                     continue
-                if problem := grant.problem(self._clock.now()):
+                now = self._clock.now()
+                if problem := grant.problem(now, now.timestamp()):
                     raise Refused(problem)
                 shared = own
                 if grant.audiences is not None:
@@ -91,7 +97,8 @@ class Tokens:
             except Refused as refused:
                 reasons.append(str(refused))
                 continue
-            return Known(grant, completed(grant.user), shared)
+            remarkable = grant.notes is not None or grant.stale < math.inf
+            return Known(grant, completed(grant.user), shared, remarkable)
         raise Refused(f"[{', '.join(dict.fromkeys((INVALID, *reasons)))}]" if reasons else INVALID)
 
 
