@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DECISION = "authorization.k8s.io/decision"
 REASON = "authorization.k8s.io/reason"
+_PATCHES = "patch.webhook.admission.k8s.io/"
+"""Annotations below this hold parts of objects: what a webhook changed."""
 _STATUS = b'{"kind":"Status"'
 _STATUS_FIELDS = ("status", "message", "reason", "details", "code")
 _SWITCHING = 101
@@ -197,8 +199,8 @@ class Record:
                 self._add_objects(made)
             made["requestReceivedTimestamp"] = self._received
             made["stageTimestamp"] = event.micro_time(self._auditor.clock.now())
-        if self.annotations:
-            made["annotations"] = self.annotations
+        if annotations := _shown(self.annotations, self._rule.level):
+            made["annotations"] = annotations
         return made
 
     def _add_objects(self, made: event.Event) -> None:
@@ -233,3 +235,10 @@ class Record:
         else:
             return {"metadata": {}, "code": self._code}
         return {"metadata": {}} | {key: said[key] for key in _STATUS_FIELDS if key in said}
+
+
+def _shown(annotations: dict[str, str], level: Level) -> dict[str, str]:
+    """The annotations that a level shows: those with parts of objects where the objects themselves are shown."""
+    if level >= Level.REQUEST or not any(key.startswith(_PATCHES) for key in annotations):
+        return annotations
+    return {key: value for key, value in annotations.items() if not key.startswith(_PATCHES)}

@@ -212,9 +212,15 @@ async def test_a_webhook_says_where_a_pod_is_bound(http: httpx.AsyncClient, name
     assert hooks.requests("/move")[0]["kind"] == {"group": "", "version": "v1", "kind": "Binding"}
 
 
+BROKEN: set[str] = set()
+"""Holds something while nothing is converted."""
+
+
 async def convert(request: web.BaseRequest) -> web.StreamResponse:
     """v1 has `spec.address` ("host:port"), v2 has `spec.host` and `spec.port`."""
     review = json.loads(await request.read())
+    if BROKEN:
+        return web.Response(status=500)
     asked, objects = review["request"], []
     for each in asked["objects"]:
         spec, to = each["spec"], asked["desiredAPIVersion"]
@@ -310,6 +316,25 @@ async def test_custom_resources_are_refused_like_others(
         assert (await http.delete(url)).status_code == 400
     assert {asked["kind"]["version"] for asked in hooks.requests("/no")} == {"v2"}
     assert (await http.get(f"{place(namespace, 'v1')}/a")).json()["spec"] == {"address": "web:80"}
+
+
+@pytest.mark.parametrize(("about", "code"), [("v1", 400), ("v2", 500)])
+async def test_a_conversion_that_fails_opens_no_way_past_a_webhook(
+    http: httpx.AsyncClient, namespace: str, hooks: Hooks, routes: None, about: str, code: int
+) -> None:
+    url = f"{place(namespace, 'v1')}/a"
+    await created(http, place(namespace, "v1"), custom(f"{GROUP}/v1", "Route", "a", spec={"address": "web:80"}))
+    rules = rule("routes", groups=[GROUP], versions=[about], operations=["DELETE"])
+    await configure(http, VALIDATING, "no", webhook("no", hooks.on("/no", deny()), rules, namespace=namespace))
+    BROKEN.add("conversion")
+    try:
+        # What is stored can be shown in the stored version; in the other it cannot, and so it stays.
+        refused = await http.delete(f"{place(namespace, 'v2')}/a")
+        assert refused.status_code == code, refused.text
+    finally:
+        BROKEN.clear()
+    assert (await http.get(url)).status_code == 200
+    assert len(hooks.requests("/no")) == (1 if code == 400 else 0)
 
 
 async def test_definitions_of_custom_resources_are_refused(http: httpx.AsyncClient, hooks: Hooks) -> None:

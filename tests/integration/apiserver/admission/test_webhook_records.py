@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from k8slite.testing import RunningServer
 
+from ..audit_log import Audited, audited
 from .hooks import MUTATING, VALIDATING, Hooks, add, allow, config_map, configure, deny, patch, rule, webhook
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 REFUSED = {"url": "https://127.0.0.1:1/"}
 
 
-@pytest.fixture
-def annotations(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The annotations of every request that the test makes."""
-    found: dict[str, str] = {}
-    made = server.app.registry.context
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def log(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Audited]:
+    """A server that records all of config maps, and of secrets only that they were written."""
+    secrets = {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets"]}]}
+    async with audited(tmp_path_factory.mktemp("audit"), [secrets, {"level": "RequestResponse"}]) as found:
+        yield found
 
-    def context(call: Any) -> Any:
-        call.annotations = found
-        return made(call)
 
-    monkeypatch.setattr(server.app.registry, "context", context)
-    return found
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(log: Audited) -> RunningServer:
+    return log.server
+
+
+async def annotations_of(log: Audited, answer: httpx.Response) -> dict[str, str]:
+    """What the audit event of a request says of webhooks."""
+    found: dict[str, str] = (await log.answered(answer))["annotations"]
+    return {key: value for key, value in found.items() if not key.startswith("authorization.k8s.io/")}
 
 
 def values(found: Mapping[str, str], prefix: str) -> dict[str, Any]:
@@ -38,7 +45,7 @@ def values(found: Mapping[str, str], prefix: str) -> dict[str, Any]:
 
 
 async def test_mutations_are_told_to_the_audit(
-    http: httpx.AsyncClient, namespace: str, hooks: Hooks, annotations: dict[str, str]
+    log: Audited, http: httpx.AsyncClient, namespace: str, hooks: Hooks
 ) -> None:
     about = rule("configmaps", operations=["CREATE"])
     operation = add("/data/added", "yes")
@@ -54,6 +61,7 @@ async def test_mutations_are_told_to_the_audit(
     )
     made = await http.post(f"/api/v1/namespaces/{namespace}/configmaps", json=config_map("a"))
     assert made.status_code == 201, made.text
+    annotations = await annotations_of(log, made)
     assert values(annotations, "mutation.webhook.admission.k8s.io/") == {
         "round_0_index_1": {"configuration": "some", "webhook": "change.example.com", "mutated": True},
         "round_0_index_2": {"configuration": "some", "webhook": "same.example.com", "mutated": False},
@@ -72,17 +80,29 @@ async def test_mutations_are_told_to_the_audit(
 
 
 async def test_validations_are_told_to_the_audit(
-    http: httpx.AsyncClient, namespace: str, hooks: Hooks, annotations: dict[str, str]
+    log: Audited, http: httpx.AsyncClient, namespace: str, hooks: Hooks
 ) -> None:
     about = rule("configmaps", operations=["CREATE"])
     said = webhook("no", hooks.on("/no", lambda request: {"auditAnnotations": {"a": "b"}}), about, namespace=namespace)
     down = webhook("down", REFUSED, about, namespace=namespace, failurePolicy="Ignore")
     await configure(http, VALIDATING, "some", down, said)
-    assert (await http.post(f"/api/v1/namespaces/{namespace}/configmaps", json=config_map("a"))).status_code == 400
-    assert annotations == {
+    refused = await http.post(f"/api/v1/namespaces/{namespace}/configmaps", json=config_map("a"))
+    assert refused.status_code == 400
+    assert await annotations_of(log, refused) == {
         "no.example.com/a": "b",
         "failed-open.validating.webhook.admission.k8s.io/round_0_index_0": "down.example.com",
     }
+
+
+async def test_patches_are_told_only_where_objects_are(
+    log: Audited, http: httpx.AsyncClient, namespace: str, hooks: Hooks
+) -> None:
+    client = hooks.on("/change", patch(add("/data", {"password": "aHVudGVyMg=="})))
+    await configure(http, MUTATING, "some", webhook("change", client, rule("secrets"), namespace=namespace))
+    made = await http.post(f"/api/v1/namespaces/{namespace}/secrets", json={"metadata": {"name": "a"}})
+    assert made.json()["data"] == {"password": "aHVudGVyMg=="}
+    assert list(await annotations_of(log, made)) == ["mutation.webhook.admission.k8s.io/round_0_index_0"]
+    assert "aHVudGVyMg" not in log.file.read_text()
 
 
 async def counted(http: httpx.AsyncClient, name: str) -> dict[str, float]:
