@@ -34,6 +34,7 @@ CONTROLLERS = {
     "protection": "protection",
     "resourcequota": "resourcequota",
     "disruption": "disruption",
+    "clusterrole-aggregation": "clusterroles",
     "garbage": "garbage",
     "certificates": "certificates",
 }

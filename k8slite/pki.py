@@ -28,6 +28,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 AUTHORITY_LIFETIME = timedelta(days=3650)
 CERTIFICATE_LIFETIME = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=120)
+KUBELET_CLIENTS = "k8slite:kubelet-clients"
+"""The group whose certificates kubelets serve. To the API server it is nobody: a node that says that it is found where
+the API server is gets nothing for it."""
 """A certificate with less than this left is replaced."""
 _KEY_USAGES = frozenset(
     {

@@ -1,5 +1,8 @@
 """ServiceAccount: every pod runs as a service account, with a token, the cluster's CA and its namespace at hand.
 
+An account whose annotation says so lets its pods name only those Secrets that it lists; containers that are added later
+are looked at like those that the pod began with.
+
 Source: Kubernetes documentation, "Managing Service Accounts: ServiceAccount admission controller".
 """
 
@@ -12,20 +15,23 @@ from typing import Any
 from k8slite.errors import ApiError, forbidden
 
 from ..lookup import Lookup
+from ..strategies.base import Document
 from ..verbs.metadata import generate_name
-from .base import Admission, Operation, Plugin
+from . import mountable
+from .base import Admission, Plugin
 
 _PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _PREFIX = "kube-api-access-"
 _MIRROR = "kubernetes.io/config.mirror"
 _TOKEN_SECONDS = 3607
+_NAME = "ServiceAccount"
+_LOOKED_AT = frozenset({("CREATE", ""), ("UPDATE", "ephemeralcontainers")})
 
 
 class ServiceAccount(Plugin):
     """Sets `serviceAccountName` of new pods, adds the account's pull secrets, the token's volume and its mounts."""
 
     kinds = frozenset({("", "pods")})
-    operations = frozenset[Operation]({"CREATE"})
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
@@ -33,7 +39,7 @@ class ServiceAccount(Plugin):
     async def mutate(self, admission: Admission) -> None:
         """Complete a new pod. Raises ApiError 403 if its account does not exist."""
         pod = admission.object
-        if admission.subresource or pod is None or _MIRROR in (pod["metadata"].get("annotations") or {}):
+        if admission.operation != "CREATE" or admission.subresource or pod is None or _is_mirror(pod):
             return
         spec = pod["spec"]
         name = spec.get("serviceAccountName") or "default"
@@ -43,9 +49,43 @@ class ServiceAccount(Plugin):
             raise _no_account(admission, name)
         if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
             spec["imagePullSecrets"] = account["imagePullSecrets"]
+        admission.reinvocation.memory[_NAME] = account
         automount = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True))
         if automount:
             _mount(spec, _volume_name(account["metadata"]["uid"]))
+
+    async def validate(self, admission: Admission) -> None:
+        """Refuse what the account does not let its pods name. Raises ApiError 403."""
+        pod = admission.object
+        if pod is None or (admission.operation, admission.subresource) not in _LOOKED_AT:
+            return
+        if admission.subresource != "" or not _is_mirror(pod):
+            account = self._account(admission, pod)
+            if mountable.enforced(account):
+                _refuse(admission, mountable.problem(pod, account, added=bool(admission.subresource)))
+        else:
+            _refuse(admission, mountable.problem_of_mirror(pod))
+
+    def _account(self, admission: Admission, pod: Document) -> Document:
+        name = (pod.get("spec") or {}).get("serviceAccountName") or ""
+        if not name:
+            detail = f"no service account specified for pod {admission.namespace}/{admission.name}"
+            raise forbidden("pods", admission.name, detail)
+        known: Document | None = admission.reinvocation.memory.get(_NAME)
+        if known is None or known["metadata"]["name"] != name:
+            known = self._lookup("", "serviceaccounts", admission.namespace, name)
+        if known is None:
+            raise _no_account(admission, name)
+        return known
+
+
+def _is_mirror(pod: Document) -> bool:
+    return _MIRROR in (pod["metadata"].get("annotations") or {})
+
+
+def _refuse(admission: Admission, detail: str) -> None:
+    if detail:
+        raise forbidden("pods", admission.name, detail)
 
 
 @lru_cache(maxsize=1024)

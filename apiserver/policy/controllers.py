@@ -258,11 +258,12 @@ _RULES: dict[str, Rules] = {
 }
 
 RUN = (
-    "certificate-controller clusterrole-aggregation-controller deployment-controller endpoint-controller"
-    " disruption-controller endpointslice-controller generic-garbage-collector job-controller namespace-controller"
-    " node-controller pod-garbage-collector pv-protection-controller pvc-protection-controller replicaset-controller"
+    "certificate-controller clusterrole-aggregation-controller deployment-controller disruption-controller"
+    " endpoint-controller endpointslice-controller generic-garbage-collector job-controller"
+    " legacy-service-account-token-cleaner namespace-controller node-controller pod-garbage-collector"
+    " podcertificaterequestcleaner pv-protection-controller pvc-protection-controller replicaset-controller"
     " replication-controller resourcequota-controller root-ca-cert-publisher service-account-controller"
-    " volumeattributesclass-protection-controller"
+    " validatingadmissionpolicy-status-controller volumeattributesclass-protection-controller"
 )
 """The roles of what our controller manager runs."""
 _OWN = frozenset(RUN.split())

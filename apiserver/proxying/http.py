@@ -52,7 +52,7 @@ class HttpProxy:
 
     async def serve(self, call: Call) -> None:
         """Answer on the connection itself. Raises ApiError before the answer begins."""
-        location = self._locations.of(call)
+        location = await self._locations.of(call)
         if joining.wanted(call):
             await self._join(call, location)
             return
@@ -73,12 +73,18 @@ class HttpProxy:
             serving.result()
 
     async def _join(self, call: Call, location: Location) -> None:
-        place = joining.Place(location.host, location.port, _target(call).encode(), self._tls(location))
+        target = _target(call).encode()
+        place = joining.Place(location.host, location.port, target, self._tls(location), location.server_name)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in _request_headers(call)]
         try:
             refused = await joining.join(call, place, headers)
         except joining.Unreachable as error:
             raise service_unavailable(f"error trying to reach service: {error}") from error
+        if refused is not None and refused.status < 400:
+            # Neither the change that was asked for nor a refusal: nobody follows it anywhere.
+            raise service_unavailable(
+                f"error trying to reach service: invalid upgrade response: status code {refused.status}"
+            )
         if refused is not None:
             kept = [(name, value) for name, value in refused.headers if _passes_back(name.decode("latin-1"))]
             kept = [pair for pair in kept if pair[0] != b"content-length"]
@@ -105,6 +111,7 @@ class HttpProxy:
                 data=body.pieces() if body.expected else None,
                 allow_redirects=False,
                 skip_auto_headers=_AUTO,
+                server_hostname=location.server_name or None,
             )
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise service_unavailable(f"error trying to reach service: {error or type(error).__name__}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import ssl
 from pathlib import Path
@@ -58,6 +59,14 @@ class Kubelets:
             raise internal(f'no preferred addresses found for node "{node}"')
         port = ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port") or _PORT
         return host, port
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the whole cluster lives on this machine's loopback, kubelets too."""
+        try:
+            return ipaddress.ip_address(self._config.advertise_address).is_loopback
+        except ValueError:
+            return False
 
     @staticmethod
     def path(*parts: str, query: list[tuple[str, str]] | None = None) -> str:

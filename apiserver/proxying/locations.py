@@ -2,15 +2,18 @@
 
 A name may carry a scheme and a port: `https:web:8443`. Pods and services are reached by address, and only by addresses
 that can be a pod's: a pod that claims the machine's own loopback or link-local addresses is no way into the machine,
-nor is an EndpointSlice that somebody wrote by hand.
+nor is an EndpointSlice that somebody wrote by hand. A kubelet that calls itself by a name is looked up once: what was
+judged is what is dialled.
 
 Source: Kubernetes' registry/core/{node,pod,service} (ResourceLocation); util/proxy (IsProxyableIP).
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import random
+import socket
 from dataclasses import dataclass
 
 from k8slite.errors import bad_request, not_found, service_unavailable
@@ -35,12 +38,16 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A server. `kubelet`: it is shown our certificate and must show one of the cluster's; others need show none."""
+    """A server. `kubelet`: it is shown our certificate and must show one of the cluster's; others need show none.
+
+    `server_name` is what its certificate is for, if not the host.
+    """
 
     scheme: str
     host: str
     port: int
     kubelet: bool = False
+    server_name: str = ""
 
     @property
     def base(self) -> str:
@@ -69,23 +76,26 @@ class Locations:
         self._objects = objects
         self._lookup = lookup_in(objects)
 
-    def of(self, call: Call) -> Location:
+    async def of(self, call: Call) -> Location:
         """Where a request goes. Raises ApiError."""
         info = call.info
         match info.plural:
             case "nodes":
-                return self._node(parse(info.name, what="node"))
+                return await self._node(parse(info.name, what="node"))
             case "pods":
                 return self._pod(info.namespace, parse(info.name, what="pod"))
             case _:
                 return self._service(info.namespace, parse(info.name, what="service"), info.name)
 
-    def _node(self, place: Name) -> Location:
+    async def _node(self, place: Name) -> Location:
         host, port = self._kubelets.place(place.name)
+        address = await _address(host)
+        named = "" if address == host else host
         if place.port in ("", str(port)):
-            return Location("https", host, port, kubelet=True)
+            _allowed(address, loopback=self._kubelets.on_loopback)
+            return Location("https", address, port, kubelet=True, server_name=named)
         scheme = place.scheme or "http"
-        return Location(scheme, _allowed(host), _number(place.port))
+        return Location(scheme, _allowed(address), _number(place.port), server_name=named)
 
     def _pod(self, namespace: str, place: Name) -> Location:
         pod = self._lookup("", "pods", namespace, place.name)
@@ -138,13 +148,28 @@ class Locations:
         return address in {status.get("podIP"), *(item["ip"] for item in status.get("podIPs") or ())}
 
 
-def _allowed(host: str) -> str:
+async def _address(host: str) -> str:
+    """An address for a host. Raises ApiError 400 for a name that leads nowhere."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise bad_request("address not allowed") from None
+    return str(found[0][4][0])
+
+
+def _allowed(host: str, *, loopback: bool = False) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         raise bad_request("address not allowed") from None
     # `::ffff:127.0.0.1` leads where `127.0.0.1` does.
     address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_loopback and loopback:
+        return host
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         raise bad_request("address not allowed")
     return host

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from k8slite import kubeconfig
-from k8slite.pki import Authority, ensure_signing_key
+from k8slite.pki import KUBELET_CLIENTS, Authority, ensure_signing_key
 
 from .spec import ClusterSpec
 
@@ -34,7 +34,7 @@ def ensure(spec: ClusterSpec, *, now: datetime | None = None) -> list[str]:
     authority.issue_server("apiserver", common_name="kube-apiserver", hosts=names, now=now)
     authority.issue_server("kubelet", common_name="kubelet", hosts=["localhost", "127.0.0.1", spec.bridge_ip], now=now)
     authority.issue_client(
-        "apiserver-kubelet-client", user="kube-apiserver-kubelet-client", groups=("system:masters",), now=now
+        "apiserver-kubelet-client", user="kube-apiserver-kubelet-client", groups=(KUBELET_CLIENTS,), now=now
     )
     _ensure_front_proxy(directory, now=now)
     if spec.runs_etcd:

@@ -1,7 +1,7 @@
 """Routes and TLS of the kubelet's server.
 
 Whoever may use it may run commands in every container, so a certificate of the cluster's CA is not enough: it must be
-of `system:masters`, as the API server's client certificate is.
+of the API servers' group, or of `system:masters`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from aiohttp import web
 from k8slite import metrics, sockets
 from k8slite.clock import Clock
 from k8slite.config import KubeletConfig
+from k8slite.pki import KUBELET_CLIENTS
 
 from ..runtime.base import ContainerRuntime, NoSuchContainer, RuntimeFault
 from ..workers import Workers
 from . import logs, portforward, sessions
 from .lookup import Containers, LookupFault
 
-_MASTERS = "system:masters"
+_GROUPS = ("system:masters", KUBELET_CLIENTS)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -31,7 +32,7 @@ async def _authorized(request: web.Request, handler: Handler) -> web.StreamRespo
         return await handler(request)
     certificate = request.transport.get_extra_info("peercert") if request.transport is not None else None
     subject = [pair for part in (certificate or {}).get("subject", ()) for pair in part]
-    if ("organizationName", _MASTERS) not in subject:
+    if not any(("organizationName", group) in subject for group in _GROUPS):
         return web.Response(status=403, text="Forbidden\n")
     return await handler(request)
 

@@ -1,0 +1,1 @@
+"""Writes into aggregated ClusterRoles the rules that they gather."""
