@@ -24,7 +24,7 @@ COUNTS = {
     "sig-scheduling": 4,
     "sig-storage": 12,
 }
-WAITING = ("next: admission", "next: controllers")
+WAITING = ("next: controllers",)
 
 
 def rows() -> list[tuple[str, str, str]]:
