@@ -50,6 +50,7 @@ from .proxying.kubelets import Kubelets
 from .registry import Registry
 from .storage import engines
 from .storage.base import StoreError
+from .storage.encryption.store import Encrypting
 from .strategies.table import strategies
 from .verbs import subresources
 from .verbs.access_reviews import AccessReviews
@@ -83,7 +84,12 @@ class ApiServer(FastAPI):
         self.draining = False
         source = source or random.Random(random.SystemRandom().getrandbits(256))
         self.cache = WatchCache()
-        self.store = settled(engines.build(config.store), self.cache)
+        self.encryption = Encrypting(
+            engines.build(config.store),
+            config.encryption_config_file,
+            drop_unreadable=config.encryption_drop_unreadable,
+        )
+        self.store = settled(self.encryption, self.cache)
         key = SigningKey.load(config.service_account_key_file)
         keys = Keys([key.verification, *load_verification_keys(config.service_account_key_files)])
         rbac = RBAC(CacheSource(self.cache))
@@ -182,6 +188,8 @@ class ApiServer(FastAPI):
             await self.store.revision()
         except StoreError as error:
             problems["store"] = str(error) or "unavailable"
+        if self.encryption.has_plugins:
+            problems["kms-providers"] = await self.encryption.problems()
         if self.cache.revision == 0:
             problems["watch-cache"] = "not filled yet"
         if self.draining:

@@ -160,6 +160,7 @@ class Registry:
         source: random.Random,
     ) -> None:
         self.store = store
+        self._stale: Callable[[str], bool] | None = getattr(store, "stale", None)  # of one that encrypts
         self.cache = cache
         self.catalogue = catalogue
         self.schemas = schemas
@@ -293,7 +294,7 @@ class Registry:
                 if newer is None or newer.revision != record.revision:
                     record = newer
                     continue
-            if unchanged:
+            if unchanged and not (self._stale is not None and self._stale(key)):
                 return record.value, False
             value = documents.encode_to_fit(final, served.stored)
             if dry_run:

@@ -170,6 +170,10 @@ class ApiServerConfig(Config):
     """Plugins to run beside those that run by default (docs/admission.md)."""
     disable_admission_plugins: list[str] = []
     audit: AuditConfig = AuditConfig()
+    encryption_config_file: Path | None = None
+    """An `apiserver.config.k8s.io/v1` EncryptionConfiguration; it is read again when it changes."""
+    encryption_drop_unreadable: bool = False
+    """At start, remove objects that no key can decrypt; otherwise the server does not start with them."""
     admission_control_config_file: Path | None = None
     """An AdmissionConfiguration: what the plugins are told."""
 

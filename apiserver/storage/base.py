@@ -13,7 +13,7 @@ Source: the etcd v3 API guarantees (revisions, watch, compaction).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 PLACEHOLDER = b'"resourceVersion":""'
@@ -60,6 +60,8 @@ class Change:
     value: bytes
     revision: int
     previous: bytes | None
+    previous_revision: int = field(default=0, compare=False)
+    """Of `previous`; 0 without one."""
 
 
 class StoreError(Exception):

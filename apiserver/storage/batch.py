@@ -63,12 +63,12 @@ def plan(writes: Sequence[Write], *, current: Callable[[str], Record | None], re
             assert there is not None  # a deletion expects a revision, so something is there
             record = Record(key, restamp(there.value, found, revision), revision)
             overlay[key] = None
-            changes.append(Change("DELETED", key, record.value, revision, there.value))
+            changes.append(Change("DELETED", key, record.value, revision, there.value, found))
         else:
             record = Record(key, stamp(write.value, revision), revision)
             overlay[key] = record
             previous = there.value if there else None
-            changes.append(Change("MODIFIED" if there else "ADDED", key, record.value, revision, previous))
+            changes.append(Change("MODIFIED" if there else "ADDED", key, record.value, revision, previous, found))
         rows.append(Row(revision, key, write.value, found))
         outcomes.append(record)
     return Plan(rows, changes, outcomes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
+from typing import Literal
 
 from .base import Change, Record, StoreError, stamp
 from .batch import Row
@@ -63,10 +64,9 @@ def change_of(row: Row, previous: bytes | None) -> Change:
     """A journal's row as a change; `previous` is the value, with the placeholder, that it replaced."""
     before = stamp(previous, row.previous) if previous is not None else None
     if row.value is None:
-        return Change("DELETED", row.key, stamp(previous or b"", row.revision), row.revision, before)
-    return Change(
-        "MODIFIED" if row.previous else "ADDED", row.key, stamp(row.value, row.revision), row.revision, before
-    )
+        return Change("DELETED", row.key, stamp(previous or b"", row.revision), row.revision, before, row.previous)
+    kind: Literal["ADDED", "MODIFIED"] = "MODIFIED" if row.previous else "ADDED"
+    return Change(kind, row.key, stamp(row.value, row.revision), row.revision, before, row.previous)
 
 
 class MemoryStore(EmbeddedStore):

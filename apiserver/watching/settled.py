@@ -28,6 +28,7 @@ class SettledStore:
         self.get = store.get
         self.compact = store.compact
         self.progress = getattr(store, "progress", None)
+        self.stale = getattr(store, "stale", None)
 
     async def create(self, key: str, value: bytes) -> Record:
         """Write a key that must be absent. Raises KeyExists."""

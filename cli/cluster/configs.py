@@ -17,7 +17,7 @@ from k8slite.config import (
     StoreConfig,
 )
 
-from . import audit
+from . import audit, encryption
 from .spec import ClusterSpec
 
 
@@ -131,6 +131,7 @@ def apiserver(spec: ClusterSpec) -> ApiServerConfig:
         proxy_client_key_file=pki / "front-proxy-client.key",
         service_cidr=spec.service_cidr,
         audit=audit.settings(spec),
+        encryption_config_file=encryption.file(spec) if spec.encrypts else None,
     )
 
 

@@ -111,6 +111,7 @@ def new(wish: Wish) -> ClusterSpec:
             service_cidr=str(services),
             bridge=f"k8slite{index}",
             docker_host="" if simulated else machine.docker_host(),
+            encrypts=not wish.etcd_endpoints,
         )
     except OSError as error:
         raise Failure(str(error)) from error

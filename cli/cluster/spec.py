@@ -45,6 +45,8 @@ class ClusterSpec(Config):
     service_cidr: str = "10.96.0.0/16"
     bridge: str = "k8slite0"
     docker_host: str = ""
+    encrypts: bool = False
+    """Whether Secrets are encrypted in the store; clusters that were made before this could be said do not."""
 
     @property
     def directory(self) -> Path:

@@ -13,7 +13,7 @@ from k8slite.errors import ApiError
 
 from ..api import Api
 from ..failure import Failure
-from . import audit, certificates, control, decide, logs, machine, process, supervisor
+from . import audit, certificates, control, decide, encryption, logs, machine, process, supervisor
 from .configs import config_file, log_file, services
 from .decide import Wish
 from .exclusive import exclusive
@@ -56,6 +56,7 @@ def _start(spec: ClusterSpec) -> None:
     with step("Certificates and configuration"):
         certificates.ensure(spec)
         audit.ensure_policy(spec)
+        encryption.ensure_file(spec)
         for service in services(spec):
             if service.config is not None:
                 config.dump(service.config, config_file(spec, service))

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from k8slite.apiserver.storage.base import Store
+from k8slite.apiserver.storage.encryption.store import Encrypting
 from k8slite.apiserver.storage.etcd import EtcdStore
 from k8slite.apiserver.storage.memory import MemoryStore
 from k8slite.apiserver.storage.sqlite import SqliteStore
 
-from .engines import NAMES, Engine
+from .engines import ALL, CONFIGURATION, ENCRYPTED, NAMES, Engine
 from .etcd_server import etcd
 
 _numbers = itertools.count()
@@ -24,6 +25,11 @@ def etcd_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _make(name: str, request: pytest.FixtureRequest, directory: Path) -> Callable[[], Store]:
+    if name.startswith(ENCRYPTED):
+        below = _make(name.removeprefix(ENCRYPTED), request, directory)
+        file = directory / "encryption.yaml"
+        file.write_text(CONFIGURATION)
+        return lambda: Encrypting(below(), file)
     if name == "memory":
         return MemoryStore
     if name == "sqlite":
@@ -32,12 +38,12 @@ def _make(name: str, request: pytest.FixtureRequest, directory: Path) -> Callabl
     return lambda: EtcdStore([endpoint], prefix=prefix)
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=ALL)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     return Engine(request.param, _make(request.param, request, tmp_path))
 
 
-@pytest.fixture(params=NAMES[1:])
+@pytest.fixture(params=[name for name in ALL if not name.endswith(NAMES[0])])
 def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     """An engine whose objects outlive the store."""
     return Engine(request.param, _make(request.param, request, tmp_path))

@@ -9,6 +9,16 @@ from typing import Any
 from k8slite.apiserver.storage.base import PLACEHOLDER, Change, Store
 
 NAMES = ("memory", "sqlite", "etcd")
+ENCRYPTED = "encrypted-"
+"""What the names of the same engines begin with, under a store that encrypts."""
+ALL = (*NAMES, *(ENCRYPTED + name for name in NAMES))
+CONFIGURATION = """
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources: ['*.*']
+  providers: [{aesgcm: {keys: [{name: key1, secret: MDEyMzQ1Njc4OWFiY2RlZg==}]}}]
+"""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import grpc.aio
@@ -147,6 +147,6 @@ def _change(event: Any, key: str) -> Change:
     if event.type == EVENT_DELETE:
         if previous is None:  # compacted between the deletion and its delivery: the last document is lost
             raise Compacted(revision)
-        return Change("DELETED", key, stamp(before.value, revision), revision, previous)
-    kind = "ADDED" if kv.create_revision == revision else "MODIFIED"
-    return Change(kind, key, stamp(kv.value, revision), revision, previous)  # type: ignore[arg-type]
+        return Change("DELETED", key, stamp(before.value, revision), revision, previous, before.mod_revision)
+    kind: Literal["ADDED", "MODIFIED"] = "ADDED" if kv.create_revision == revision else "MODIFIED"
+    return Change(kind, key, stamp(kv.value, revision), revision, previous, before.mod_revision)
