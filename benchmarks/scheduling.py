@@ -27,6 +27,7 @@ async def _schedule(context: Context, nodes: int, pods: int) -> Figure:
     async with namespace(kube, name) as ns:
         try:
             await load.create(kube.target, "/api/v1/nodes", count=nodes, body=node(f"{ns}-{load.NUMBER}", ns))
+            await until(lambda: _ready(kube, ns), what="all nodes to be ready", every=1.0)
             path = f"/api/v1/namespaces/{ns}/pods"
             # One pod first: when it is bound, the scheduler has seen nodes.
             await kube.call("POST", path, pod("first", ns, scheduler="default-scheduler", selector=ns))
@@ -47,6 +48,11 @@ async def _schedule(context: Context, nodes: int, pods: int) -> Figure:
     if created.errors:
         note += f", {created.errors} not created"
     return Figure(f"schedule at {nodes} nodes", pods / (ended - began), "pods/s", note)
+
+
+async def _ready(kube: Kube, label: str) -> bool:
+    nodes = await kube.call("GET", f"/api/v1/nodes?labelSelector={LABEL}%3D{label}")
+    return all(taint["key"] == LABEL for node in nodes["items"] for taint in node["spec"]["taints"])
 
 
 async def _bound(kube: Kube, path: str) -> dict[str, dict[str, str]] | None:
