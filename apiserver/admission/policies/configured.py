@@ -9,7 +9,7 @@ Source: Kubernetes' apiserver, pkg/admission/plugin/policy/generic and policy/ma
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -36,6 +36,8 @@ from ..matching import (
 GROUP = "admissionregistration.k8s.io"
 _REMEMBERED = 4096
 Compiled = TypeVar("Compiled")
+_Sort = tuple[Gvk, str, str, str, Gvk | None]
+"""What rules look at: resource, subresource, operation, name (if any rule does), the object's own kind."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Configured(Generic[Compiled]):
         self._names = False
         self._policies: dict[str, tuple[int, Policy[Compiled]]] = {}
         self._bindings: dict[str, tuple[int, tuple[str, Binding]]] = {}
-        self._concerned: Recent[tuple[Target, Gvk | None], tuple[Concerned[Compiled], ...]] = Recent(_REMEMBERED)
+        self._concerned: Recent[_Sort, tuple[Concerned[Compiled], ...]] = Recent(_REMEMBERED)
 
     def concerned(self, admission: Admission, catalogue: Catalogue) -> tuple[Concerned[Compiled], ...]:
         """The policies whose rules are about a request, in the order of their names."""
@@ -143,11 +145,12 @@ class Configured(Generic[Compiled]):
             self._seen = seen
         if not self._bound or (admission.resource.group, admission.resource.plural) in EXEMPT:
             return ()
-        target = target_of(admission)
-        key = (target if self._names else replace(target, name=""), admission.kind)
+        asked = admission.requested or admission.resource
+        name = admission.name if self._names else ""
+        key = (asked.key, admission.subresource, admission.operation, name, admission.kind)
         found = self._concerned.get(key)
         if found is None:
-            found = self._about(*key, catalogue)
+            found = self._about(target_of(admission), admission.kind, catalogue)
             self._concerned.keep(key, found)
         return found
 

@@ -14,7 +14,7 @@ from ...strategies.base import Document
 from ..base import Admission
 from ..cel.asking import Asking
 from ..cel.inputs import Inputs, inputs
-from ..matching import Match
+from ..matching import Gvk, Match
 from ..presenting import present
 
 
@@ -25,7 +25,7 @@ class Sight:
         self._registry = registry
         self._admission = admission
         self._asking = asking
-        self._known: dict[Match, Inputs] = {}
+        self._known: dict[tuple[Gvk, Gvk], Inputs] = {}
 
     def forget(self) -> None:
         """Present the objects anew: one was changed."""
@@ -33,7 +33,8 @@ class Sight:
 
     async def of(self, match: Match) -> Inputs:
         """The variables with the objects as that kind. Raises ApiError for a conversion that fails."""
-        found = self._known.get(match)
+        key = (match.resource.key, match.kind)
+        found = self._known.get(key)
         if found is None:
             admission = self._admission
             try:
@@ -43,7 +44,7 @@ class Sight:
                 raise ApiError(
                     error.code, error.reason, f"failed to convert object version: {error.message}"
                 ) from error
-            found = self._known[match] = inputs(
+            found = self._known[key] = inputs(
                 admission,
                 match,
                 obj=obj,
