@@ -4,8 +4,6 @@ An expression is evaluated in one go, while an authorizer is a coroutine. Those 
 without ever waiting, so their coroutine is simply run to its end. Should one wait after all (for a webhook, say), the
 evaluation is given up, the answer is awaited, and the evaluation begins again, now knowing it. That is why whatever is
 evaluated must be without effects, and each question is asked once a request.
-
-RBAC does not look at selectors, so those of a question are read by nobody yet.
 """
 
 from __future__ import annotations
@@ -13,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from k8slite.selectors import EVERYTHING, SelectorError, parse_field_selector, parse_label_selector
+
 from ...authn.base import User
-from ...authz.base import Attributes, Authorizer
+from ...authz.base import NO_FIELDS, Attributes, Authorizer
 from ...authz.base import Decision as Verdict
 from ...cel.functions.authorization import Decision, Question
 from ..base import Admission
@@ -80,7 +80,17 @@ class Asking:
             subresource=question.subresource,
             namespace=question.namespace,
             name=question.name,
+            fields=_read(parse_field_selector, question.field_selector, NO_FIELDS),
+            labels=_read(parse_label_selector, question.label_selector, EVERYTHING),
         )
+
+
+def _read(parse: Callable[[str], Result], text: str, nothing: Result) -> Result:
+    """A question's selector. One that cannot be read narrows nothing, as in Kubernetes."""
+    try:
+        return parse(text) if text else nothing
+    except SelectorError:
+        return nothing
 
 
 def account(namespace: str, name: str) -> User:

@@ -17,10 +17,11 @@ from k8slite.apiserver.admission.cel.inputs import inputs
 from k8slite.apiserver.admission.describing import describe
 from k8slite.apiserver.admission.matching import Match
 from k8slite.apiserver.authn.base import User
-from k8slite.apiserver.authz.base import Decision
+from k8slite.apiserver.authz.base import NO_FIELDS, Decision
 from k8slite.apiserver.strategies.base import Context
 from k8slite.apiserver.wire.options import Options
 from k8slite.catalogue import builtin
+from k8slite.selectors import EVERYTHING
 
 CATALOGUE = builtin()
 DEPLOYMENTS = CATALOGUE.by_path("apps", "v1", "deployments")
@@ -133,6 +134,17 @@ async def test_service_accounts_are_asked_about_as_themselves():
     user = authorizer.asked[0].user
     assert user.name == "system:serviceaccount:ns:robot"
     assert user.groups == ("system:serviceaccounts", "system:serviceaccounts:ns")
+
+
+async def test_questions_may_be_narrowed_by_selectors():
+    authorizer = Rules()
+    pods = "authorizer.group('').resource('pods')"
+    await run(f"{pods}.fieldSelector('spec.nodeName=a').labelSelector('x=y').check('list')", authorizer=authorizer)
+    await run(f"{pods}.fieldSelector('!!').labelSelector('!!').check('list')", authorizer=authorizer)
+    narrow, wide = authorizer.asked
+    assert narrow.fields.value_of("spec.nodeName") == "a"
+    assert narrow.labels.matches({"x": "y"}) and not narrow.labels.matches({})
+    assert (wide.fields, wide.labels) == (NO_FIELDS, EVERYTHING)
 
 
 @pytest.mark.parametrize(
