@@ -1,4 +1,4 @@
-"""Client certificates: the common name is the user, the organizations are the groups.
+"""Client certificates: the common name is the user, the organizations are the groups, and there may be a UID.
 
 TLS has verified the certificate before any request is read (`wire/tls.py`); what is left is to read it, once,
 and to see at each request that it has not ended since, as connections live long. Where TLS also lets proxies in, whose
@@ -23,6 +23,7 @@ from ..changing_files import ChangingFiles
 from .base import CREDENTIAL_ID, Credentials, Refused, User
 
 _CACHED = 4096
+_UID = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")
 _log = logging.getLogger(__name__)
 
 
@@ -116,4 +117,14 @@ def _user(certificate: x509.Certificate, der: bytes) -> User | None:
     if not names or not names[-1]:
         return None
     credential = f"X509SHA256={hashlib.sha256(der).hexdigest()}"
-    return User(names[-1], groups=tuple(groups), extra={CREDENTIAL_ID: (credential,)})
+    return User(names[-1], uid=_uid(certificate), groups=tuple(groups), extra={CREDENTIAL_ID: (credential,)})
+
+
+def _uid(certificate: x509.Certificate) -> str:
+    """The user's UID, which a subject may have under a name of Kubernetes' own. Raises Refused."""
+    found = [str(name.value) for name in certificate.subject.get_attributes_for_oid(_UID)]
+    if len(found) > 1:
+        raise Refused(f"expected 1 UID, but found multiple: {found}")
+    if found == [""]:
+        raise Refused("UID cannot be an empty string")
+    return found[0] if found else ""
