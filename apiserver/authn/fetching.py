@@ -5,8 +5,6 @@ Redirects are not followed: who answers for an issuer is its configuration's to 
 
 from __future__ import annotations
 
-import orjson
-
 from ..backends import BackendError, Backends, Target, Trust, read_bounded
 from .configuration import JwtAuthenticator
 from .oidc import Fetches
@@ -23,24 +21,22 @@ def fetches(backends: Backends) -> Fetches:
     def to(source: JwtAuthenticator) -> Fetch:
         trust = Trust(ca_bundle=source.issuer.certificate_authority.encode())
 
-        async def fetch(url: str) -> Fetched:
-            return await _fetch(backends, Target(None, url, trust))
+        async def fetch(url: str, *, token: str = "") -> Fetched:
+            return await _fetch(backends, Target(None, url, trust), token)
 
         return fetch
 
     return to
 
 
-async def _fetch(backends: Backends, target: Target) -> Fetched:
+async def _fetch(backends: Backends, target: Target, token: str) -> Fetched:
+    headers = [*_HEADERS, ("Authorization", f"Bearer {token}")] if token else _HEADERS
     try:
-        async with backends.request(target, "GET", headers=_HEADERS, timeout=_TIMEOUT) as response:
+        async with backends.request(target, "GET", headers=headers, timeout=_TIMEOUT) as response:
             body = await read_bounded(response, _LIMIT)
             status, cache = response.status, response.headers.get("Cache-Control", "")
     except BackendError as error:
         raise Unreachable(f'Get "{target.url}": {error}') from error
     if status != 200:
         raise Unreachable(f'Get "{target.url}": status {status}')
-    try:
-        return Fetched(orjson.loads(body), cache)
-    except orjson.JSONDecodeError:
-        raise Unreachable(f'Get "{target.url}": the answer is no JSON') from None
+    return Fetched(body, cache)

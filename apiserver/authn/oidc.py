@@ -16,14 +16,15 @@ from k8slite.errors import Cause
 
 from . import jwts
 from .base import Grant, Refused
-from .claims import Builder, Mapper
+from .claims import Mapper
 from .configuration import ALGORITHMS, JwtAuthenticator
+from .distributed import DistributedClaim
+from .mapping_builder import Builder
 from .provider import Fetch, Provider
+from .verifier import Verifier
 
 REMEMBERED = 10.0
 """Seconds for which a token is not looked at again, so that a change of the configuration counts soon."""
-_EARLY = 60.0
-"""Seconds by which an issuer's clock may be ahead, for a token's beginning."""
 Fetches = Callable[[JwtAuthenticator], Fetch]
 """Makes what reaches an issuer, with the trust that its configuration asks for."""
 _GOOGLE = ("accounts.google.com", "https://accounts.google.com")
@@ -37,32 +38,25 @@ class OidcIssuer:
         self, source: JwtAuthenticator, mapper: Mapper, *, fetch: Fetch, clock: Clock, algorithms: Sequence[str]
     ) -> None:
         self.url = source.issuer.url
-        self._audiences = frozenset(source.issuer.audiences)
         self._mapper = mapper
         self._clock = clock
-        self._algorithms = tuple(algorithms)
+        self._verifier = Verifier(audiences=source.issuer.audiences, clock=clock, algorithms=algorithms)
         self._provider = Provider(source.issuer, fetch=fetch, clock=clock)
+        self._elsewhere: DistributedClaim | None = None
+        if claim := source.claim_mappings.groups.claim:
+            self._elsewhere = DistributedClaim(claim, verifier=self._verifier, fetch=fetch, clock=clock)
 
     async def grant(self, token: str, read: jwts.Unverified) -> Grant:
         """What a token grants that says it is of this issuer. Raises Refused."""
-        if read.algorithm not in self._algorithms:
-            raise Refused(
-                f'oidc: verify token: oidc: id token signed with unsupported algorithm, got "{read.algorithm}"'
-            )
+        try:
+            ends = await self._verifier.verify(token, read, self._provider)
+        except Refused as refused:
+            raise Refused(f"oidc: verify token: {refused}") from None
         claims = read.claims
-        audiences = jwts.audiences(claims)
-        if not audiences & self._audiences:
-            raise Refused(
-                f"oidc: verify token: oidc: expected audience in {sorted(self._audiences)} got {sorted(audiences)}"
-            )
-        now = self._clock.now().timestamp()
-        ends, begins = jwts.moment(claims, "exp"), jwts.moment(claims, "nbf")
-        if ends is None or now >= ends:
-            raise Refused("oidc: verify token: oidc: token is expired")
-        if begins is not None and now + _EARLY < begins:
-            raise Refused("oidc: verify token: oidc: current time is before the nbf (not before) time")
-        jwts.verify(token, await self._provider.candidates(read.identifier), algorithms=[read.algorithm])
-        return Grant(self._mapper.user(claims), ends=ends, renew=min(ends, now + REMEMBERED))
+        if self._elsewhere is not None:
+            claims = await self._elsewhere.added(claims)
+        renew = min(ends, self._clock.now().timestamp() + REMEMBERED)
+        return Grant(self._mapper.user(claims), ends=ends, renew=renew)
 
 
 class OidcTokens:

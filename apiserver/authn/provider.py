@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+import orjson
 
 from k8slite.clock import Clock
 
@@ -27,20 +28,31 @@ _MAX_AGE = re.compile(r"max-age=(\d{1,9})")
 _SORTS = frozenset({"RSA", "EC"})
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A JSON document, and what its answer said of caching."""
-
-    document: Any
-    cache_control: str = ""
-
-
-Fetch = Callable[[str], Awaitable[Fetched]]
-"""Gets a document from an issuer by its URL. Raises Unreachable."""
-
-
 class Unreachable(Exception):
     """An issuer does not answer, or not as it should; the text says how."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Fetched:
+    """What an issuer answered, and what it said of caching."""
+
+    body: bytes
+    cache_control: str = ""
+
+    def document(self) -> Any:
+        """The body as JSON. Raises Unreachable."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            raise Unreachable("the issuer's answer is no JSON") from None
+
+
+class Fetch(Protocol):
+    """Gets something from an issuer."""
+
+    async def __call__(self, url: str, *, token: str = "") -> Fetched:
+        """What stands at a URL, for whoever has the bearer token. Raises Unreachable."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,7 @@ class Provider:
 
     async def _load(self) -> tuple[list[IssuerKey], float]:
         url = self._issuer.url.rstrip("/") + "/.well-known/openid-configuration"
-        document = (await self._fetch(self._issuer.discovery_url or url)).document
+        document = (await self._fetch(self._issuer.discovery_url or url)).document()
         if not isinstance(document, dict):
             raise Unreachable("the discovery document is no object")
         if document.get("issuer") != self._issuer.url:
@@ -113,7 +125,7 @@ class Provider:
         if not isinstance(where, str) or not where.startswith("https://"):
             raise Unreachable("the discovery document names no https jwks_uri")
         answer = await self._fetch(where)
-        keys = _keys(answer.document)
+        keys = _keys(answer.document())
         age = _MAX_AGE.search(answer.cache_control)
         return keys, min(max(float(age[1]) if age else _USUAL, _SHORTEST), _LONGEST)
 

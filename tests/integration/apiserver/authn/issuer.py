@@ -28,6 +28,8 @@ class OidcIssuer:
         self.keys: dict[str, Any] = {}
         self.visits: Counter[str] = Counter()
         self.cache_control = "max-age=3600"
+        self.claims = ""
+        """What is answered to those who ask for claims with the token `for-claims`."""
         self.rotate("first")
 
     def rotate(self, identifier: str, *, algorithm: str = "RS256") -> None:
@@ -55,6 +57,8 @@ class OidcIssuer:
                 return web.json_response({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
             case "/keys":
                 return web.json_response({"keys": self._published()}, headers={"Cache-Control": self.cache_control})
+            case "/claims" if request.headers.get("Authorization") == "Bearer for-claims":
+                return web.Response(text=self.claims)
             case _:
                 raise web.HTTPNotFound
 

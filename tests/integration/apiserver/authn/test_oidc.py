@@ -264,6 +264,43 @@ async def test_expressions_map_and_judge_claims(tmp_path: Path, issuer: OidcIssu
             assert words in await reason(server, token)
 
 
+async def test_groups_that_lie_elsewhere_are_fetched(tmp_path: Path, issuer: OidcIssuer) -> None:
+    file = written(tmp_path / "authn.yaml", configuration(issuer))
+    async with running_server(authentication_config_file=file) as server:
+
+        def pointing(path: str, token: str = "for-claims", **claims: Any) -> str:
+            source = {"endpoint": f"{issuer.url}{path}", "access_token": token}
+            return issuer.token(_claim_names={"groups": "there"}, _claim_sources={"there": source}, **claims)
+
+        issuer.claims = issuer.token(groups=["dev", "ops"])
+        found = await user(server, pointing("/claims"))
+        assert isinstance(found, dict)
+        assert found["groups"] == ["oidc:dev", "oidc:ops", "system:authenticated"]
+        own = await user(server, pointing("/claims", groups="own"))
+        assert isinstance(own, dict)
+        assert own["groups"] == ["oidc:own", "system:authenticated"]
+        assert issuer.visits["/claims"] == 1
+        refused = {
+            pointing("/claims", token="wrong"): "status 404",
+            pointing("/nowhere"): "status 404",
+            issuer.token(_claim_names={"groups": "there"}): "could not parse claim sources",
+            issuer.token(_claim_names={"groups": "there"}, _claim_sources={}): "missing in _claims_sources",
+        }
+        for token, words in refused.items():
+            assert await user(server, token) == 401
+            assert words in await reason(server, token)
+        bad = {
+            issuer.token(): "did not contain claim: groups",
+            issuer.token(groups="x", aud="others"): "expected audience in",
+            issuer.token(groups="x")[:-6] + "AAAAAA": "error in cryptographic primitive",
+            issuer.token(groups="x", iss="http://insecure"): "getting untrusted issuer failed",
+            "nonsense": "getting untrusted issuer failed",
+        }
+        for number, (claims, words) in enumerate(bad.items()):
+            issuer.claims = claims
+            assert words in await reason(server, pointing("/claims", jti=str(number)))
+
+
 async def test_a_changed_file_counts_and_a_wrong_one_does_not(
     tmp_path: Path, issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

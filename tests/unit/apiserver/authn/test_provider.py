@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import jwt
+import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -36,14 +37,14 @@ class World:
         self.cache_control = ""
         self.provider = Provider(Issuer(url=URL, **issuer), fetch=self.fetch, clock=self.clock)
 
-    async def fetch(self, url: str) -> Fetched:
+    async def fetch(self, url: str, *, token: str = "") -> Fetched:
         self.visits[url] += 1
         await asyncio.sleep(0)
         if self.down:
             raise Unreachable("connection refused")
         if url.endswith("/keys"):
-            return Fetched({"keys": self.keys}, self.cache_control)
-        return Fetched(self.discovery)
+            return Fetched(orjson.dumps({"keys": self.keys}), self.cache_control)
+        return Fetched(orjson.dumps(self.discovery))
 
     async def names(self, identifier: str = "") -> list[str]:
         return [found.identifier for found in await self.provider.candidates(identifier)]
