@@ -52,6 +52,9 @@ class Dispatch:
     async def __call__(self, call: Call) -> Outcome:
         """Serve a request that was authorized. Raises ApiError."""
         info, resource = call.info, call.resource
+        if info.namespace and not resource.namespaced and not _is_namespace(call):
+            # It was authorized as an object of that namespace, which it is not (CVE-2019-11247).
+            raise no_such_path()
         if info.subresource or (not info.name and self.subresources):
             handler = self.subresources.get((info.group, info.plural, info.subresource))
             if handler is not None and (info.subresource or info.verb == "create"):
@@ -82,6 +85,12 @@ class Dispatch:
         if row.kind != resource.kind or verb is None:
             raise no_such_path()
         return await verb(self.registry, call)
+
+
+def _is_namespace(call: Call) -> bool:
+    """Whether a request is for a Namespace itself: only there the path of what is no namespace's has one."""
+    info = call.info
+    return not info.group and info.plural == "namespaces" and info.name == info.namespace
 
 
 def _check(call: Call) -> Subresource:
