@@ -178,10 +178,12 @@ def _merge(term: Document, labels: Document) -> None:
 
 
 def qos_class(spec: Document) -> str:
-    """`Guaranteed`, `Burstable` or `BestEffort`: what the containers' requests and limits promise."""
+    """`Guaranteed`, `Burstable` or `BestEffort`: what the pod's own requests and limits promise, or its containers'."""
+    own = spec.get("resources") or {}
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    whole = bool(own.get("requests") or own.get("limits"))
     any_set, guaranteed = False, True
-    for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
-        resources = container.get("resources") or {}
+    for resources in [own] if whole else [container.get("resources") or {} for container in containers]:
         requests, limits = _positive(resources.get("requests")), _positive(resources.get("limits"))
         if requests or limits:
             any_set = True

@@ -7,10 +7,11 @@ Source: Kubernetes documentation, "Resource Quotas"; apiserver's admission/plugi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from k8slite.config import ConfigError
 from k8slite.usage.amounts import Amounts, add
 from k8slite.usage.measures import IGNORED, measure_of
 from k8slite.usage.pod_scopes import is_terminating
@@ -101,10 +102,14 @@ _UPDATES: dict[tuple[str, str], dict[str, Callable[[Document, Document], bool]]]
 """Which updates, by subresource: of other kinds only their number counts."""
 
 
-def _read(items: Sequence[dict[str, Any]]) -> tuple[tuple[tuple[str, str], Limited], ...]:
+def _read(items: Any) -> tuple[tuple[tuple[str, str], Limited], ...]:
+    if not isinstance(items, list | tuple) or not all(
+        isinstance(item, dict) and item.get("resource") for item in items
+    ):
+        raise ConfigError("admission plugin ResourceQuota: limitedResources: must be a list of entries with a resource")
     return tuple(
         (
-            (item.get("apiGroup") or "", item.get("resource") or ""),
+            (item.get("apiGroup") or "", item["resource"]),
             Limited(
                 tuple(item.get("matchContains") or ()), tuple(requirement(one) for one in item.get("matchScopes") or ())
             ),

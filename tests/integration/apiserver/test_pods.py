@@ -84,6 +84,9 @@ async def test_quality_of_service(http: httpx.AsyncClient, resources: dict[str, 
         "spec": {"containers": [{"name": "a", "image": "b", "resources": resources}]},
     }
     assert (await http.post(PODS, json=body)).json()["status"]["qosClass"] == expected
+    whole = {"containers": [{"name": "a", "image": "b"}], **({"resources": resources} if resources else {})}
+    made = await http.post(PODS, json={"metadata": {"generateName": "qos-"}, "spec": whole})
+    assert made.json()["status"]["qosClass"] == expected
 
 
 async def test_only_images_and_little_else_may_change(http: httpx.AsyncClient) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from k8slite.apiserver.admission.quota.evaluate import Limited, Refused, Request, evaluate
+from k8slite.apiserver.admission.quota.plugin import ResourceQuota
+from k8slite.config import ConfigError
 from k8slite.usage.amounts import Amounts, amounts, wire
 from k8slite.usage.measures import measure_of, read_quota
 from k8slite.usage.scopes import Requirement
 
-from .rig import NOW, Document, pod, resources
+from .rig import NOW, Document, Objects, pod, resources
 
 CLASSES = {"scopeName": "PriorityClass", "operator": "In", "values": ["high", "higher"]}
 
@@ -296,3 +298,9 @@ def test_what_is_limited_must_be_covered() -> None:
         rise(pod(priorityClassName="high"), covered_scopes=scopes)
     holding = quota({"pods": "1"}, scopeSelector={"matchExpressions": [CLASSES]})
     assert rise(pod(priorityClassName="high"), holding, covered_scopes=scopes) == {"q": {"pods": "1"}}
+
+
+@pytest.mark.parametrize("limited", ["pods", [{}], ["pods"], [{"matchContains": ["cpu"]}]])
+def test_a_configuration_that_makes_no_sense_stops_the_server(limited: Any) -> None:
+    with pytest.raises(ConfigError, match="limitedResources"):
+        ResourceQuota(Objects(), registry=lambda: pytest.fail("asked"), configuration={"limitedResources": limited})
