@@ -1,4 +1,4 @@
-"""Rules of `resource.k8s.io` for who wants devices: claims, their templates, classes. CEL is not compiled here.
+"""Rules of `resource.k8s.io` for who wants devices: claims, their templates, classes.
 
 Source: Kubernetes' resource validation (ValidateResourceClaim, ValidateDeviceClass).
 """
@@ -18,6 +18,7 @@ from k8slite.errors import (
     too_many,
 )
 
+from ..cel.devices import problem
 from . import names
 from .device_names import device_name, fully_qualified_name, pool_name
 from .storage import driver_name
@@ -117,9 +118,12 @@ def selectors(items: list[Document] | None, field: str) -> list[Cause]:
         cel = selector.get("cel")
         if cel is None:
             return [required(f"{here}.cel")]
-        if len(cel.get("expression") or "") > _LONGEST_EXPRESSION:
+        if len((cel.get("expression") or "").encode()) > _LONGEST_EXPRESSION:
             return [too_long(f"{here}.cel.expression", _LONGEST_EXPRESSION)]
-        return needed(cel.get("expression"), f"{here}.cel.expression")
+        text, field_ = cel.get("expression") or "", f"{here}.cel.expression"
+        if not text:
+            return [required(field_)]
+        return [invalid_value(field_, text, error)] if (error := problem(text)) else []
 
     return sized(items, field, _MOST) or each(items, field, check)
 

@@ -67,12 +67,40 @@ TABLE: dict[str, list[Row]] = {
     ],
     "deviceclass": [
         (
+            {
+                "spec.selectors": [
+                    {"cel": {"expression": text}}
+                    for text in (
+                        "device.driver == 'x' && 'x' in device.attributes",
+                        "device.attributes['d'].ready",
+                        "cel.bind(a, device.attributes['d'], a.model != '' && a.version.isLessThan(semver('1.0.0')))",
+                        "device.capacity['d'].memory.compareTo(quantity('1Gi')) >= 0",
+                        "!device.allowMultipleAllocations",
+                        "1",
+                        "?!",
+                        "device.nope == 1",
+                        "object.x == 1",
+                    )
+                ]
+            },
+            [
+                (
+                    "invalid",
+                    "spec.selectors[5].cel.expression",
+                    "must evaluate to bool or the unknown type, not int",
+                ),
+                ("invalid", "spec.selectors[6].cel.expression", "compilation failed: ERROR: <input>:1:1: Syntax error"),
+                ("invalid", "spec.selectors[7].cel.expression", "undefined field 'nope'"),
+                ("invalid", "spec.selectors[8].cel.expression", "undeclared reference to 'object'"),
+            ],
+        ),
+        (
             {"spec.selectors": [{}], "spec.extendedResourceName": "gpu"},
             [
                 ("required", "spec.selectors[0].cel", ""),
                 ("invalid", "spec.extendedResourceName", "must be a valid extended resource name"),
             ],
-        )
+        ),
     ],
     "slice": [
         (
