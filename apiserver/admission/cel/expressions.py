@@ -9,7 +9,7 @@ Source: apiserver, pkg/admission/plugin/cel/{compile,composition}.go.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from ...cel.ast import TypeOf
@@ -20,6 +20,8 @@ from .declared import Scope
 ANY = "any"
 """Among the types that are asked for: whatever it evaluates to."""
 _REMEMBERED = 1024
+_ENVIRONMENTS = 16
+"""Environments are large, and most policies share one."""
 _SCALARS = {"bool": BOOL, "int": INT, "double": DOUBLE, "string": STRING}
 
 
@@ -36,40 +38,47 @@ class Compiler:
     """Compiles the expressions of one scope."""
 
     def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+        self._scope = _Scoped(_signature(scope), scope)
         self._environment: Environment | None = None
 
     def compile(self, source: str, *returns: str) -> Expression:
         """An expression that must give one of the types `returns`."""
-        return _compiled(_Written(source, returns, _signature(self.scope), self))
+        return _compiled(source, returns, self._scope)
 
-    def compile_anew(self, source: str, returns: Sequence[str]) -> Expression:
-        """The same without looking at those of late."""
+    def compile_anew(self, source: str, *returns: str) -> Expression:
+        """The same, of which nothing is kept: for scopes that are not met again."""
         if self._environment is None:
-            self._environment = self.scope.environment()
-        try:
-            compiled = self._environment.compile(source)
-        except CompileError as error:
-            return Expression(source, None, f"compilation failed: {error}")
-        if compiled.result in returns or ANY in returns:
-            return Expression(source, compiled)
-        wanted = returns[0] if len(returns) == 1 else f"one of [{' '.join(returns)}]"
-        return Expression(source, None, f"must evaluate to {wanted} but got {compiled.result}")
+            self._environment = self._scope.scope.environment()
+        return _check(self._environment, source, returns)
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """What the outcome depends on; `compiler` is that of the first such expression."""
+class _Scoped:
+    """A scope by what tells it from others; `scope` is the first such."""
 
-    source: str
-    returns: tuple[str, ...]
-    scope: tuple[object, ...]
-    compiler: Compiler = field(compare=False)
+    signature: tuple[object, ...]
+    scope: Scope = field(compare=False)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _compiled(written: _Written) -> Expression:
-    return written.compiler.compile_anew(written.source, written.returns)
+def _compiled(source: str, returns: tuple[str, ...], scope: _Scoped) -> Expression:
+    return _check(_environment(scope), source, returns)
+
+
+@lru_cache(maxsize=_ENVIRONMENTS)
+def _environment(scope: _Scoped) -> Environment:
+    return scope.scope.environment()
+
+
+def _check(environment: Environment, source: str, returns: tuple[str, ...]) -> Expression:
+    try:
+        compiled = environment.compile(source)
+    except CompileError as error:
+        return Expression(source, None, f"compilation failed: {error}")
+    if compiled.result in returns or ANY in returns:
+        return Expression(source, compiled)
+    wanted = returns[0] if len(returns) == 1 else f"one of [{' '.join(returns)}]"
+    return Expression(source, None, f"must evaluate to {wanted} but got {compiled.result}")
 
 
 def _signature(scope: Scope) -> tuple[object, ...]:
@@ -93,6 +102,8 @@ def declared_type(kind: TypeOf) -> DeclType:
 def compose(scope: Scope, variables: Sequence[Mapping[str, str]]) -> tuple[Scope, dict[str, Expression]]:
     """The variables of a policy, each compiled with those before it in sight, and the scope of what comes after."""
     expressions: dict[str, Expression] = {}
+    if variables and scope.variables is None:
+        scope = replace(scope, variables={})
     for variable in variables:
         name = variable.get("name") or ""
         expression = Compiler(scope).compile(variable.get("expression") or "", ANY)

@@ -61,8 +61,7 @@ CONTENT = Judgement()
 
 def compile_validations(spec: Mapping[str, Any]) -> Validations:
     """Compile a policy. What does not compile is an error of every request."""
-    base = Scope(params=spec.get("paramKind") is not None)
-    scope, variables = compose(Scope(params=base.params, variables={}), spec.get("variables") or ())
+    scope, variables = compose(Scope(params=spec.get("paramKind") is not None), spec.get("variables") or ())
     compiler = Compiler(scope)
     messages = Compiler(Scope(params=scope.params, authorizer=False, variables=scope.variables))
     fail = spec.get("failurePolicy") != "Ignore"

@@ -53,7 +53,7 @@ class Mutations:
 def compile_mutations(spec: Mapping[str, Any]) -> Mutations:
     """Compile a policy. What does not compile is an error of every request."""
     params = spec.get("paramKind") is not None
-    scope, variables = compose(Scope(params=params, variables={}), spec.get("variables") or ())
+    scope, variables = compose(Scope(params=params), spec.get("variables") or ())
     patches = Compiler(Scope(params=params, variables=scope.variables, objects=True))
 
     def mutation(written: Mapping[str, Any]) -> tuple[bool, Expression]:

@@ -69,7 +69,7 @@ def compiler_for(spec: Mapping[str, Any], kind: DeclType, type_of: TypeOf) -> Co
         params = type_of((group, version, param_kind.get("kind") or "")) or DYN
     scope = Scope(params=param_kind is not None, variables={}, kind=kind, param_kind=params)
     for variable in spec.get("variables") or ():
-        compiled = Compiler(scope).compile_anew(variable.get("expression") or "", (ANY,)).compiled
+        compiled = Compiler(scope).compile_anew(variable.get("expression") or "", ANY).compiled
         scope = scope.with_variable(variable["name"], DYN if compiled is None else declared_type(compiled.type))
     return Compiler(scope)
 
@@ -77,7 +77,7 @@ def compiler_for(spec: Mapping[str, Any], kind: DeclType, type_of: TypeOf) -> Co
 def issues(spec: Mapping[str, Any], kind: DeclType, type_of: TypeOf) -> dict[str, str]:
     """What is wrong with the expressions, by where they stand, if objects are of that kind."""
     compiler = compiler_for(spec, kind, type_of)
-    found = {place: compiler.compile_anew(text, (ANY,)).error for place, text in expressions_of(spec)}
+    found = {place: compiler.compile_anew(text, ANY).error for place, text in expressions_of(spec)}
     return {place: error.removeprefix(_FAILED) for place, error in found.items() if error}
 
 
