@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 import orjson
 
-from k8slite.remembering import remembered
+from k8slite.remembering import Recent, remembered
 
 from ..authn.base import User
 from ..authz.base import Attributes
@@ -36,7 +36,7 @@ _USERS = 4096
 
 def encode(event: Event) -> bytes:
     """An event as a line."""
-    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
 
 
 def without_objects(event: Event) -> Event:
@@ -46,11 +46,11 @@ def without_objects(event: Event) -> Event:
     return kept
 
 
-def micro_time(now: datetime, *, before: float = 0.0) -> str:
-    """A moment in UTC, so many seconds `before` now, as Kubernetes' MicroTime."""
+def moment(now: datetime, *, before: float = 0.0) -> datetime:
+    """So many seconds `before` now, as events hold it: with microseconds, which an encoder leaves out if they are 0."""
     if before:
         now -= timedelta(seconds=before)
-    return now.isoformat(timespec="microseconds")[:26] + "Z"
+    return now if now.microsecond else now.replace(microsecond=1)
 
 
 def request_uri(scope: Mapping[str, Any]) -> str:
@@ -126,17 +126,15 @@ class Users:
     """Users as events name them, encoded once for each: authentication gives the same object again."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[User, orjson.Fragment]] = {}
+        self._known: Recent[int, tuple[User, orjson.Fragment]] = Recent(_USERS)
 
     def encoded(self, user: User) -> orjson.Fragment:
         """A user's UserInfo."""
         known = self._known.get(id(user))
         if known is not None and known[0] is user:
             return known[1]
-        if len(self._known) >= _USERS:
-            self._known.clear()
         made = orjson.Fragment(orjson.dumps(user_info(user)))
-        self._known[id(user)] = (user, made)
+        self._known.keep(id(user), (user, made))
         return made
 
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from k8slite.config import ConfigError
+from k8slite.remembering import Recent
 
 from ..authz.base import Attributes
 
@@ -152,7 +153,7 @@ class Policy:
         entries = [entry for rule, _ in self._rules for entry in rule.resources or ()]
         self._sees_namespaces = any(rule.namespaces for rule, _ in self._rules)
         self._sees_names = any(entry.resource_names for entry in entries)
-        self._known: dict[tuple[object, ...], Decision] = {}
+        self._known: Recent[tuple[object, ...], Decision] = Recent(_REMEMBERED)
 
     def decide(self, attributes: Attributes) -> Decision:
         """What is recorded of a request."""
@@ -173,9 +174,7 @@ class Policy:
         if found is None:
             found = self.evaluate(attributes)
             if len(attributes.path) <= _LONGEST and len(attributes.name) <= _LONGEST:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[key] = found
+                self._known.keep(key, found)
         return found
 
     def evaluate(self, attributes: Attributes) -> Decision:

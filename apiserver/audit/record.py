@@ -76,7 +76,7 @@ class Record:
         self._attributes = attributes
         self._audit_id = audit_id.decode("latin-1")
         self._long_running = long_running
-        self._received = event.micro_time(auditor.clock.now(), before=seconds)
+        self._received = event.moment(auditor.clock.now(), before=seconds)
         self._fixed = (event.request_uri(scope), event.source_ips(scope), event.user_agent(scope["headers"]))
         self._impersonated: User | None = None
         self._constraint = ""
@@ -198,7 +198,7 @@ class Record:
             if self._rule.level >= Level.REQUEST:
                 self._add_objects(made)
             made["requestReceivedTimestamp"] = self._received
-            made["stageTimestamp"] = event.micro_time(self._auditor.clock.now())
+            made["stageTimestamp"] = event.moment(self._auditor.clock.now())
         if annotations := _shown(self.annotations, self._rule.level):
             made["annotations"] = annotations
         return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -48,6 +49,15 @@ def test_the_uri_is_what_came_but_for_credentials(query: bytes, shown: str) -> N
 )
 def test_sources_are_addresses_only(headers: list[tuple[bytes, bytes]], client: Any, ips: list[str]) -> None:
     assert event.source_ips(scope(b"", *headers, client=client)) == ips
+
+
+@pytest.mark.parametrize(
+    ("microsecond", "before", "shown"),
+    [(0, 0.0, "12:00:00.000001Z"), (5, 0.0, "12:00:00.000005Z"), (250000, 0.5, "11:59:59.750000Z")],
+)
+def test_moments_always_have_their_microseconds(microsecond: int, before: float, shown: str) -> None:
+    now = datetime(2026, 3, 1, 12, microsecond=microsecond, tzinfo=UTC)
+    assert event.encode({"at": event.moment(now, before=before)}) == b'{"at":"2026-03-01T%b"}\n' % shown.encode()
 
 
 def test_a_long_name_of_a_program_is_cut() -> None:
