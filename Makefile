@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: up down test chaos durability fuzz check bench clean help
+.PHONY: up down test chaos durability fuzz overload check bench clean help
 
 help:
 	@echo "make up     a cluster with the example application on this machine"
@@ -12,6 +12,7 @@ help:
 	@echo "make chaos  programs killed at random for minutes; make test has small twins of these tests"
 	@echo "make durability  API servers killed some 500 times, also at every point of a write, a compaction, a start"
 	@echo "make fuzz   the published OpenAPI fuzzed, every group of it; make test has a small twin"
+	@echo "make overload  a server flooded by one of its tenants; make test has small twins of these tests"
 	@echo "make check  ruff, mypy, import-linter"
 	@echo "make bench  the figures of the README; KUBECONFIG=... measures another cluster"
 
@@ -39,6 +40,9 @@ fuzz: $(VENV)/.tests
 
 check: $(VENV)/.tests
 	scripts/check $(BIN)
+
+overload: $(VENV)/.tests
+	$(BIN)/python -m pytest tests/overload -m overload $(ARGS)
 
 bench: $(VENV)/.tests
 	@scripts/prepare-tests

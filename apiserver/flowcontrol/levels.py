@@ -26,6 +26,8 @@ from .sharding import deal, flow_hash
 UNLIMITED = sys.maxsize
 WIDEST = 10
 """Seats that one request takes at most."""
+SLICE = 20
+"""Seats that are given to those who wait in one turn of the event loop: some milliseconds of everybody's time."""
 _WIDEST_PART = 0.15
 """The part of a level's seats that one request takes at most."""
 FULL, NO_SEAT, TIMED_OUT, CANCELLED = "queue-full", "concurrency-limit", "time-out", "cancelled"
@@ -100,9 +102,10 @@ class Turn:
         self._levels: list[Level] = []
 
     def add(self, level: Level) -> None:
-        """A level has seats to get back."""
+        """A level has seats to get back, or more to serve."""
         if not self._levels:
             self._loop.call_soon(self._over)
+        level.due = True
         self._levels.append(level)
 
     def _over(self) -> None:
@@ -134,6 +137,8 @@ class Level:
         """Seats taken, those among them that come back at the end of this turn."""
         self.spent = 0
         """Seats that come back at the end of this turn."""
+        self.due = False
+        """Whether `settle` will be called at the end of this turn."""
         self.limit = UNLIMITED if config.shares.exempt else 1
         self.demand = DemandMeter(now)
         self.bounds = Bounds(0, 0, 0, config.shares.exempt)
@@ -186,6 +191,7 @@ class Level:
 
     def settle(self, now: float) -> None:
         """The turn is over: take back what was spent in it, and serve who waits."""
+        self.due = False
         self.demand.note(self.in_use + self.queues.wanted, now)
         self.in_use -= self.spent
         self.spent = 0
@@ -195,7 +201,11 @@ class Level:
         self.demand.note(self.in_use + self.queues.wanted, now)
 
     def dispatch(self, now: float) -> None:
-        """Serve those that wait, as far as there are seats. The queues must have been advanced."""
+        """Serve those that wait, as far as there are seats; some now, others in the turns that follow.
+
+        The queues must have been advanced.
+        """
+        begun = 0
         while (request := self.queues.next()) is not None:
             ticket = request.owner
             if ticket.gone():
@@ -204,6 +214,11 @@ class Level:
             if not self.has_room(request.seats):
                 ticket.flow.tally.no_room += 1
                 return
+            if begun >= SLICE:
+                if not self.due:
+                    self.turn.add(self)
+                return
+            begun += request.seats
             self.queues.begin(request, now=now)
             ticket.admit(now)
 
@@ -257,7 +272,7 @@ class Flow:
         tally.executing -= 1
         tally.durations.observe(seconds)
         level = self.level
-        if not level.spent:
+        if not level.due:
             level.turn.add(level)
         level.spent += 1
 
@@ -328,7 +343,7 @@ class Ticket:
         if self.request is not None:
             level.queues.advance(now, limit=level.limit)
             level.queues.end(self.request, now=now)
-        if not level.spent:
+        if not level.due:
             level.turn.add(level)
         level.spent += self.seats
 

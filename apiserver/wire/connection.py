@@ -28,6 +28,8 @@ from k8slite.takeover import take_over
 
 from . import request
 from .options import DEFAULT
+from .restraint import Restraint
+from .unsent import Unsent
 
 CERTIFICATE = "client_certificate"
 """`scope["state"][CERTIFICATE]`: the peer's certificate (DER), empty if it showed none."""
@@ -45,6 +47,9 @@ _JOINED = 64 * 1024
 _JOINED_BELOW = frozenset({"exec", "attach", "portforward", "proxy"})
 _EARLY = 64 * 1024
 """Bytes that a client may send of a new protocol before it is told that the change was made."""
+_PIPELINED = 16
+"""Requests of a connection that may wait for the one under way. Who sends more does not wait for answers at all."""
+_REFUSALS = frozenset({401, 429})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 
@@ -91,6 +96,9 @@ class Exchange(RequestResponseCycle):
     """One request and its answer, as ASGI messages."""
 
     _head = b""
+    _refused = False
+    on_refusal: Callable[[], None]
+    """Called after an answer that says that the request was too much, or its user unknown."""
 
     async def send(self, message: Any) -> None:
         """Take the answer's start or a part of its body. The start is held back until the body begins."""
@@ -112,6 +120,7 @@ class Exchange(RequestResponseCycle):
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         closing = False
+        self._refused = status in _REFUSALS
         pieces = [STATUS_LINE[status]]
         for name, value in headers:
             name = name.lower()
@@ -170,6 +179,8 @@ class Exchange(RequestResponseCycle):
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
+        if self._refused:
+            self.on_refusal()
 
     def _write(self, head: bytes, body: bytes) -> None:
         if head and len(body) > _JOINED:
@@ -187,6 +198,10 @@ class ConnectionProtocol(HttpToolsProtocol):
     _awaiting_head = True
     """Whether the next thing to come is a head, or the rest of one; `_deadline` bounds the wait."""
     _deadline: asyncio.TimerHandle | None = None
+    _requests = 0
+    _restraint: Restraint | None = None
+    _pause: asyncio.TimerHandle | None = None
+    """Ends the time in which nothing is read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the certificate once; the handshake is over when a protocol is told of its connection."""
@@ -205,6 +220,9 @@ class ConnectionProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._end_deadline()
+        if self._pause is not None:
+            self._pause.cancel()
+        self._unsent.remove(self.transport)
         super().connection_lost(exc)
 
     def _end_deadline(self) -> None:
@@ -243,11 +261,52 @@ class ConnectionProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(_FAREWELL, self.transport.abort)
 
+    @property
+    def _unsent(self) -> Unsent:
+        """Shared by all connections of the server."""
+        state = self.server_state
+        unsent: Unsent | None = getattr(state, "unsent", None)
+        if unsent is None:
+            unsent = state.unsent = Unsent()  # type: ignore[attr-defined]
+        return unsent
+
+    def pause_writing(self) -> None:
+        """The client does not read: it is not asked for more."""
+        super().pause_writing()
+        self.flow.pause_reading()
+        self._unsent.add(self.transport)
+
     def resume_writing(self) -> None:
         """The client has read enough of what was written."""
         super().resume_writing()
+        self._unsent.remove(self.transport)
+        self._resume_reading()
         if self._outlet is not None and self._outlet.on_room is not None:
             self._outlet.on_room()
+
+    def _rest(self) -> None:
+        """A request was refused: read no further ones for a while if it came too early after the last one."""
+        restraint = self._restraint
+        if restraint is None:
+            restraint = self._restraint = Restraint()
+        seconds = restraint.refused(self._requests, now=self.loop.time())
+        if seconds and self._pause is None and not self.transport.is_closing():
+            self.flow.pause_reading()
+            self._pause = self.loop.call_later(seconds, self._end_pause)
+
+    def _end_pause(self) -> None:
+        self._pause = None
+        self._resume_reading()
+
+    def _resume_reading(self) -> None:
+        if self._pause is None and not self.flow.write_paused and not self.pipeline and not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        """An answer has been written: the next request may come, if its client reads."""
+        super().on_response_complete()
+        if self.flow.write_paused:
+            self.flow.pause_reading()
 
     def on_message_begin(self) -> None:
         """A request begins: renew the Date header if a second has passed."""
@@ -307,11 +366,15 @@ class ConnectionProtocol(HttpToolsProtocol):
             and not getattr(self.server_state, "draining", False),
             on_response=self.on_response_complete,
         )
+        exchange.on_refusal = self._rest
+        self._requests += 1
         if under_way is None or under_way.response_complete:
             self._start_asgi_task(exchange, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))
+            if len(self.pipeline) > _PIPELINED:
+                self.transport.abort()
 
     def _should_upgrade(self) -> bool:
         if not super()._should_upgrade():
