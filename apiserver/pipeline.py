@@ -40,7 +40,8 @@ from .storage.base import FutureRevision, StoreUnavailable
 from .watching.watch import WatchStream
 from .wire import negotiation, options, request
 from .wire.body import read_body
-from .wire.connection import OUTLET, left
+from .wire.connection import OUTLET
+from .wire.exchange import left
 from .wire.fanout import Fanout
 from .wire.metrics import RequestMetrics
 from .wire.respond import (

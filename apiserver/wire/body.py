@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from k8slite.errors import ApiError, bad_request, request_entity_too_large
 
 from ..calls import Receive
-from .connection import has_whole_body
+from .exchange import has_whole_body
 
 LIMIT = 3 << 20
 """Bytes."""

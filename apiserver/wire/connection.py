@@ -1,10 +1,10 @@
 """HTTP on one connection: what uvicorn's protocol does, with less work for each request and a way out for watches.
 
-uvicorn parses requests (httptools), keeps connections alive and speaks WebSockets. Four things differ from it here.
+uvicorn parses requests (httptools), keeps connections alive and speaks WebSockets. Five things differ from it here.
 Each connection carries its peer's certificate in the ASGI scope. Nothing ticks: the Date header is renewed when a
-request comes. A whole answer, head and body, leaves in one write: a write is a TLS record and a system call, by far the
-dearest parts of a small answer (ASGI asks servers to hold the head back until the body begins). And a connection has
-an `Outlet`, through which what is the same for many clients goes past ASGI's messages.
+request comes. Answers leave in as few writes as they can (`exchange.py`). A connection has an `Outlet`, through which
+what is the same for many clients goes past ASGI's messages. And clients are held back that do not read what they asked
+for (`unsent.py`), or do not wait when they are refused (`restraint.py`).
 
 A request to change the protocol (`Upgrade`) below exec, attach, portforward or proxy, or one that the application says
 it passes on to another server (`joins`), is a plain request to the application: whoever serves it takes the connection
@@ -17,16 +17,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Any
 from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from k8slite.takeover import take_over
 
 from . import request
+from .exchange import Exchange
 from .options import DEFAULT
 from .restraint import Restraint
 from .unsent import Unsent
@@ -42,15 +42,11 @@ HEAD_TIMEOUT = 32.0
 """Seconds in which a new connection's first request must begin, and the head of any request must have come."""
 _FAREWELL = 1.0
 _HEADER_LIMIT = 1 << 20
-_JOINED = 64 * 1024
-"""A longer body is not copied to join it to its head: a record of its own costs less."""
 _JOINED_BELOW = frozenset({"exec", "attach", "portforward", "proxy"})
 _EARLY = 64 * 1024
 """Bytes that a client may send of a new protocol before it is told that the change was made."""
 _PIPELINED = 16
 """Requests of a connection that may wait for the one under way. Who sends more does not wait for answers at all."""
-_REFUSALS = frozenset({401, 429})
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 
 class Outlet:
@@ -75,120 +71,6 @@ class Outlet:
         return self._flow.write_paused
 
 
-def chunk(data: bytes) -> bytes:
-    """Data as a chunk of a chunked answer."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def has_whole_body(receive: Any) -> bool:
-    """Whether `receive` gives a request's whole body without waiting for the client."""
-    exchange = getattr(receive, "__self__", None)
-    return isinstance(exchange, Exchange) and not exchange.more_body
-
-
-def left(receive: Any) -> Callable[[], bool]:
-    """Whether the client has left, told without waiting; never, under another server."""
-    exchange = getattr(receive, "__self__", None)
-    return (lambda: exchange.disconnected) if isinstance(exchange, Exchange) else (lambda: False)
-
-
-class Exchange(RequestResponseCycle):
-    """One request and its answer, as ASGI messages."""
-
-    _head = b""
-    _refused = False
-    on_refusal: Callable[[], None]
-    """Called after an answer that says that the request was too much, or its user unknown."""
-
-    async def send(self, message: Any) -> None:
-        """Take the answer's start or a part of its body. The start is held back until the body begins."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        kind = message["type"]
-        if self.response_complete:
-            raise RuntimeError(f"{kind} after the answer was complete")
-        if kind != ("http.response.body" if self.response_started else "http.response.start"):
-            raise RuntimeError(f"unexpected {kind}")
-        if self.response_started:
-            self._body(message.get("body", b""), last=not message.get("more_body", False))
-        else:
-            self.response_started = True
-            self.waiting_for_100_continue = False
-            self._start(message["status"], [*self.default_headers, *message.get("headers", ())])
-
-    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        closing = False
-        self._refused = status in _REFUSALS
-        pieces = [STATUS_LINE[status]]
-        for name, value in headers:
-            name = name.lower()
-            if name in _FRAMING:
-                closing = self._frame(name, value) or closing
-            pieces += name, b": ", value, b"\r\n"
-        lines = len(headers) + 1
-        if not self.keep_alive and not closing:
-            pieces.append(b"connection: close\r\n")
-            lines += 1
-        if status in (204, 304):
-            self.expected_content_length = 0  # what it says is the length that another answer would have
-        elif self.chunked_encoding is None and self.scope["method"] != "HEAD":
-            self.chunked_encoding = True
-            pieces.append(b"transfer-encoding: chunked\r\n")
-            lines += 1
-        head = b"".join(pieces)
-        # A value that brings a line of its own would be a header, or an answer, of someone else's making.
-        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
-            raise RuntimeError("a response header holds a line break")
-        self._head = head + b"\r\n"
-
-    def _frame(self, name: bytes, value: bytes) -> bool:
-        """Take note of a header that says how the answer ends; whether it closes the connection."""
-        if name == b"connection":
-            if b"close" not in [token.lower().strip() for token in value.split(b",")]:
-                return False
-            self.keep_alive = False
-            return True
-        if name == b"content-length" and self.chunked_encoding is None:
-            self.expected_content_length = int(value)
-            self.chunked_encoding = False
-        elif name == b"transfer-encoding" and value.lower() == b"chunked":
-            self.expected_content_length = 0
-            self.chunked_encoding = True
-        return False
-
-    def _body(self, body: bytes, *, last: bool) -> None:
-        if self.scope["method"] == "HEAD":
-            self.expected_content_length = 0
-            body = b""
-        elif self.chunked_encoding:
-            body = (chunk(body) if body else b"") + (b"0\r\n\r\n" if last else b"")
-        else:
-            self.expected_content_length -= len(body)
-            if self.expected_content_length < 0:
-                raise RuntimeError("the answer is longer than its content-length")
-        head, self._head = self._head, b""
-        self._write(head, body)
-        if not last:
-            return
-        if self.expected_content_length != 0:
-            raise RuntimeError("the answer is shorter than its content-length")
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
-        if self._refused:
-            self.on_refusal()
-
-    def _write(self, head: bytes, body: bytes) -> None:
-        if head and len(body) > _JOINED:
-            self.transport.writelines((head, body))
-        else:
-            self.transport.write(head + body if head else body)
-
-
 class ConnectionProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol with our exchanges; the state copied into each scope holds certificate and outlet."""
 
@@ -198,6 +80,8 @@ class ConnectionProtocol(HttpToolsProtocol):
     _awaiting_head = True
     """Whether the next thing to come is a head, or the rest of one; `_deadline` bounds the wait."""
     _deadline: asyncio.TimerHandle | None = None
+    sending: Exchange | None = None
+    """The exchange of whose answer something is still to be written."""
     _requests = 0
     _restraint: Restraint | None = None
     _pause: asyncio.TimerHandle | None = None
@@ -222,7 +106,9 @@ class ConnectionProtocol(HttpToolsProtocol):
         self._end_deadline()
         if self._pause is not None:
             self._pause.cancel()
-        self._unsent.remove(self.transport)
+        self._unsent.remove(self)
+        if self.sending is not None:
+            self.sending.drop()
         super().connection_lost(exc)
 
     def _end_deadline(self) -> None:
@@ -257,6 +143,9 @@ class ConnectionProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server ends: an idle client that does not answer TLS's farewell is not waited for."""
+        if self.sending is not None:  # it is the last that this connection carries
+            self.sending.keep_alive = False
+            return
         super().shutdown()
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(_FAREWELL, self.transport.abort)
@@ -270,21 +159,32 @@ class ConnectionProtocol(HttpToolsProtocol):
             unsent = state.unsent = Unsent()  # type: ignore[attr-defined]
         return unsent
 
+    def unread(self) -> int:
+        """Bytes that the client has not taken yet."""
+        sending = self.sending
+        return int(self.transport.get_write_buffer_size()) + (sending.unsent if sending is not None else 0)
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self.transport.abort()
+
     def pause_writing(self) -> None:
         """The client does not read: it is not asked for more."""
         super().pause_writing()
         self.flow.pause_reading()
-        self._unsent.add(self.transport)
+        self._unsent.add(self)
 
     def resume_writing(self) -> None:
         """The client has read enough of what was written."""
         super().resume_writing()
-        self._unsent.remove(self.transport)
+        self._unsent.remove(self)
+        if self.sending is not None:
+            self.sending.go_on()
         self._resume_reading()
         if self._outlet is not None and self._outlet.on_room is not None:
             self._outlet.on_room()
 
-    def _rest(self) -> None:
+    def refused(self) -> None:
         """A request was refused: read no further ones for a while if it came too early after the last one."""
         restraint = self._restraint
         if restraint is None:
@@ -366,9 +266,9 @@ class ConnectionProtocol(HttpToolsProtocol):
             and not getattr(self.server_state, "draining", False),
             on_response=self.on_response_complete,
         )
-        exchange.on_refusal = self._rest
+        exchange.connection = self
         self._requests += 1
-        if under_way is None or under_way.response_complete:
+        if under_way is None or (under_way.response_complete and self.sending is None):
             self._start_asgi_task(exchange, self.app)
         else:
             self.flow.pause_reading()

@@ -16,7 +16,8 @@ import asyncio
 from collections import deque
 
 from ..watching.watch import WatchStream
-from .connection import Outlet, chunk
+from .connection import Outlet
+from .exchange import chunk
 
 TURN = 64 * 1024
 """Bytes sent in one turn of the event loop."""

@@ -85,6 +85,7 @@ async def serve_app(
         ssl_context_factory=lambda *_: context,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").addFilter(_says_more_than_that_a_client_left)
     settings.load()
     server = uvicorn.Server(settings)
     server.lifespan = settings.lifespan_class(settings)
@@ -101,6 +102,14 @@ async def serve_app(
         part()
         await server.shutdown(sockets=listening)
         _log.info("stopped serving")
+
+
+_LEFT = ("SSL connection is closed", "socket.send() raised exception.")
+
+
+def _says_more_than_that_a_client_left(record: logging.LogRecord) -> bool:
+    """The event loop complains of each write to a client that has gone; a client could fill the log by that."""
+    return record.msg not in _LEFT
 
 
 def _host(address: str) -> str:

@@ -18,10 +18,10 @@ PATIENCE = 30.0
 
 
 class Reader(Protocol):
-    """A connection's transport."""
+    """A connection to a client."""
 
-    def get_write_buffer_size(self) -> int:
-        """Bytes that wait for the client."""
+    def unread(self) -> int:
+        """Bytes that the client has not taken yet."""
         ...
 
     def abort(self) -> None:
@@ -45,7 +45,7 @@ class Unsent:
 
     def add(self, reader: Reader) -> None:
         """A connection holds more than its transport likes."""
-        self._held[reader] = reader.get_write_buffer_size()
+        self._held[reader] = reader.unread()
         self._wait(reader)
         while self.held > self._budget:
             greediest = max(self._held, key=self._held.__getitem__)
@@ -61,7 +61,7 @@ class Unsent:
         self._timers[reader] = asyncio.get_running_loop().call_later(self._patience, self._look, reader)
 
     def _look(self, reader: Reader) -> None:
-        before, now = self._held[reader], reader.get_write_buffer_size()
+        before, now = self._held[reader], reader.unread()
         if now >= before:
             self.remove(reader)
             reader.abort()

@@ -1,0 +1,179 @@
+"""One request and its answer, as ASGI messages, on a connection that several of them use one after the other.
+
+A whole answer, head and body, leaves in one write: a write is a TLS record and a system call, by far the dearest parts
+of a small answer (ASGI asks servers to hold the head back until the body begins). A long body leaves in pieces, as fast
+as the client takes them: encrypted as a whole it would lie in memory twice, and the buffer that it passed through would
+stay that large for as long as the connection lives. The application does not wait for that; its part is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+PIECE = 64 * 1024
+"""Bytes of a body that are written at once."""
+_REFUSALS = frozenset({401, 429})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_NOTHING = memoryview(b"")
+
+
+class Connection(Protocol):
+    """What an exchange may know of its connection."""
+
+    sending: Exchange | None
+    """The exchange whose answer the application has given and the client has not taken yet."""
+
+    def refused(self) -> None:
+        """An answer said that the request was too much, or its user unknown."""
+        ...
+
+
+def chunk(data: bytes) -> bytes:
+    """Data as a chunk of a chunked answer."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def has_whole_body(receive: Any) -> bool:
+    """Whether `receive` gives a request's whole body without waiting for the client."""
+    exchange = getattr(receive, "__self__", None)
+    return isinstance(exchange, Exchange) and not exchange.more_body
+
+
+def left(receive: Any) -> Callable[[], bool]:
+    """Whether the client has left, told without waiting; never, under another server."""
+    exchange = getattr(receive, "__self__", None)
+    return (lambda: exchange.disconnected) if isinstance(exchange, Exchange) else (lambda: False)
+
+
+class Exchange(RequestResponseCycle):
+    """One request and its answer, as ASGI messages."""
+
+    connection: Connection
+    _head = b""
+    _refused = False
+    _tail = _NOTHING
+    """What of the body is still to be written."""
+
+    async def send(self, message: Any) -> None:
+        """Take the answer's start or a part of its body. The start is held back until the body begins."""
+        while (self.flow.write_paused or self._tail) and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        kind = message["type"]
+        if self.response_complete:
+            raise RuntimeError(f"{kind} after the answer was complete")
+        if kind != ("http.response.body" if self.response_started else "http.response.start"):
+            raise RuntimeError(f"unexpected {kind}")
+        if self.response_started:
+            self._body(message.get("body", b""), last=not message.get("more_body", False))
+        else:
+            self.response_started = True
+            self.waiting_for_100_continue = False
+            self._start(message["status"], [*self.default_headers, *message.get("headers", ())])
+
+    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        closing = False
+        self._refused = status in _REFUSALS
+        pieces = [STATUS_LINE[status]]
+        for name, value in headers:
+            name = name.lower()
+            if name in _FRAMING:
+                closing = self._frame(name, value) or closing
+            pieces += name, b": ", value, b"\r\n"
+        lines = len(headers) + 1
+        if not self.keep_alive and not closing:
+            pieces.append(b"connection: close\r\n")
+            lines += 1
+        if status in (204, 304):
+            self.expected_content_length = 0  # what it says is the length that another answer would have
+        elif self.chunked_encoding is None and self.scope["method"] != "HEAD":
+            self.chunked_encoding = True
+            pieces.append(b"transfer-encoding: chunked\r\n")
+            lines += 1
+        head = b"".join(pieces)
+        # A value that brings a line of its own would be a header, or an answer, of someone else's making.
+        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+            raise RuntimeError("a response header holds a line break")
+        self._head = head + b"\r\n"
+
+    def _frame(self, name: bytes, value: bytes) -> bool:
+        """Take note of a header that says how the answer ends; whether it closes the connection."""
+        if name == b"connection":
+            if b"close" not in [token.lower().strip() for token in value.split(b",")]:
+                return False
+            self.keep_alive = False
+            return True
+        if name == b"content-length" and self.chunked_encoding is None:
+            self.expected_content_length = int(value)
+            self.chunked_encoding = False
+        elif name == b"transfer-encoding" and value.lower() == b"chunked":
+            self.expected_content_length = 0
+            self.chunked_encoding = True
+        return False
+
+    def _body(self, body: bytes, *, last: bool) -> None:
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length = 0
+            body = b""
+        elif self.chunked_encoding:
+            body = (chunk(body) if body else b"") + (b"0\r\n\r\n" if last else b"")
+        else:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0:
+                raise RuntimeError("the answer is longer than its content-length")
+        head, self._head = self._head, b""
+        self._write(head, body)
+        if not last:
+            return
+        if self.expected_content_length != 0:
+            raise RuntimeError("the answer is shorter than its content-length")
+        self.response_complete = True
+        self.message_event.set()
+        self._finish = self.on_response
+        if not self._tail:
+            self._complete()
+
+    def _write(self, head: bytes, body: bytes) -> None:
+        if len(body) <= PIECE:
+            self.transport.write(head + body if head else body)
+            return
+        self._tail = memoryview(body)
+        self.transport.write(head + self._next_piece())
+        self.go_on()
+
+    def _next_piece(self) -> bytes:
+        piece, self._tail = self._tail[:PIECE], self._tail[PIECE:]
+        return bytes(piece)
+
+    def go_on(self) -> None:
+        """Write more of a long body, as much as the client takes."""
+        while self._tail and not self.flow.write_paused:
+            self.transport.write(self._next_piece())
+        if self._tail:
+            self.connection.sending = self
+            return
+        self.drop()  # an empty view keeps the whole body as well
+        if self.connection.sending is self:
+            self.connection.sending = None
+            if self.response_complete:
+                self._complete()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of the body that are still to be written."""
+        return len(self._tail)
+
+    def drop(self) -> None:
+        """Write no more of the body."""
+        self._tail = _NOTHING
+
+    def _complete(self) -> None:
+        if not self.keep_alive:
+            self.transport.close()
+        self._finish()
+        if self._refused:
+            self.connection.refused()
