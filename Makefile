@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: up down test chaos durability fuzz overload check bench clean help
+.PHONY: up down test chaos durability fuzz model overload check bench clean help
 
 help:
 	@echo "make up     a cluster with the example application on this machine"
@@ -12,6 +12,7 @@ help:
 	@echo "make chaos  programs killed at random for minutes; make test has small twins of these tests"
 	@echo "make durability  API servers killed some 500 times, also at every point of a write, a compaction, a start"
 	@echo "make fuzz   the published OpenAPI fuzzed, every group of it; make test has a small twin"
+	@echo "make model  RBAC against a reference, 5,000 generated role graphs; make test has 300 of them"
 	@echo "make overload  a server flooded by one of its tenants; make test has small twins of these tests"
 	@echo "make check  ruff, mypy, import-linter"
 	@echo "make bench  the figures of the README; KUBECONFIG=... measures another cluster"
@@ -37,6 +38,9 @@ durability: $(VENV)/.tests
 
 fuzz: $(VENV)/.tests
 	$(BIN)/python -m pytest tests/integration/clients -m fuzz $(ARGS)
+
+model: $(VENV)/.tests
+	$(BIN)/python -m pytest tests/integration/apiserver/security -m model $(ARGS)
 
 check: $(VENV)/.tests
 	scripts/check $(BIN)

@@ -110,3 +110,75 @@ async def test_anonymous_users_see_health_and_version_only(cluster: Cluster) -> 
     async with cluster.server.http(config) as http:
         seen = {path: (await http.get(path)).status_code for path in ("/readyz", "/version", "/api", "/metrics")}
     assert seen == {"/readyz": 200, "/version": 200, "/api": 403, "/metrics": 403}
+
+
+async def test_what_one_may_is_listed(cluster: Cluster) -> None:
+    alice = cluster.user("alice", "dev")
+    await cluster.admin("create", "role", "reader", "--verb=get,list", "--resource=pods,deployments.apps")
+    await cluster.admin("create", "role", "one", "--verb=get", "--resource=secrets", "--resource-name=mine")
+    for role in ("reader", "one"):
+        await cluster.admin("create", "rolebinding", role, f"--role={role}", "--group=dev")
+    listed = await alice("auth", "can-i", "--list")
+    assert listed.code == 0, listed.err
+    rows = [" ".join(line.split()) for line in listed.out.splitlines()]
+    assert "pods [] [] [get list]" in rows
+    assert "deployments.apps [] [] [get list]" in rows
+    assert "secrets [] [mine] [get]" in rows
+    assert "selfsubjectaccessreviews.authorization.k8s.io [] [] [create]" in rows
+    assert "[/healthz] [] [get]" in rows
+    elsewhere = await alice("auth", "can-i", "--list", "-n", "kube-system")
+    assert "pods" not in elsewhere.out
+    assert "*.* [] [] [*]" in [
+        " ".join(line.split()) for line in (await cluster.admin("auth", "can-i", "--list")).out.splitlines()
+    ]
+    for question, answer in (
+        (("get", "secrets/mine"), "yes"),
+        (("get", "secrets/other"), "no"),
+        (("get", "pods", "--subresource=log"), "no"),
+        (("get", "/healthz"), "yes"),
+        (("get", "/metrics"), "no"),
+        (("list", "deployments.apps", "--all-namespaces"), "no"),
+    ):
+        assert (await alice("auth", "can-i", *question)).out == answer, question
+
+
+RECONCILED = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: things}
+rules: [{verbs: [get, list], apiGroups: [example.org], resources: [things]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: things}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: things}
+subjects: [{kind: Group, apiGroup: rbac.authorization.k8s.io, name: dev}]
+"""
+
+
+async def test_reconcile_adds_what_is_missing_and_binds_another_role_anew(cluster: Cluster) -> None:
+    made = await cluster.admin("auth", "reconcile", "-f", "-", stdin=RECONCILED)
+    assert made.code == 0, made.err
+    more = RECONCILED.replace("[get, list]", "[watch]").replace("name: dev", "name: ops")
+    added = await cluster.admin("auth", "reconcile", "-f", "-", stdin=more)
+    assert "reconciled" in added.out, added.err
+    rules = await cluster.admin("get", "clusterrole", "things", "-o", "jsonpath={.rules[*].verbs[*]}")
+    assert sorted(rules.out.split()) == ["get", "list", "watch"]
+    subjects = await cluster.admin("get", "clusterrolebinding", "things", "-o", "jsonpath={.subjects[*].name}")
+    assert sorted(subjects.out.split()) == ["dev", "ops"]
+    other = RECONCILED.replace("kind: ClusterRole, name: things", "kind: ClusterRole, name: view")
+    assert (await cluster.admin("auth", "reconcile", "-f", "-", stdin=other)).code == 0
+    role = await cluster.admin("get", "clusterrolebinding", "things", "-o", "jsonpath={.roleRef.name}")
+    assert role.out == "view"
+
+
+async def test_apply_of_a_role_is_refused_with_the_reason(cluster: Cluster) -> None:
+    alice = cluster.user("alice")
+    await cluster.admin("create", "rolebinding", "b", "--clusterrole=admin", "--user=alice")
+    role = """{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "r"},
+    "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["nodes"]}]}"""
+    for flags in ((), ("--server-side",)):
+        refused = await alice("apply", *flags, "-f", "-", stdin=role)
+        assert refused.code == 1
+        assert "attempting to grant RBAC permissions not currently held" in refused.err
+        assert '{APIGroups:[""], Resources:["nodes"], Verbs:["get"]}' in refused.err
