@@ -39,9 +39,9 @@ from .proxying import joining
 from .storage.base import FutureRevision, StoreUnavailable
 from .watching.watch import WatchStream
 from .wire import negotiation, options, request
-from .wire.body import read_body
+from .wire.body import Bodies
 from .wire.connection import OUTLET
-from .wire.exchange import left
+from .wire.exchange import has_whole_body, left
 from .wire.fanout import Fanout
 from .wire.metrics import RequestMetrics
 from .wire.respond import (
@@ -122,6 +122,7 @@ class Pipeline:
         self._auditor = auditor
         self._others = others
         self._fanout = Fanout()
+        self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request from its scope to its answer."""
@@ -142,6 +143,9 @@ class Pipeline:
         """Find out who asks for what; from here on it is recorded. Raises ApiError."""
         credentials = presented(passage.scope, passage.headers)
         user = passage.user = await self._authenticator.authenticate(credentials)
+        outlet = passage.scope.get("state", {}).get(OUTLET)
+        if outlet is not None:
+            outlet.owner = user.name
         if credentials.notes is not None:
             passage.warnings += credentials.notes.warnings
             passage.annotations |= credentials.notes.annotations
@@ -188,6 +192,16 @@ class Pipeline:
         if passage.seat is None:
             passage.seat = await self._flow.wait(flow, info, passage.options, gone=left(passage.receive))
 
+    async def _read_body(self, passage: Passage) -> bytes:
+        """The request's body. Who is slow in sending it holds no seat meanwhile. Raises ApiError."""
+        if passage.seat is None or has_whole_body(passage.receive):
+            return await self._bodies.read(passage.receive, passage.headers)
+        passage.leave()
+        body = await self._bodies.read(passage.receive, passage.headers)
+        flow = self._flow.flow(passage.user, passage.info)
+        passage.seat = await self._flow.wait(flow, passage.info, passage.options, gone=left(passage.receive))
+        return body
+
     async def _authorize(self, passage: Passage) -> None:
         """Raise ApiError 403 unless the user may do this."""
         verdict, reason = await self._authorizer.authorize(passage.attributes)
@@ -224,7 +238,7 @@ class Pipeline:
         send = with_headers(passage.send, passage.extra[1:])
         passing = Passing(passage.info, passage.user, b"", passage.scope, passage.receive, send, passage.audit_id)
         if passage.method in _WITH_BODY and not joining.wanted(passing):
-            passing = replace(passing, body=await read_body(passage.receive, passage.headers))
+            passing = replace(passing, body=await self._read_body(passage))
         if passage.info.verb == "watch":
             passage.leave()
         passage.code = await self._aggregator.serve(route, passing)
@@ -238,7 +252,7 @@ class Pipeline:
         passage.accept = _accept(headers, passage.options, info, resource)
         body = b""
         if passage.method in _WITH_BODY and info.subresource not in _STREAMED:
-            body = await read_body(passage.receive, headers)
+            body = await self._read_body(passage)
 
         def permit(verb: str) -> Awaitable[None]:
             return self._authorizer.require(replace(attributes, verb=verb))

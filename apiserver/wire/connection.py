@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from urllib.parse import unquote
 
@@ -55,7 +55,7 @@ class Outlet:
     `on_room` is called when the outlet is no longer full. Whoever holds the answer may set it.
     """
 
-    __slots__ = ("_flow", "abort", "on_room", "write")
+    __slots__ = ("_flow", "abort", "on_room", "owner", "write")
 
     def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
         self._flow = flow
@@ -64,6 +64,8 @@ class Outlet:
         self.abort: Callable[[], None] = transport.abort
         """Ends the connection at once, whatever is still to be sent."""
         self.on_room: Callable[[], None] | None = None
+        self.owner = ""
+        """The user of the connection's last request, set by whoever finds it out."""
 
     @property
     def full(self) -> bool:
@@ -158,6 +160,16 @@ class ConnectionProtocol(HttpToolsProtocol):
         if unsent is None:
             unsent = state.unsent = Unsent()  # type: ignore[attr-defined]
         return unsent
+
+    @property
+    def owner(self) -> str:
+        """Whose connection it is, as far as that is known."""
+        return self._outlet.owner if self._outlet is not None else ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def unread(self) -> int:
         """Bytes that the client has not taken yet."""
@@ -283,3 +295,8 @@ class ConnectionProtocol(HttpToolsProtocol):
         info = request.parse("GET", path, DEFAULT)
         joins = getattr(self.config.app, "joins", None)
         return info.subresource not in _JOINED_BELOW and not (joins is not None and joins(info))
+
+
+def guests_among(connections: Iterable[object]) -> list[ConnectionProtocol]:
+    """Those connections that speak HTTP."""
+    return [connection for connection in connections if isinstance(connection, ConnectionProtocol)]

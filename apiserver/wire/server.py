@@ -21,7 +21,8 @@ import uvicorn
 from k8slite import sockets
 from k8slite.config import ApiServerConfig
 
-from .connection import ConnectionProtocol
+from .connection import ConnectionProtocol, guests_among
+from .doorway import Doorway
 from .tls import tls_context
 
 _GRACE = 5
@@ -89,7 +90,16 @@ async def serve_app(
     settings.load()
     server = uvicorn.Server(settings)
     server.lifespan = settings.lifespan_class(settings)
-    await server.startup(sockets=listening)
+    await server.startup(sockets=[])
+    door = Doorway(
+        listening,
+        context=context,
+        make=lambda: ConnectionProtocol(settings, server.server_state, server.lifespan.state),
+        taken=lambda: len(server.server_state.connections),
+        guests=lambda: guests_among(server.server_state.connections),
+        most=config.max_connections,
+    )
+    door.open()
     addresses: list[Address] = [opened.getsockname()[:2] for opened in listening]
     _log.info("serving on %s", ", ".join(f"https://{_host(host)}:{port}" for host, port in addresses))
     ready(addresses)
@@ -100,6 +110,7 @@ async def serve_app(
         server.server_state.draining = True  # type: ignore[attr-defined]
         await asyncio.sleep(config.shutdown_delay)
         part()
+        door.close()
         await server.shutdown(sockets=listening)
         _log.info("stopped serving")
 
