@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .signing_requests import PublicKey, SigningRequest
+
 AUTHORITY_LIFETIME = timedelta(days=3650)
 CERTIFICATE_LIFETIME = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=120)
@@ -173,16 +175,14 @@ class Authority:
             now=now or datetime.now(UTC),
         )
 
-    def sign(
-        self, request: x509.CertificateSigningRequest, *, usages: Sequence[str], lifetime: timedelta, now: datetime
-    ) -> bytes:
+    def sign(self, request: SigningRequest, *, usages: Sequence[str], lifetime: timedelta, now: datetime) -> bytes:
         """The certificate (PEM) that somebody else's key asks for, with the subject and names of the request.
 
         `usages` are the API's words (`client auth`, `digital signature` …). It ends with the authority at the latest.
         """
         ends = min(now + lifetime, self._certificate.not_valid_after_utc)
         builder = (
-            _builder(request.subject, self._certificate.subject, request.public_key(), now, ends - now)  # type: ignore[arg-type]
+            _builder(request.subject, self._certificate.subject, request.key, now, ends - now)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(self._identifier(), critical=False)
         )
@@ -190,9 +190,8 @@ class Authority:
             builder = builder.add_extension(_key_usage(usages), critical=True)
         if purposes := [_PURPOSES[usage] for usage in usages if usage in _PURPOSES]:
             builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        for extension in request.extensions:
-            if isinstance(extension.value, x509.SubjectAlternativeName):
-                builder = builder.add_extension(extension.value, critical=False)
+        if request.alternatives:
+            builder = builder.add_extension(x509.SubjectAlternativeName(request.alternatives), critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def _identifier(self) -> x509.AuthorityKeyIdentifier:
@@ -260,7 +259,7 @@ def _pair(directory: Path, name: str) -> KeyPair:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, lifetime: timedelta
+    subject: x509.Name, issuer: x509.Name, key: PublicKey, now: datetime, lifetime: timedelta
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

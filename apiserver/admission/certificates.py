@@ -106,19 +106,14 @@ def _signer(document: Document | None) -> str:
     return ((document or {}).get("spec") or {}).get("signerName") or ""
 
 
-def _organizations(document: Document) -> list[str]:
+def _organizations(document: Document) -> tuple[str, ...]:
     """The organizations that a request asks for; none for bytes that are no request, which validation refuses."""
-    import base64
-    import binascii
-
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
+    from k8slite.signing_requests import Unreadable, read_encoded
 
     try:
-        request = x509.load_pem_x509_csr(base64.b64decode((document.get("spec") or {}).get("request") or ""))
-    except (ValueError, TypeError, binascii.Error):
-        return []
-    return [str(item.value) for item in request.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+        return read_encoded((document.get("spec") or {}).get("request") or "").organizations
+    except Unreadable:
+        return ()
 
 
 def _refused(admission: Admission, detail: str) -> ApiError:

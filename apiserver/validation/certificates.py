@@ -99,18 +99,13 @@ def signing_request(obj: Document) -> list[Cause]:
 
 def _request_problem(encoded: str) -> str | None:
     """Why bytes are no signed PEM request."""
-    from cryptography import x509
+    from k8slite.signing_requests import Unreadable, read_encoded
 
-    text = _decoded(encoded)
-    found = _blocks(text)
-    if not found or found[0][0] != "CERTIFICATE REQUEST":
-        return "PEM block type must be CERTIFICATE REQUEST"
     try:
-        request = x509.load_pem_x509_csr(text.encode())
-        signed = request.is_signature_valid
-    except (ValueError, TypeError) as error:
-        return f"asn1: structure error: {error}"
-    return None if signed else "x509: signature does not match the request's key"
+        read_encoded(encoded)
+    except Unreadable as error:
+        return str(error)
+    return None
 
 
 def _decoded(encoded: str) -> str:
@@ -175,6 +170,8 @@ def signing_request_decisions(new: Document, old: Document) -> list[Cause]:
 def _certificate_problem(encoded: str) -> str | None:
     from cryptography import x509
 
+    from k8slite.signing_requests import FAULTS
+
     found = _blocks(_decoded(encoded))
     for kind, body in found:
         if kind != "CERTIFICATE":
@@ -183,7 +180,7 @@ def _certificate_problem(encoded: str) -> str | None:
             return "no PEM block headers are permitted"
         try:
             x509.load_der_x509_certificate(base64.b64decode(body))
-        except (ValueError, binascii.Error) as error:
+        except FAULTS as error:
             return f"x509: malformed certificate: {error}"
     return None if found else "must contain at least one CERTIFICATE PEM block"
 
@@ -208,6 +205,8 @@ def trust_anchors(obj: Document) -> list[Cause]:
     """What is wrong with a bundle's content: certificates of authorities, each once."""
     from cryptography import x509
 
+    from k8slite.signing_requests import FAULTS
+
     field, text = "spec.trustBundle", (obj.get("spec") or {}).get("trustBundle") or ""
     if len(text) > _LARGEST_BUNDLE:
         return [too_long(field, _LARGEST_BUNDLE)]
@@ -221,7 +220,7 @@ def trust_anchors(obj: Document) -> list[Cause]:
         else:
             try:
                 certificate = x509.load_der_x509_certificate(base64.b64decode(body))
-            except (ValueError, binascii.Error):
+            except FAULTS:
                 problems.append(f"entry {index} does not parse as X.509")
                 continue
             if not _is_authority(certificate):
@@ -238,9 +237,11 @@ def trust_anchors(obj: Document) -> list[Cause]:
 def _is_authority(certificate: Any) -> bool:
     from cryptography import x509
 
+    from k8slite.signing_requests import FAULTS
+
     try:
         return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *FAULTS):
         return False
 
 

@@ -7,15 +7,14 @@ manager's approver, signer and cleaner.
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from k8slite.kinds.certificates import CertificateSigningRequest
+from k8slite.signing_requests import FAULTS, SigningRequest, Unreadable, read_encoded
 
 CLIENT = "kubernetes.io/kube-apiserver-client"
 KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
@@ -28,30 +27,21 @@ PENDING_FOR = timedelta(hours=24)
 ENDED_FOR = timedelta(hours=1)
 """How long a request is kept that nobody has decided on; and one that was approved, denied or failed."""
 _BASIC_USAGES = frozenset({"digital signature", "key encipherment"})
+_NOT_OF_NODES = f"subject organization is not {NODES}"
+_ALTERNATIVES: dict[type[x509.GeneralName], str] = {
+    x509.DNSName: "DNS",
+    x509.RFC822Name: "Email",
+    x509.IPAddress: "IP",
+    x509.UniformResourceIdentifier: "URI",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the request inside a CertificateSigningRequest says."""
-
-    request: x509.CertificateSigningRequest
-    common_name: str
-    organizations: tuple[str, ...]
-    alternatives: tuple[x509.GeneralName, ...]
-
-
-def read(found: CertificateSigningRequest) -> Asked | None:
+def read(found: CertificateSigningRequest) -> SigningRequest | None:
     """What is asked for; None for bytes that are no request."""
     try:
-        request = x509.load_pem_x509_csr(base64.b64decode(found.spec.request))
-        names = tuple(request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    except x509.ExtensionNotFound:
-        names = ()
-    except (ValueError, TypeError, binascii.Error):
+        return read_encoded(found.spec.request)
+    except Unreadable:
         return None
-    common = [str(item.value) for item in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    organizations = request.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-    return Asked(request, common[-1] if common else "", tuple(str(item.value) for item in organizations), names)
 
 
 def has(found: CertificateSigningRequest, kind: str) -> bool:
@@ -59,63 +49,55 @@ def has(found: CertificateSigningRequest, kind: str) -> bool:
     return any(condition.type == kind for condition in found.status.conditions)
 
 
-def _kubelet_client(asked: Asked) -> str:
-    if asked.organizations != (NODES,):
-        return "subject organization is not system:nodes"
-    if not asked.common_name.startswith(NODE_PREFIX):
-        return "subject common name does not begin with system:node: "
-    for kind, word in (
-        (x509.DNSName, "DNS"),
-        (x509.RFC822Name, "Email"),
-        (x509.IPAddress, "IP"),
-        (x509.UniformResourceIdentifier, "URI"),
-    ):
-        if any(isinstance(name, kind) for name in asked.alternatives):
-            return f"{word} subjectAltNames are not allowed"
-    return ""
+def _client(asked: SigningRequest, usages: frozenset[str]) -> str:
+    if strange := sorted(usages - _BASIC_USAGES - {"client auth"}):
+        return f"invalid usage for client certificate: {strange[0]}"
+    return "" if "client auth" in usages else "missing required usage for client certificate: client auth"
 
 
-def _kubelet_serving(asked: Asked) -> str:
+def _kubelet_client(asked: SigningRequest, usages: frozenset[str]) -> str:
     if asked.organizations != (NODES,):
-        return "subject organization is not system:nodes"
-    if not asked.common_name.startswith(NODE_PREFIX):
-        return "subject common name does not begin with system:node: "
+        return _NOT_OF_NODES
+    return _strange_name(asked, _ALTERNATIVES) or _not_a_node(asked) or _usages(usages, "client auth")
+
+
+def _kubelet_serving(asked: SigningRequest, usages: frozenset[str]) -> str:
+    if asked.organizations != (NODES,):
+        return _NOT_OF_NODES
     if not any(isinstance(name, x509.DNSName | x509.IPAddress) for name in asked.alternatives):
         return "DNS or IP subjectAltName is required"
-    for kind, word in ((x509.RFC822Name, "Email"), (x509.UniformResourceIdentifier, "URI")):
-        if any(isinstance(name, kind) for name in asked.alternatives):
-            return f"{word} subjectAltNames are not allowed"
-    return ""
+    others = {kind: word for kind, word in _ALTERNATIVES.items() if word in ("Email", "URI")}
+    return _strange_name(asked, others) or _usages(usages, "server auth") or _not_a_node(asked)
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """What a signer of Kubernetes' own asks of a request."""
-
-    judge: Callable[[Asked], str]
-    needed: frozenset[str]
-    allowed: frozenset[str]
+def _strange_name(asked: SigningRequest, kinds: Mapping[type[x509.GeneralName], str]) -> str:
+    there = {type(name) for name in asked.alternatives}
+    return next((f"{word} subjectAltNames are not allowed" for kind, word in kinds.items() if kind in there), "")
 
 
-SIGNERS: dict[str, Signer] = {
-    CLIENT: Signer(lambda asked: "", frozenset({"client auth"}), _BASIC_USAGES | {"client auth"}),
-    KUBELET_CLIENT: Signer(
-        _kubelet_client, frozenset({"client auth", "digital signature"}), _BASIC_USAGES | {"client auth"}
-    ),
-    KUBELET_SERVING: Signer(
-        _kubelet_serving, frozenset({"server auth", "digital signature"}), _BASIC_USAGES | {"server auth"}
-    ),
+def _not_a_node(asked: SigningRequest) -> str:
+    is_node = asked.common_name.startswith(NODE_PREFIX)
+    return "" if is_node else f"subject common name does not begin with {NODE_PREFIX}"
+
+
+def _usages(usages: frozenset[str], purpose: str) -> str:
+    allowed = _BASIC_USAGES | {purpose}
+    if allowed - {"key encipherment"} <= usages <= allowed:
+        return ""
+    return f"usages did not match [{' '.join(sorted(allowed))}]"
+
+
+SIGNERS: dict[str, Callable[[SigningRequest, frozenset[str]], str]] = {
+    CLIENT: _client,
+    KUBELET_CLIENT: _kubelet_client,
+    KUBELET_SERVING: _kubelet_serving,
 }
+"""What each signer of Kubernetes' own says against a request with its usages; nothing if it will sign it."""
 
 
-def refusal(found: CertificateSigningRequest, asked: Asked) -> str:
+def refusal(found: CertificateSigningRequest, asked: SigningRequest) -> str:
     """Why its signer will not sign a request; empty if it will."""
-    signer, usages = SIGNERS[found.spec.signer_name], frozenset(found.spec.usages)
-    if problem := signer.judge(asked):
-        return problem
-    if not signer.needed <= usages <= signer.allowed:
-        return f"usages did not match {sorted(signer.allowed)}"
-    return ""
+    return SIGNERS[found.spec.signer_name](asked, frozenset(found.spec.usages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +112,11 @@ _OWN = Recognized("selfnodeclient", "Auto approving self kubelet client certific
 _FIRST = Recognized("nodeclient", "Auto approving kubelet client certificate after SubjectAccessReview.")
 
 
-def recognize(found: CertificateSigningRequest, asked: Asked) -> Recognized | None:
-    """Whether a kubelet asks for its own next client certificate, or somebody for a node's first."""
+def recognize(found: CertificateSigningRequest, asked: SigningRequest) -> tuple[Recognized, ...]:
+    """As what it may be approved: a kubelet's own next client certificate, or a node's first by whoever asks."""
     if found.spec.signer_name != KUBELET_CLIENT or refusal(found, asked):
-        return None
-    return _OWN if found.spec.username == asked.common_name else _FIRST
+        return ()
+    return (_OWN, _FIRST) if found.spec.username == asked.common_name else (_FIRST,)
 
 
 def wants_decision(found: CertificateSigningRequest) -> bool:
@@ -175,7 +157,7 @@ def removal(found: CertificateSigningRequest) -> datetime | None:
 def _since(found: CertificateSigningRequest, kind: str) -> datetime | None:
     for condition in found.status.conditions:
         if condition.type == kind:
-            return condition.last_update_time or condition.last_transition_time or datetime.max.replace(tzinfo=UTC)
+            return condition.last_update_time or condition.last_transition_time
     return None
 
 
@@ -184,5 +166,5 @@ def _end(certificate: str) -> datetime | None:
         return None
     try:
         return x509.load_pem_x509_certificates(base64.b64decode(certificate))[0].not_valid_after_utc
-    except (ValueError, binascii.Error):
+    except FAULTS:
         return None

@@ -15,7 +15,7 @@ from k8slite.kinds.resources import CERTIFICATE_SIGNING_REQUESTS
 from k8slite.pki import Authority, KeyPair, PkiError
 
 from ..context import Context, Runnable
-from .plan import lifetime, read, recognize, refusal, removal, wants_decision, wants_signature
+from .plan import Recognized, lifetime, read, recognize, refusal, removal, wants_decision, wants_signature
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
@@ -62,27 +62,27 @@ class CertificateSync:
             return DONE
         asked = read(found)
         if asked is not None and wants_decision(found):
-            await self._approve(found, now=now)
+            await self._approve(found, recognize(found, asked), now=now)
         elif asked is not None and wants_signature(found) and self._authority is not None:
             if problem := refusal(found, asked):
                 await self._write(found, "status", _condition("Failed", "SignerValidationFailure", problem, now))
             else:
                 certificate = self._authority.sign(
-                    asked.request, usages=found.spec.usages, lifetime=lifetime(found, self._longest), now=now
+                    asked, usages=found.spec.usages, lifetime=lifetime(found, self._longest), now=now
                 )
                 await self._write(found, "status", certificate=certificate)
         return Result((due - now).total_seconds()) if due is not None else DONE
 
-    async def _approve(self, found: CertificateSigningRequest, *, now: datetime) -> None:
-        asked = read(found)
-        kubelet = recognize(found, asked) if asked is not None else None
-        if kubelet is None:
-            return
-        if not await self._may(found, kubelet.subresource):
-            raise TryAgain(
-                f"recognized csr {found.name!r} as {kubelet.subresource}, but its user may not have it approved"
-            )
-        await self._write(found, "approval", _condition("Approved", "AutoApproved", kubelet.message, now))
+    async def _approve(
+        self, found: CertificateSigningRequest, recognized: Sequence[Recognized], *, now: datetime
+    ) -> None:
+        for each in recognized:
+            if await self._may(found, each.subresource):
+                await self._write(found, "approval", _condition("Approved", "AutoApproved", each.message, now))
+                return
+        if recognized:
+            tried = [each.subresource for each in recognized]
+            raise TryAgain(f"recognized csr {found.name!r} as {tried}, but its user may not have it approved")
 
     async def _may(self, found: CertificateSigningRequest, subresource: str) -> bool:
         spec = found.spec

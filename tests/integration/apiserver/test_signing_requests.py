@@ -80,3 +80,20 @@ async def test_spec_is_for_ever(http: httpx.AsyncClient) -> None:
     changed = {**request, "spec": {**request["spec"], "usages": ["any"]}}
     assert (await http.put(f"{URL}/kept", json=changed)).json()["spec"] == request["spec"]
     assert request["spec"]["username"]
+
+
+async def test_a_request_that_cannot_be_read_whole_is_refused(http: httpx.AsyncClient) -> None:
+    """Who made it may have been after a signer that stumbles over it for ever."""
+    spec = {**SPEC, "signerName": "kubernetes.io/kube-apiserver-client", "request": _of_no_curve(signing_request())}
+    answer = await http.post(URL, json={"metadata": {"name": "odd"}, "spec": spec})
+    assert answer.status_code == 422, answer.text
+    assert "spec.request: Invalid value" in answer.json()["message"]
+
+
+def _of_no_curve(request: str) -> str:
+    """The same request with the key's curve changed to one that there is not."""
+    curve, lines = bytes.fromhex("06082a8648ce3d030107"), base64.b64decode(request).decode().splitlines()
+    content = base64.b64decode("".join(lines[1:-1]))
+    assert curve in content
+    changed = base64.b64encode(content.replace(curve, curve[:-1] + b"\x77")).decode()
+    return base64.b64encode("\n".join((lines[0], changed, lines[-1])).encode()).decode()

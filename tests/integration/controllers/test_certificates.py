@@ -94,7 +94,8 @@ async def test_what_a_signer_cannot_sign_fails(cluster: Cluster) -> None:
             return next((item for item in conditions if item["type"] == "Failed"), None)
 
         condition = await cluster.until(failed)
-        assert condition["reason"] == "SignerValidationFailure" and "usages did not match" in condition["message"]
+        assert condition["reason"] == "SignerValidationFailure"
+        assert condition["message"] == "invalid usage for client certificate: server auth"
 
 
 async def test_a_node_gets_its_next_certificate_by_itself(cluster: Cluster) -> None:

@@ -31,6 +31,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NODE = ("system:node:n1", ["system:nodes"])
 KUBELET_USAGES = ["client auth", "digital signature"]
 SERVING_USAGES = ["server auth", "digital signature"]
+FOR_CLIENTS = "for client certificate"
 _KEY = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -61,13 +62,23 @@ MAIL, URI = x509.RFC822Name("a@b.c"), x509.UniformResourceIdentifier("https://x"
     [
         (asked_for("alice", ["team"]), CLIENT, ["client auth"], ""),
         (asked_for("alice", [], DNS, URI), CLIENT, ["client auth", "key encipherment"], ""),
-        (asked_for("alice", []), CLIENT, ["client auth", "server auth"], "usages did not match"),
-        (asked_for("alice", []), CLIENT, ["digital signature"], "usages did not match"),
+        (
+            asked_for("alice", []),
+            CLIENT,
+            ["client auth", "server auth"],
+            "invalid usage for client certificate: server auth",
+        ),
+        (
+            asked_for("alice", []),
+            CLIENT,
+            ["digital signature"],
+            "missing required usage for client certificate: client auth",
+        ),
         (asked_for(*NODE), KUBELET_CLIENT, KUBELET_USAGES, ""),
         (asked_for(*NODE), KUBELET_CLIENT, [*KUBELET_USAGES, "key encipherment"], ""),
-        (asked_for(*NODE), KUBELET_CLIENT, ["client auth"], "usages did not match"),
+        (asked_for(*NODE), KUBELET_CLIENT, ["client auth"], "[client auth digital signature key encipherment]"),
         (asked_for("system:node:n1", []), KUBELET_CLIENT, KUBELET_USAGES, "organization is not system:nodes"),
-        (asked_for("n1", ["system:nodes"]), KUBELET_CLIENT, KUBELET_USAGES, "does not begin with system:node: "),
+        (asked_for("n1", ["system:nodes"]), KUBELET_CLIENT, KUBELET_USAGES, "does not begin with system:node:"),
         (asked_for("system:node:n1", ["system:nodes", "x"]), KUBELET_CLIENT, KUBELET_USAGES, "organization"),
         (asked_for(*NODE, DNS), KUBELET_CLIENT, KUBELET_USAGES, "DNS subjectAltNames are not allowed"),
         (asked_for(*NODE, IP), KUBELET_CLIENT, KUBELET_USAGES, "IP subjectAltNames are not allowed"),
@@ -89,21 +100,20 @@ def test_what_a_signer_signs(pem: str, signer: str, usages: list[str], words: st
 
 
 @pytest.mark.parametrize(
-    ("user", "name", "signer", "subresource"),
+    ("user", "name", "signer", "subresources"),
     [
-        ("system:node:n1", "system:node:n1", KUBELET_CLIENT, "selfnodeclient"),
-        ("system:bootstrap:abc", "system:node:n1", KUBELET_CLIENT, "nodeclient"),
-        ("system:node:n2", "system:node:n1", KUBELET_CLIENT, "nodeclient"),
-        ("system:node:n1", "somebody", KUBELET_CLIENT, None),
-        ("system:node:n1", "system:node:n1", CLIENT, None),
+        ("system:node:n1", "system:node:n1", KUBELET_CLIENT, ["selfnodeclient", "nodeclient"]),
+        ("system:bootstrap:abc", "system:node:n1", KUBELET_CLIENT, ["nodeclient"]),
+        ("system:node:n2", "system:node:n1", KUBELET_CLIENT, ["nodeclient"]),
+        ("system:node:n1", "somebody", KUBELET_CLIENT, []),
+        ("system:node:n1", "system:node:n1", CLIENT, []),
     ],
 )
-def test_kubelets_requests_are_recognized(user: str, name: str, signer: str, subresource: str | None) -> None:
+def test_kubelets_requests_are_recognized(user: str, name: str, signer: str, subresources: list[str]) -> None:
     found = request(asked_for(name, ["system:nodes"]), signer, KUBELET_USAGES, user=user)
     asked = read(found)
     assert asked is not None
-    recognized = recognize(found, asked)
-    assert (recognized.subresource if recognized else None) == subresource
+    assert [each.subresource for each in recognize(found, asked)] == subresources
 
 
 def test_bytes_that_are_no_request_are_left_alone() -> None:
@@ -127,6 +137,11 @@ def condition(kind: str, at: datetime = NOW) -> dict[str, Any]:
 def test_only_what_was_approved_is_signed(kinds: list[str], signer: str, expected: bool) -> None:
     status = {"conditions": [condition(kind) for kind in kinds]}
     assert wants_signature(request(asked_for("a", []), signer, ["client auth"], status=status)) is expected
+
+
+def test_a_decision_without_a_date_is_no_reason_to_remove() -> None:
+    status = {"conditions": [{"type": "Denied", "status": "True"}]}
+    assert removal(request(asked_for("a", []), CLIENT, ["client auth"], status=status)) is None
 
 
 @pytest.mark.parametrize(
@@ -159,10 +174,10 @@ def test_a_signed_certificate_has_the_names_and_usages_of_its_request(tmp_path) 
     authority = Authority.create(tmp_path, now=NOW)
     asked = read(request(asked_for(*NODE, DNS, IP), KUBELET_SERVING, SERVING_USAGES))
     assert asked is not None
-    pem = authority.sign(asked.request, usages=SERVING_USAGES, lifetime=timedelta(hours=2), now=NOW)
+    pem = authority.sign(asked, usages=SERVING_USAGES, lifetime=timedelta(hours=2), now=NOW)
     signed = x509.load_pem_x509_certificate(pem)
     signed.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.certificate_pem))
-    assert signed.subject == asked.request.subject and signed.public_key() == _KEY.public_key()
+    assert signed.subject == asked.subject and signed.public_key() == _KEY.public_key()
     names = signed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert list(names) == [DNS, IP]
     purposes = signed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -175,5 +190,5 @@ def test_no_certificate_outlives_its_authority(tmp_path) -> None:
     authority = Authority.create(tmp_path, now=NOW - timedelta(days=3649))
     asked = read(request(asked_for("a", []), CLIENT, ["client auth"]))
     assert asked is not None
-    pem = authority.sign(asked.request, usages=["client auth"], lifetime=timedelta(days=365), now=NOW)
+    pem = authority.sign(asked, usages=["client auth"], lifetime=timedelta(days=365), now=NOW)
     assert x509.load_pem_x509_certificate(pem).not_valid_after_utc == NOW + timedelta(days=1)
