@@ -17,6 +17,7 @@ from .failure import Failure, told
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": (".cluster.commands", "up"),
     "status": (".cluster.commands", "show_status"),
+    "check": (".cluster.hardening.command", "check"),
     "down": (".cluster.commands", "down"),
     "cluster": (".cluster.commands", "cluster"),
     "kubeconfig": (".cluster.commands", "show_kubeconfig"),

@@ -9,6 +9,7 @@ Source: Kubernetes documentation, "Certificates and Certificate Signing Requests
 from __future__ import annotations
 
 from k8slite.errors import ApiError, forbidden
+from k8slite.pki import KUBELET_CLIENTS
 
 from ..authz.base import Attributes, Authorizer, Decision
 from ..strategies.base import Document
@@ -17,7 +18,8 @@ from .base import Admission, Operation, Plugin
 GROUP = "certificates.k8s.io"
 _REQUESTS = frozenset({(GROUP, "certificatesigningrequests")})
 _CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
-_MASTERS = "system:masters"
+_POWERFUL = ("system:masters", KUBELET_CLIENTS)
+"""Groups that are obeyed without a look at roles: by authorizers, and by kubelets."""
 
 
 class CertificateApproval(Plugin):
@@ -59,7 +61,7 @@ class CertificateSigning(Plugin):
 
 
 class CertificateSubjectRestriction(Plugin):
-    """Nobody asks for a client certificate of the group that no authorizer looks at."""
+    """Nobody asks for a client certificate of a group that needs no role."""
 
     kinds = _REQUESTS
     operations = frozenset[Operation]({"CREATE"})
@@ -68,8 +70,10 @@ class CertificateSubjectRestriction(Plugin):
         """Refuse. Raises ApiError 403."""
         if admission.subresource or _signer(admission.object) != _CLIENT_SIGNER:
             return
-        if _MASTERS in _organizations(admission.object or {}):
-            raise _refused(admission, f"use of {_CLIENT_SIGNER} signer with {_MASTERS} group is not allowed")
+        asked = _organizations(admission.object or {})
+        for group in _POWERFUL:
+            if group in asked:
+                raise _refused(admission, f"use of {_CLIENT_SIGNER} signer with {group} group is not allowed")
 
 
 class ClusterTrustBundleAttest(Plugin):

@@ -121,6 +121,7 @@ def apiserver(spec: ClusterSpec) -> ApiServerConfig:
         key_file=pki / "apiserver.key",
         client_ca_file=pki / "ca.crt",
         service_account_key_file=pki / "service-account.key",
+        service_account_extend_token_expiration=False,  # all that runs here reads its token again
         enable_bootstrap_token_auth=True,
         kubelet_ca_file=pki / "ca.crt",
         kubelet_client_cert_file=pki / "apiserver-kubelet-client.crt",

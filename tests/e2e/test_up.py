@@ -49,6 +49,9 @@ def test_up_again_changes_nothing_and_down_leaves_nothing(tmp_path: Path) -> Non
         assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
         made = links(cluster)
         assert len(made) >= 2
+        findings = json.loads(cluster.k8slite("check", "--name", cluster.name, "-o", "json"))
+        assert {finding["state"] for finding in findings} == {"PASS", "N/A", "MANUAL"}
+        assert sum(finding["state"] == "PASS" for finding in findings) > 60
     finally:
         cluster.down()
     assert leftovers(cluster.name) == []

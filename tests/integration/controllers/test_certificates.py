@@ -142,11 +142,12 @@ async def test_who_may_update_requests_may_not_decide_for_every_signer(cluster: 
         assert (await mine.put(f"{URL}/c/approval", json=made)).status_code == expected
 
 
-async def test_nobody_asks_for_a_certificate_of_the_masters(cluster: Cluster) -> None:
+@pytest.mark.parametrize("group", ["system:masters", "k8slite:kubelet-clients"])
+async def test_nobody_asks_for_a_certificate_that_needs_no_role(cluster: Cluster, group: str) -> None:
     async with cluster.server.http() as http:
-        refused = await http.post(URL, json=body("root", pem("root", "system:masters"), CLIENT, "client auth"))
+        refused = await http.post(URL, json=body("root", pem("root", "team", group), CLIENT, "client auth"))
         assert refused.status_code == 403
-        assert f"use of {CLIENT} signer with system:masters group is not allowed" in refused.json()["message"]
+        assert f"use of {CLIENT} signer with {group} group is not allowed" in refused.json()["message"]
 
 
 async def grant(
