@@ -7,10 +7,11 @@ import json
 import httpx
 import pytest
 
+from ..audit_log import Audited
 from .policies import CONFIGMAPS, policed
-from .test_webhook_records import annotations
+from .test_webhook_records import annotations_of, log, server
 
-__all__ = ["annotations"]
+__all__ = ["log", "server"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FAILURES = "validation.policy.admission.k8s.io/validation_failure"
@@ -21,7 +22,7 @@ async def _make(http: httpx.AsyncClient, namespace: str, name: str) -> httpx.Res
     return await http.post(f"/api/v1/namespaces/{namespace}/configmaps", json=body)
 
 
-async def test_failures_are_recorded(http: httpx.AsyncClient, namespace: str, annotations: dict[str, str]) -> None:
+async def test_failures_are_recorded(log: Audited, http: httpx.AsyncClient, namespace: str) -> None:
     spec = {
         "validations": [
             {"expression": "true"},
@@ -35,7 +36,7 @@ async def test_failures_are_recorded(http: httpx.AsyncClient, namespace: str, an
     ) as name:
         refused = await _make(http, namespace, "x")
         assert refused.status_code == 422
-        assert json.loads(annotations[FAILURES]) == [
+        assert json.loads((await annotations_of(log, refused))[FAILURES]) == [
             {
                 "message": message,
                 "policy": name,
@@ -47,7 +48,7 @@ async def test_failures_are_recorded(http: httpx.AsyncClient, namespace: str, an
         ]
 
 
-async def test_annotations_of_policies(http: httpx.AsyncClient, namespace: str, annotations: dict[str, str]) -> None:
+async def test_annotations_of_policies(log: Audited, http: httpx.AsyncClient, namespace: str) -> None:
     spec = {
         "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
         "auditAnnotations": [
@@ -62,15 +63,18 @@ async def test_annotations_of_policies(http: httpx.AsyncClient, namespace: str, 
         assert made.status_code == 201
     selected = {"paramRef": {"selector": {"matchLabels": {"most": "yes"}}, "parameterNotFoundAction": "Deny"}}
     async with policed(http, namespace, spec, rules=[CONFIGMAPS], one=selected, two=selected) as name:
-        assert (await _make(http, namespace, "a")).status_code == 201
-        assert {key: value for key, value in annotations.items() if key.startswith(name)} == {
-            f"{name}/size": "size 7 of 5, size 7 of 9"
-        }
+        made = await _make(http, namespace, "a")
+        assert made.status_code == 201
+        assert await annotations_of(log, made) == {f"{name}/size": "size 7 of 5, size 7 of 9"}
 
 
 @pytest.mark.parametrize(("policy", "code"), [("Fail", 422), ("Ignore", 201)])
 async def test_annotations_that_fail(
-    http: httpx.AsyncClient, namespace: str, annotations: dict[str, str], policy: str, code: int
+    log: Audited,
+    http: httpx.AsyncClient,
+    namespace: str,
+    policy: str,
+    code: int,
 ) -> None:
     spec = {
         "failurePolicy": policy,
@@ -79,4 +83,4 @@ async def test_annotations_that_fail(
     async with policed(http, namespace, spec, rules=[CONFIGMAPS]) as name:
         answer = await _make(http, namespace, "a")
         assert answer.status_code == code, answer.text
-        assert f"{name}/size" not in annotations
+        assert f"{name}/size" not in await annotations_of(log, answer)
