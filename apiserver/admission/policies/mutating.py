@@ -10,13 +10,12 @@ Source: Kubernetes documentation, "Mutating Admission Policy"; apiserver, policy
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from k8slite.errors import ApiError, forbidden, internal, service_unavailable
 from k8slite.schema.atoms import Atom
 
-from ... import documents
 from ...authz.base import Authorizer
 from ...lookup import Objects
 from ...registry import Registry
@@ -27,6 +26,7 @@ from ..cel.conditions import Conditions, Verdict, compile_conditions
 from ..cel.declared import Scope
 from ..cel.evaluation import BUDGET, CONDITIONS_BUDGET, Evaluation, OutOfBudget, Result
 from ..cel.expressions import Compiler, Expression, compose
+from ..following import Followers
 from ..matching import Match
 from ..presenting import Unreadable, present, take_back
 from .configured import Binding, Configured, Policy
@@ -72,22 +72,6 @@ def compile_mutations(spec: Mapping[str, Any]) -> Mutations:
 _Key = tuple[str, str, str, str]
 
 
-@dataclass(slots=True)
-class _Memory:
-    """What the second round knows of the first."""
-
-    last: Document | None = None
-    """The object as policies left it."""
-    applied: set[_Key] = field(default_factory=set)
-    """What was applied and is to be applied again if the object changes later."""
-    again: set[_Key] = field(default_factory=set)
-
-    def changed(self) -> None:
-        """Let what was applied be applied again."""
-        self.again |= self.applied
-        self.applied.clear()
-
-
 class MutatingAdmissionPolicy(Plugin):
     """Changes objects as policies say."""
 
@@ -109,18 +93,15 @@ class MutatingAdmissionPolicy(Plugin):
         concerned = self._configured.concerned(admission, registry.catalogue)
         if not concerned:
             return
-        round_ = admission.reinvocation
-        memory: _Memory = round_.memory.setdefault(_NAME, _Memory())
-        if round_.again and memory.last != admission.object:
-            memory.changed()
+        followers: Followers[_Key] = Followers.begin(_NAME, admission)
         failures: list[str] = []
         run = _Run(registry, admission, Asking(self._authorizer, admission.context.user))
         for one in await select(registry, admission, concerned):
             if isinstance(one, Problem):
                 _note(failures, one.policy, one.binding, one.detail)
                 continue
-            await run.invoke(one, memory, failures)
-        memory.last = documents.copy(admission.object) if memory.applied and admission.object is not None else None
+            await run.invoke(one, followers, failures)
+        followers.end(admission.object)
         if failures:
             raise _refusal(admission, failures, run.invalid)
 
@@ -136,7 +117,7 @@ class _Run:
         self.invalid = False
         """Whether the first failure is one of an expression, not of the configuration."""
 
-    async def invoke(self, one: Invocation[Mutations], memory: _Memory, failures: list[str]) -> None:
+    async def invoke(self, one: Invocation[Mutations], followers: Followers[_Key], failures: list[str]) -> None:
         """Apply one policy with one parameter; its failures are noted. Raises ApiError."""
         admission, compiled = self._admission, one.policy.compiled
         if compiled.conditions:
@@ -146,7 +127,7 @@ class _Run:
             if not verdict.matches:
                 return
         key = _key(one)
-        if admission.reinvocation.again and key not in memory.again:
+        if not followers.is_due(key):
             return
         changed = False
         for is_patch, expression in compiled.mutations:
@@ -157,10 +138,9 @@ class _Run:
             except (PatchFailed, OutOfBudget) as failure:
                 self._fail(failures, one, str(failure))
         if changed:
-            memory.changed()
-            admission.reinvocation.wanted = True
+            followers.changed()
         if compiled.reinvoked:
-            memory.applied.add(key)
+            followers.follow(key)
 
     def _fail(self, failures: list[str], one: Invocation[Mutations], detail: str) -> None:
         self.invalid = self.invalid or not failures

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from k8slite.errors import ApiError
 
-from ... import documents
 from ...authz.base import Authorizer
 from ...lookup import Objects
 from ...patch import json as json_patch
@@ -25,6 +23,7 @@ from ...registry import Registry
 from ...strategies.base import Document
 from ...webhooks import Webhooks
 from ..base import Admission, Operation, Plugin
+from ..following import Followers
 from ..matching import Match
 from ..presenting import Unreadable, present, take_back
 from .calling import Caller, CallFailed, annotate, internal_because
@@ -35,23 +34,6 @@ _NAME = "MutatingAdmissionWebhook"
 _MUTATION = "mutation.webhook.admission.k8s.io/"
 _PATCH = "patch.webhook.admission.k8s.io/"
 _FAILED_OPEN = "failed-open.mutation.webhook.admission.k8s.io/"
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What the second round knows of the first."""
-
-    last: Document | None = None
-    """The object as webhooks left it."""
-    asked: set[str] = field(default_factory=set)
-    """Webhooks that saw the object and want to see later changes."""
-    again: set[str] = field(default_factory=set)
-    """Those of them that have changes to see."""
-
-    def changed(self) -> None:
-        """Let those that were asked be asked again."""
-        self.again |= self.asked
-        self.asked.clear()
 
 
 class MutatingAdmissionWebhook(Plugin):
@@ -82,23 +64,19 @@ class MutatingAdmissionWebhook(Plugin):
         concerned = self._configured.concerned(admission)
         if not concerned:
             return
-        round_ = admission.reinvocation
-        memory: _Memory = round_.memory.setdefault(_NAME, _Memory())
-        if round_.again and memory.last != admission.object:
-            memory.changed()
+        followers: Followers[str] = Followers.begin(_NAME, admission)
         for hook, match in concerned:
-            if not await self._configured.selects(hook, admission) or (round_.again and hook.uid not in memory.again):
+            if not followers.is_due(hook.uid) or not await self._configured.selects(hook, admission):
                 continue
             new = await present(self._registry(), admission.object, match)
             old = await present(self._registry(), admission.old, match)
             if not await self._caller.concerns(hook, admission, match, new=new, old=old):
                 continue
             if await self._call(hook, admission, match, new=new, old=old):
-                memory.changed()
-                round_.wanted = True
+                followers.changed()
             if hook.reinvoked:
-                memory.asked.add(hook.uid)
-        memory.last = documents.copy(admission.object) if memory.asked and admission.object is not None else None
+                followers.follow(hook.uid)
+        followers.end(admission.object)
 
     async def _call(
         self, hook: Hook, admission: Admission, match: Match, *, new: Document | None, old: Document | None
@@ -112,7 +90,8 @@ class MutatingAdmissionWebhook(Plugin):
             operations = _operations(found)
             if operations:
                 changed = await self._apply(hook, admission, match, new, operations)
-                annotate(admission, _PATCH + place, _told(hook, {"patch": operations, "patchType": found.patch_type}))
+                patch = orjson.Fragment(found.patch)
+                annotate(admission, _PATCH + place, _told(hook, {"patch": patch, "patchType": found.patch_type}))
         except (ApiError, CallFailed) as error:
             failed = error
         annotate(admission, _MUTATION + place, _told(hook, {"mutated": changed}))
