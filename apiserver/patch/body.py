@@ -25,6 +25,7 @@ from .json import PatchError
 Document = dict[str, Any]
 Form = Literal["json", "merge", "strategic"]
 _MEMBERS = ("op", "path", "from", "value")
+_TOO_DEEP = "exceeded max depth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +52,30 @@ class Patch:
                     return strategic_patch.apply(document, self.content, self.facts)
         except PatchError as error:
             raise _refusal(error) from error
+        except RecursionError:
+            raise bad_request(_TOO_DEEP) from None
 
     def shown(self, outcome: Any) -> str:
         """What a refusal of the outcome shows: of a strategic merge patch itself, as Go prints it."""
         if self.form == "strategic":
             return _go_text(self.content)
-        return orjson.dumps(outcome, option=orjson.OPT_SORT_KEYS).decode()
+        try:
+            return orjson.dumps(outcome, option=orjson.OPT_SORT_KEYS).decode()
+        except orjson.JSONEncodeError:  # operations that dig deeper and deeper
+            return _TOO_DEEP
 
 
 def read_patch(body: bytes, form: Form, *, facts: TypeFacts | None, strict: bool) -> Patch:
     """A patch in one of its forms; only if `strict` anything is found. Raises ApiError 400."""
     try:
         content: Any = orjson.loads(body)
+        encoded = orjson.dumps(content)
     except orjson.JSONDecodeError as error:
         raise bad_request("invalid JSON patch") from error
+    except orjson.JSONEncodeError as error:
+        raise bad_request(f"error decoding patch: {_TOO_DEEP}") from error
     findings: list[str] = []
-    if strict and may_repeat_keys(body, orjson.dumps(content)):
+    if strict and may_repeat_keys(body, encoded):
         findings = repeated_fields(json.loads(body, object_pairs_hook=keep_duplicates))
     if form == "json":
         _check_operations(content)

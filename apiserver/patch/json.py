@@ -5,7 +5,6 @@ Source: RFC 6902 (operations) and RFC 6901 (pointers).
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import Any
 
@@ -14,6 +13,7 @@ import orjson
 _OPERATIONS = ("add", "remove", "replace", "move", "copy", "test")
 _INDEX = re.compile("-?[0-9]{1,9}")
 _MAX_OPERATIONS = 10_000
+_TOO_DEEP = "exceeded max depth"
 _MAX_COPIED = 3 << 20
 """Bytes that all `copy` operations of a patch may add: each can double the document."""
 
@@ -32,13 +32,20 @@ class UnequalError(PatchError):
 
 def apply(document: Any, operations: list[dict[str, Any]]) -> Any:
     """The patched document; `document` stays as it is. Raises PatchError."""
+    try:
+        return _applied(document, operations)
+    except RecursionError:
+        raise PatchError(_TOO_DEEP) from None
+
+
+def _applied(document: Any, operations: list[dict[str, Any]]) -> Any:
     if len(operations) > _MAX_OPERATIONS:
         detail = f"The allowed maximum operations in a JSON patch is {_MAX_OPERATIONS}, got {len(operations)}"
         raise PatchError(detail, code=413)
-    result, copied = copy.deepcopy(document), 0
+    result, copied = _copy(document), 0
     for operation in operations:
         if operation.get("op") == "copy":
-            copied += len(orjson.dumps(_lookup(result, _pointer(operation.get("from")), "copy")))
+            copied += len(_encoded(_lookup(result, _pointer(operation.get("from")), "copy")))
             if copied > _MAX_COPIED:
                 raise PatchError(
                     f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
@@ -55,15 +62,15 @@ def _apply(document: Any, operation: dict[str, Any]) -> Any:
     path = _pointer(operation.get("path"))
     match kind:
         case "add":
-            return _add(document, path, copy.deepcopy(_value(operation)))
+            return _add(document, path, _copy(_value(operation)))
         case "remove":
             return _remove(document, path)[0]
         case "replace":
             if not path:
-                return copy.deepcopy(_value(operation))
+                return _copy(_value(operation))
             _lookup(document, path, "replace")
             document, _ = _remove(document, path)
-            return _add(document, path, copy.deepcopy(_value(operation)))
+            return _add(document, path, _copy(_value(operation)))
         case "move":
             source = _pointer(operation.get("from"))
             if path[: len(source)] == source and len(path) > len(source):
@@ -71,11 +78,23 @@ def _apply(document: Any, operation: dict[str, Any]) -> Any:
             document, value = _remove(document, source)
             return _add(document, path, value)
         case "copy":
-            return _add(document, path, copy.deepcopy(_lookup(document, _pointer(operation.get("from")), "copy")))
+            return _add(document, path, _copy(_lookup(document, _pointer(operation.get("from")), "copy")))
         case _:
             if not _equal(_tested(document, path), operation.get("value")):
                 raise UnequalError(f"testing value {operation.get('path')} failed: test failed")
             return document
+
+
+def _copy(value: Any) -> Any:
+    return orjson.loads(_encoded(value))
+
+
+def _encoded(value: Any) -> bytes:
+    """A value as JSON. Raises PatchError for what is nested deeper than anything that is stored."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise PatchError(_TOO_DEEP) from None
 
 
 def _value(operation: dict[str, Any]) -> Any:

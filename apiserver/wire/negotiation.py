@@ -138,7 +138,7 @@ def json_body(body: bytes, content_type: str) -> bytes:
         return orjson.dumps(protobuf.decode(body)) if body else body
     if content_type not in _YAML_TYPES:
         raise unsupported_media_type(_ACCEPTED)
-    return orjson.dumps(load_yaml(body), option=orjson.OPT_NON_STR_KEYS)
+    return _as_json(load_yaml(body))
 
 
 def repeated_in_yaml(body: bytes, content_type: str) -> list[str]:
@@ -167,11 +167,18 @@ def load_either(body: bytes) -> tuple[Any, list[str]]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        text = orjson.dumps(load_yaml(body), option=orjson.OPT_NON_STR_KEYS)
-        return orjson.loads(text), _repeated_keys(body)
+        return orjson.loads(_as_json(load_yaml(body))), _repeated_keys(body)
     # `":` ends every key, and stands inside strings of both texts alike: fewer of them, and keys were lost.
-    lost = orjson.dumps(document).count(b'":') != body.count(b'":')
+    lost = _as_json(document).count(b'":') != body.count(b'":')
     return document, _repeated_keys(body) if lost else []
+
+
+def _as_json(document: Any) -> bytes:
+    """Raises ApiError 400 for what nothing could store: nested too deep, numbers beyond 64 bits."""
+    try:
+        return orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise bad_request(f"error converting YAML to JSON: {error}") from error
 
 
 def _repeated_keys(body: bytes) -> list[str]:

@@ -100,8 +100,9 @@ def _shown(review: Document) -> str:
 
 
 def _patch(value: Any) -> bytes:
+    text = _typed(value or "", str, "patch").replace("\n", "").replace("\r", "")  # as some encoders break lines
     try:
-        return base64.b64decode(_typed(value or "", str, "patch"), validate=True)
+        return base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise InvalidAnswer(f"response.patch is no base64: {error}") from None
 

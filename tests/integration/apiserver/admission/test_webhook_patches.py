@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import httpx
@@ -62,6 +63,42 @@ async def test_what_a_webhook_makes_is_checked(http: httpx.AsyncClient, namespac
     assert made.status_code == 201, made.text
     assert "nonsense" not in made.json()
     assert made.json()["metadata"]["uid"] != "mine"
+
+
+def nested(depth: int) -> object:
+    """An object in an object, so many times."""
+    value: object = "x"
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+async def test_patches_that_are_nested_too_deep(http: httpx.AsyncClient, namespace: str, hooks: Hooks) -> None:
+    client = hooks.on("/deep", patch(add("/more", nested(900))))
+    await configure(http, MUTATING, "deep", webhook("deep", client, rule("configmaps"), namespace=namespace))
+    answer = await http.post(maps(namespace), json=config_map("a"))
+    assert (answer.status_code, message(answer)) == (500, "Internal error occurred: exceeded max depth")
+
+    steps = [add("/more" + "/a" * depth, {}) for depth in range(400)]
+    hooks.on("/deep", patch(*steps))
+    made = await http.post(maps(namespace), json=config_map("a"))
+    assert made.status_code == 201 and "more" not in made.json(), made.text  # a config map has no such field
+
+    hooks.on("/deep", patch(add("/data", {}), *(add("/data" + "/a" * depth, {}) for depth in range(1, 400))))
+    answer = await http.post(maps(namespace), json=config_map("b"))
+    assert (answer.status_code, answer.json()["reason"]) == (500, "InternalError")
+    assert "cannot unmarshal object" in message(answer)
+
+
+async def test_a_patch_may_be_broken_into_lines(http: httpx.AsyncClient, namespace: str, hooks: Hooks) -> None:
+    operations = json.dumps([add("/data/long", "x" * 200)]).encode()
+    broken = base64.encodebytes(operations).decode()
+    assert broken.count("\n") > 2
+    client = hooks.on("/lines", lambda _: {"allowed": True, "patchType": "JSONPatch", "patch": broken})
+    await configure(http, MUTATING, "lines", webhook("lines", client, rule("configmaps"), namespace=namespace))
+    made = await http.post(maps(namespace), json=config_map("a"))
+    assert made.status_code == 201, made.text
+    assert made.json()["data"]["long"] == "x" * 200
 
 
 async def test_a_webhook_cannot_make_an_object_another(http: httpx.AsyncClient, namespace: str, hooks: Hooks) -> None:

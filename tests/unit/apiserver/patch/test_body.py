@@ -28,6 +28,24 @@ def test_what_is_no_patch(form: Form, body: bytes, words: str) -> None:
     assert refused.value.code == 400 and words in refused.value.message
 
 
+DEEP = b'{"a":' * 300 + b"1" + b"}" * 300
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        ("json", b'[{"op":"add","path":"/x","value":' + DEEP + b"}]"),
+        ("merge", DEEP),
+        ("strategic", DEEP),
+    ],
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_patches_that_are_nested_too_deep(form: Form, body: bytes, strict: bool) -> None:
+    with pytest.raises(ApiError, match="exceeded max depth") as refused:
+        read_patch(body, form, facts=None, strict=strict)
+    assert refused.value.code == 400
+
+
 def test_strict_writers_hear_of_repeated_and_unknown_fields() -> None:
     body = b'[ {"op": "add", "op": "add", "path": "/x", "value": {"a": [{"b": 1, "b": 2}]}, "foo": 1} ]'
     assert read_patch(body, "json", facts=None, strict=True).findings == [
