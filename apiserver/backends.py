@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import random
+import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -202,7 +204,6 @@ class Backends:
         be reached.
         """
         import aiohttp
-        import yarl
 
         base, server_name, host = self._locate(target)
         url = base + (path or "")
@@ -210,9 +211,9 @@ class Backends:
             url += "/" + target.service.path.lstrip("/")
         named = [("Host", host), *headers] if host else list(headers)
         try:
-            async with self._pool().request(
+            answering = self._send(
+                url,
                 method,
-                yarl.URL(url, encoded=True),
                 headers=named,
                 data=body,
                 allow_redirects=False,
@@ -220,12 +221,24 @@ class Backends:
                 server_hostname=server_name,
                 auto_decompress=decompress,
                 timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT),
-            ) as response:
+            )
+            async with await answering as response:
                 yield response
         except TimeoutError as error:
             raise BackendError("context deadline exceeded") from error
         except (aiohttp.ClientError, OSError) as error:
             raise BackendError(_words(error)) from error
+
+    async def _send(self, url: str, method: str, **options: Any) -> aiohttp.ClientResponse:
+        import yarl
+
+        try:
+            return await self._pool().request(method, yarl.URL(url, encoded=True), **options)
+        except ValueError as error:
+            if isinstance(error, OSError):  # about a certificate
+                raise
+            # A port beyond the last, or a host that can be no name.
+            raise BackendError(f"dial tcp: {error}") from error
 
     def _locate(self, target: Target) -> tuple[str, str | None, str]:
         """The base of the URL, the name for TLS (None: the URL's), and the Host header (empty: the URL's)."""
@@ -297,12 +310,17 @@ def _context(trust: Trust, certificate: tuple[Path, Path] | None) -> ssl.SSLCont
 
 def _words(error: BaseException) -> str:
     """What went wrong, in the words that Kubernetes' messages have for it."""
-    if isinstance(error, ConnectionRefusedError) or isinstance(
-        getattr(error, "os_error", None), ConnectionRefusedError
-    ):
-        host, port = getattr(error, "host", ""), getattr(error, "port", "")
-        return f"dial tcp {host}:{port}: connect: connection refused"
     certificate = getattr(error, "certificate_error", None)
     if certificate is not None:
         return f"tls: failed to verify certificate: x509: {getattr(certificate, 'verify_message', certificate)}"
-    return str(error) or type(error).__name__
+    host = getattr(error, "host", None)
+    match getattr(error, "os_error", None):
+        case socket.gaierror():
+            return f"dial tcp: lookup {host}: no such host"
+        case ssl.SSLError() as cause:
+            return f"tls: {(cause.reason or str(cause)).replace('_', ' ').lower()}"
+        case OSError(errno=int() as number):
+            shown = f"[{host}]" if ":" in str(host) else host
+            return f"dial tcp {shown}:{getattr(error, 'port', '')}: connect: {os.strerror(number).lower()}"
+    said = getattr(error, "message", None)
+    return (said if isinstance(said, str) else str(error)).strip() or type(error).__name__

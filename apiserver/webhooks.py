@@ -21,8 +21,6 @@ TIMEOUT = 30.0
 """Seconds, where a webhook has no timeout of its own."""
 ANSWER_LIMIT = 128 << 20
 """Bytes; a converted list may be large."""
-_READABLE = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
-"""Servers that name no type for their JSON are given one by their libraries."""
 _HEADERS = (("Content-Type", "application/json"), ("Accept", "application/json, */*"))
 
 
@@ -58,16 +56,15 @@ class Webhooks:
                 body = await read_bounded(response, limit)
                 if not 200 <= response.status < 300:
                     raise WebhookFailure(_refusal(response.status, body), code=response.status)
-                return _document(response.content_type, body)
+                return _document(body)
         except BackendError as error:
             raise WebhookFailure(f'Post "{target.address}{query}": {error}') from error
         except ApiError as error:  # the Service leads nowhere
             raise WebhookFailure(f'Post "{target.address}{query}": {error.message}') from error
 
 
-def _document(content_type: str, body: bytes) -> Document:
-    if content_type not in _READABLE and not content_type.endswith("+json"):
-        raise WebhookFailure(f"serializer for {content_type} doesn't exist")
+def _document(body: bytes) -> Document:
+    """An answer, whatever type it is said to be of: servers that name none for their JSON have libraries that do."""
     try:
         document: Any = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -93,6 +90,8 @@ def _refusal(status: int, body: bytes) -> str:
             return "the server has asked for the client to provide credentials"
         case 403:
             return text or "forbidden"
+        case _ if 300 <= status < 400:
+            return f"the server answered with a redirect ({status}), which is not followed"
         case _ if status >= 500:
             return f'an error on the server ("{text or "unknown"}") has prevented the request from succeeding'
         case _:

@@ -6,6 +6,8 @@ Source: Kubernetes' admissionregistration validation; apiserver, util/webhook (V
 from __future__ import annotations
 
 import base64
+import json
+import re
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +31,9 @@ _SCOPES = ("*", "Cluster", "Namespaced")
 _REVIEWS = ("v1", "v1beta1")
 _MOST_CONDITIONS = 64
 _URL = "desired format: https://host[/path]"
+_PORT = re.compile("(:[0-9]*)?")
+_NO_HOST = re.compile(r"[ \\^`{|}]")
+_NO_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}")
 
 
 def webhook_configuration(obj: Document) -> list[Cause]:
@@ -92,11 +97,9 @@ def ca_bundle(config: Document, field: str) -> list[Cause]:
 
 
 def _url(url: str, field: str) -> list[Cause]:
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        return [required(field, f"url must be a valid URL: {error}; {_URL}")]
-    found = []
+    if problem := _unparsable(url):
+        return [required(field, f"url must be a valid URL: parse {json.dumps(url)}: {problem}; {_URL}")]
+    parts, found = urlsplit(url), []
     if parts.scheme != "https":
         found.append((parts.scheme, f"'https' is the only allowed URL scheme; {_URL}"))
     if not parts.netloc:
@@ -108,6 +111,25 @@ def _url(url: str, field: str) -> list[Cause]:
     if parts.query:
         found.append((parts.query, "query parameters are not permitted in the URL"))
     return [invalid_value(field, value, detail) for value, detail in found]
+
+
+def _unparsable(url: str) -> str:
+    """What Go's parser says of a text that is no URL; empty if it reads it."""
+    if any(letter < " " or letter == "\x7f" for letter in url):
+        return "net/url: invalid control character in URL"
+    try:
+        authority = urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return "missing ']' in host"
+    end = authority.rfind("]") + 1 if authority.startswith("[") else authority.rfind(":")
+    host, port = (authority[:end], authority[end:]) if end > 0 else (authority, "")
+    if not _PORT.fullmatch(port):
+        return f"invalid port {json.dumps(port)} after host"
+    if wrong := _NO_HOST.search(host):
+        return f"invalid character {json.dumps(wrong[0])} in host name"
+    if wrong := _NO_ESCAPE.search(url):
+        return f"invalid URL escape {json.dumps(wrong[0])}"
+    return ""
 
 
 def _service(service: Document, field: str) -> list[Cause]:

@@ -66,6 +66,12 @@ async def echo(request: web.BaseRequest) -> web.StreamResponse:
     match body.get("want"):
         case "html":
             return web.Response(text="<p>", content_type="text/html")
+        case "untyped":
+            return web.Response(text='{"said": "yes"}', content_type="text/html")
+        case "redirect":
+            return web.Response(status=307, headers={"Location": "https://elsewhere.example.com/"})
+        case "unreadable":
+            return web.Response(body=b"nonsense", headers={"Content-Encoding": "gzip"})
         case "nothing":
             return web.Response(text="{")
         case "refusal":
@@ -173,7 +179,9 @@ async def test_only_endpoints_of_the_named_port_count(backends: Backends, object
 @pytest.mark.parametrize(
     ("want", "message"),
     [
-        ("html", "serializer for text/html doesn't exist"),
+        ("html", "couldn't get version/kind; json parse error"),
+        ("redirect", r"redirect \(307\), which is not followed"),
+        ("unreadable", r"Can not decode content-encoding: gzip$"),
         ("nothing", "couldn't get version/kind; json parse error"),
         ("refusal", r'an error on the server \("out of order"\) has prevented the request from succeeding'),
         ("status", "no such luck"),
@@ -186,6 +194,35 @@ async def test_an_answer_that_is_none_is_a_failure(
 ) -> None:
     with pytest.raises(WebhookFailure, match=message):
         await webhooks.post(service(hook), {"want": want}, timeout=0.5 if want == "hang" else 10, limit=5_000)
+
+
+async def test_an_answer_counts_whatever_type_it_is_said_to_be_of(webhooks: Webhooks, hook: Extension) -> None:
+    assert await webhooks.post(service(hook), {"want": "untyped"}) == {"said": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("https://127.0.0.1:99999/", "dial tcp: Port out of range"),
+        ("https://..example.com/", "dial tcp: "),
+        ("https://nowhere.invalid/", "dial tcp: lookup nowhere.invalid: no such host$"),
+    ],
+)
+async def test_a_url_that_leads_nowhere(webhooks: Webhooks, url: str, message: str) -> None:
+    with pytest.raises(WebhookFailure, match=message):
+        await webhooks.post(target_of({"url": url}), {})
+
+
+async def test_a_server_without_tls(webhooks: Webhooks) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(WebhookFailure, match=r'\?timeout=30s": tls: [a-z ]+$'):
+            await webhooks.post(target_of({"url": f"https://127.0.0.1:{port}/"}), {})
 
 
 async def test_nobody_there(webhooks: Webhooks, objects: Objects, hook: Extension, unused_tcp_port: int) -> None:

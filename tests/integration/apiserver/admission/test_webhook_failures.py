@@ -60,6 +60,7 @@ async def broken(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Brok
             answering = ("timeout", "error", "html", "other", "malformed")
             clients: dict[str, Document] = {path: {"url": f"{url}/{path}", "caBundle": bundle} for path in answering}
             clients["refused"] = {"url": f"https://127.0.0.1:{port}/", "caBundle": bundle}
+            clients["impossible"] = {"url": "https://127.0.0.1:99999/", "caBundle": bundle}
             clients["untrusted"] = {"url": f"{url}/error", "caBundle": other}
             clients["misnamed"] = {"url": f"https://127.0.0.1:{named_otherwise.port}/error", "caBundle": other}
             clients["nowhere"] = {"service": {"namespace": "default", "name": "nobody"}, "caBundle": bundle}
@@ -68,11 +69,12 @@ async def broken(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Brok
                 {
                     "timeout": f'Post "{url}/timeout?timeout=1s": context deadline exceeded',
                     "refused": "connect: connection refused",
+                    "impossible": 'Post "https://127.0.0.1:99999/?timeout=1s": dial tcp: ',
                     "untrusted": "tls: failed to verify certificate: x509",
                     "misnamed": "tls: failed to verify certificate: x509",
                     "error": 'an error on the server ("out of order") has prevented the request from succeeding',
                     "malformed": "couldn't get version/kind; json parse error",
-                    "html": "serializer for text/html doesn't exist",
+                    "html": "couldn't get version/kind; json parse error",
                     "other": "received invalid webhook response: webhook response was absent",
                     "nowhere": 'Post "https://nobody.default.svc:443/?timeout=1s": service "nobody" not found',
                 },
@@ -105,7 +107,7 @@ async def attempts(http: httpx.AsyncClient, namespace: str) -> dict[str, httpx.R
 ALL = (rule("configmaps"), rule("pods/exec", operations=["CONNECT"]))
 PASSED = {"CREATE": 201, "UPDATE": 200, "DELETE": 200, "CONNECT": 400}
 """The pod is on no node: its exec fails after admission."""
-KINDS = ("timeout", "refused", "untrusted", "misnamed", "error", "malformed", "html", "other", "nowhere")
+KINDS = ("timeout", "refused", "impossible", "untrusted", "misnamed", "error", "malformed", "html", "other", "nowhere")
 
 
 @pytest.mark.parametrize("plural", [MUTATING, VALIDATING])

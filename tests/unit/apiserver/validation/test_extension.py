@@ -101,6 +101,21 @@ TABLE: dict[str, list[Row]] = {
                 ("invalid", f"{H}.clientConfig.url", "query parameters are not permitted in the URL"),
             ],
         ),
+        *(
+            ({"webhooks.0.clientConfig": {"url": url}}, [("required", f"{H}.clientConfig.url", said)])
+            for url, said in (
+                (
+                    "https://a:b/",
+                    'url must be a valid URL: parse "https://a:b/": invalid port ":b" after host;',
+                ),
+                ("https://[::1]b/", 'invalid port "b" after host'),
+                ("https://[::1/", "missing ']' in host"),
+                ("https://{host}/", 'invalid character "{" in host name'),
+                ("https://a/\r\nX: y", "net/url: invalid control character in URL"),
+                ("https://a/%x", 'invalid URL escape "%x"'),
+            )
+        ),
+        ({"webhooks.0.clientConfig": {"url": "https://[::1]:8443/a%20b"}}, []),
         (
             {"webhooks.0.rules.0": {"operations": ["*", "GET"], "apiGroups": ["*", "a"], "resources": ["*/*", "pods"]}},
             [
