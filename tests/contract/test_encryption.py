@@ -226,6 +226,55 @@ async def test_a_key_that_was_taken_away_too_early_is_told_of(file: Path, caplog
         Encrypting(raw, file.with_name("none"))
 
 
+@pytest.mark.parametrize("provider", LOCAL)
+async def test_a_new_key_of_an_old_name_is_another_key(
+    file: Path, caplog: pytest.LogCaptureFixture, provider: str
+) -> None:
+    old, new = keys(provider, 1), keys(provider, 2)
+    new[provider]["keys"][0]["name"] = "key1"
+    write(file, old, IDENTITY)
+    raw = MemoryStore()
+    async with opened(Encrypting(raw, file)) as store:
+        first = await store.create(SECRET, secret("a", "1"))
+        assert not store.stale(SECRET)
+        write(file, new, old, IDENTITY)
+        _reread(store, SECRET)
+        assert store.stale(SECRET)  # so that writing it again takes it off the old key
+        write(file, new, IDENTITY)
+        _reread(store, SECRET)
+        assert "1 objects, /core/secrets/ns/a among them, are under keys" in caplog.text
+        await store.update(SECRET, secret("a", "1"), expected=first.revision)
+        assert not store.stale(SECRET)
+    fresh = Encrypting(raw, file)
+    assert (await fresh.range("/")).records[0].key == SECRET
+
+
+async def test_a_file_that_says_the_same_again_pushes_no_key_out(file: Path) -> None:
+    write(file, keys("aesgcm", 1))
+    async with opened(Encrypting(MemoryStore(), file)) as store:
+        first = await store.create(SECRET, secret("a", "1"))
+        write(file, keys("aesgcm", 2))
+        _reread(store, SECRET)
+        for _ in range(20):
+            write(file, keys("aesgcm", 2))
+            assert not store.look()
+        assert await store.get(SECRET) == first
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe\x00", b"kind: 2026-99-99", b""])
+async def test_a_file_that_is_no_text_is_a_mistake_like_others(
+    file: Path, caplog: pytest.LogCaptureFixture, text: bytes
+) -> None:
+    write(file, keys("aesgcm", 1))
+    async with opened(Encrypting(MemoryStore(), file)) as store:
+        file.write_bytes(text)
+        assert not store.look()
+        assert "going on with the encryption configuration as it was" in caplog.text
+        await store.create(SECRET, secret("a", "1"))
+    with pytest.raises(ConfigError, match="encryption configuration"):
+        Encrypting(MemoryStore(), file)
+
+
 # --- what is not read
 
 
@@ -305,6 +354,23 @@ async def test_what_cannot_be_read_is_removed_if_that_is_wanted(tmp_path: Path, 
         assert (await store.range("/")).records == [kept]
     async with opened(Encrypting(SqliteStore(tmp_path / "store.db"), file)) as store:
         assert (await store.range("/")).records == [kept]
+
+
+async def test_nothing_is_removed_because_a_plugin_is_ill(file: Path, tmp_path: Path) -> None:
+    plugin, socket = Plugin(), tmp_path / "vault.sock"
+    write(file, kms(socket), IDENTITY)
+    below = tmp_path / "store.db"
+    with plugin.serving(socket):
+        async with opened(Encrypting(SqliteStore(below), file)) as store:
+            await store.create(SECRET, secret("a", "1"))
+        plugin.healthy = "sealed"
+        store = Encrypting(SqliteStore(below), file, drop_unreadable=True)
+        with pytest.raises(StoreUnavailable, match="nothing is removed: vault: got healthz 'sealed', expected ok"):
+            await store.open()
+        await store.close()
+        plugin.healthy = "ok"
+        async with opened(Encrypting(SqliteStore(below), file, drop_unreadable=True)) as store:
+            assert await store.get(SECRET) is not None
 
 
 async def test_a_past_that_cannot_be_read_is_compacted(below: Engine, file: Path) -> None:

@@ -112,6 +112,8 @@ def load(path: Path) -> EncryptionConfiguration:
         text = path.read_text()
     except OSError as error:
         raise ConfigError(f"encryption configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"encryption configuration {path}: no UTF-8 text") from None
     return parse(text, origin=str(path))
 
 
@@ -126,6 +128,8 @@ def parse(text: str, *, origin: str) -> EncryptionConfiguration:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         raise ConfigError(f"encryption configuration {origin}: {problems}") from None
+    except ValueError:  # a date that is none, where YAML sees one
+        raise ConfigError(f"encryption configuration {origin}: no YAML") from None
     if problems := "; ".join(_problems(found)):
         raise ConfigError(f"encryption configuration {origin}: {problems}")
     return found

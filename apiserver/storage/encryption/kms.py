@@ -64,6 +64,7 @@ class KmsProvider:
 
     def __init__(self, config: Kms) -> None:
         self._config = config
+        self.name = config.name
         self.prefix = b"k8s:enc:kms:v2:%b:" % config.name.encode()
         self._calls: dict[str, Any] = {}
         self._channel: Any = None
@@ -82,6 +83,10 @@ class KmsProvider:
     def _form(self, key_id: str) -> bytes:
         return self.prefix + key_id.encode()
 
+    def has(self, form: bytes) -> bool:
+        """Those of every key: which it still has, only the plugin knows."""
+        return form.startswith(self.prefix)
+
     async def ready(self) -> None:
         """Have a seed under the plugin's present key. Raises StoreUnavailable."""
         now = time.monotonic()
@@ -91,7 +96,7 @@ class KmsProvider:
                     await self.check()
         if self._seed is None or time.monotonic() - self._good > _EXPIRY:
             self._asked = float("-inf")
-            raise StoreUnavailable(f"the KMS provider {self._config.name} cannot encrypt: {self.problem}")
+            raise StoreUnavailable(f"the KMS provider {self.name} cannot encrypt: {self.problem}")
 
     async def check(self) -> str:
         """Ask for the status, and follow a change of key; what is wrong, empty if nothing is."""
@@ -109,7 +114,7 @@ class KmsProvider:
             self._good, self.problem = time.monotonic(), ""
         except Unreadable as error:
             if str(error) != self.problem:
-                _log.error("the KMS provider %s: %s", self._config.name, error)
+                _log.error("the KMS provider %s: %s", self.name, error)
             self.problem = str(error)
         return self.problem
 
@@ -135,7 +140,7 @@ class KmsProvider:
             try:
                 await asyncio.to_thread(self._key_of, envelope)
             except Unreadable as error:
-                _log.error("the KMS provider %s: %s", self._config.name, error)
+                _log.error("the KMS provider %s: %s", self.name, error)
 
     def encrypt(self, plain: bytes, place: bytes) -> bytes:
         """The envelope of a value. Raises StoreUnavailable."""
@@ -143,7 +148,7 @@ class KmsProvider:
 
         seed = self._seed
         if seed is None:
-            raise StoreUnavailable(f"the KMS provider {self._config.name} cannot encrypt: {self.problem}")
+            raise StoreUnavailable(f"the KMS provider {self.name} cannot encrypt: {self.problem}")
         info = os.urandom(_INFO)
         envelope = EncryptedObject(
             data=info + gcm_seal(_derived(seed.octets, info), plain, place),

@@ -9,6 +9,7 @@ Source: Kubernetes documentation, "Encrypting Confidential Data at Rest"; apiser
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import Protocol
 
@@ -44,6 +45,10 @@ class Provider(Protocol):
         """What tells a value that is written now from one that should be written anew."""
         ...
 
+    def has(self, form: bytes) -> bool:
+        """Whether values of a form are under a key that it has."""
+        ...
+
     async def ready(self) -> None:
         """Be able to encrypt. Raises StoreUnavailable."""
         ...
@@ -62,12 +67,17 @@ class Provider(Protocol):
 
 
 class _Local:
-    """A key that is at hand."""
+    """A key that is at hand. Its name may have been another key's: only the key itself tells what is under it."""
 
     bound = False
 
-    def __init__(self, prefix: bytes) -> None:
-        self.prefix = self.form = prefix
+    def __init__(self, prefix: bytes, key: bytes = b"") -> None:
+        self.prefix = prefix
+        self.form = prefix + hashlib.sha256(prefix + key).digest() if prefix else b""
+
+    def has(self, form: bytes) -> bool:
+        """Its own."""
+        return form == self.form
 
     async def ready(self) -> None:
         """Always."""
@@ -117,7 +127,7 @@ class AesGcm(_Local):
     bound = True
 
     def __init__(self, name: str, key: bytes) -> None:
-        super().__init__(b"k8s:enc:aesgcm:v1:%b:" % name.encode())
+        super().__init__(b"k8s:enc:aesgcm:v1:%b:" % name.encode(), key)
         self._cipher = AESGCM(key)
 
     def seal(self, plain: bytes, place: bytes) -> bytes:
@@ -149,7 +159,7 @@ class AesCbc(_Local):
     """AES-CBC with PKCS#7: nothing tells whether a value was tampered with. To read what others wrote."""
 
     def __init__(self, name: str, key: bytes) -> None:
-        super().__init__(b"k8s:enc:aescbc:v1:%b:" % name.encode())
+        super().__init__(b"k8s:enc:aescbc:v1:%b:" % name.encode(), key)
         self._key = AES(key)
 
     def seal(self, plain: bytes, place: bytes) -> bytes:
@@ -175,7 +185,7 @@ class SecretBox(_Local):
     """XSalsa20 with Poly1305: as many values as one likes under one key."""
 
     def __init__(self, name: str, key: bytes) -> None:
-        super().__init__(b"k8s:enc:secretbox:v1:%b:" % name.encode())
+        super().__init__(b"k8s:enc:secretbox:v1:%b:" % name.encode(), key)
         from nacl.secret import SecretBox as Box
 
         self._box = Box(key)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from k8slite.config import ConfigError
 from ..base import Change, Compacted, Page, Record, RevisionMismatch, Store, StoreUnavailable, stamp
 from ..feed import Batch, Embedded, Follower, reached
 from .configuration import EncryptionConfiguration, load
+from .kms import KmsProvider
 from .providers import MAGIC, Unreadable
 from .table import Providers, Table
 
@@ -45,7 +46,8 @@ class Encrypting:
         self._drop = drop_unreadable
         self._looked = time.monotonic()
         self._signature = _signature(file)
-        self._table = Table(load(file) if file is not None else None, known={})
+        self._configuration = load(file) if file is not None else None
+        self._table = Table(self._configuration, known={})
         self._former: list[Table] = []
         self._forms: dict[str, bytes] = {}
         """Of what is stored encrypted: under which key."""
@@ -59,10 +61,11 @@ class Encrypting:
     # --- opening and closing
 
     async def open(self) -> None:
-        """Open the store below. Raises StoreUnavailable."""
+        """Open the store below. Raises StoreUnavailable, too where a plugin that is away made everything unreadable."""
         await self._store.open()
-        for plugin in self._table.plugins.values():
-            await plugin.check()
+        problems = [f"{plugin.name}: {problem}" for plugin in self._plugins() if (problem := await plugin.check())]
+        if self._drop and problems:
+            raise StoreUnavailable(f"nothing is removed: {'; '.join(problems)}")
         if self._drop:
             await self._drop_unreadable()
 
@@ -91,12 +94,15 @@ class Encrypting:
     async def problems(self) -> str:
         """What is wrong with the plugins; empty if nothing is."""
         found = []
-        for config, plugin in self._table.plugins.items():
+        for plugin in self._plugins():
             try:
                 await plugin.ready()
             except StoreUnavailable:
-                found.append(f"{config.name}: {plugin.problem}")
+                found.append(f"{plugin.name}: {plugin.problem}")
         return "; ".join(found)
+
+    def _plugins(self) -> Iterable[KmsProvider]:
+        return self._table.plugins.values()
 
     def stale(self, key: str) -> bool:
         """Whether the value of a key is not stored as it would be now: a write that changes nothing is worth while."""
@@ -282,16 +288,19 @@ class Encrypting:
             return False
         self._signature = signature
         try:
-            self._adopt(load(self._file))
+            configuration = load(self._file)
         except ConfigError as error:
             _log.error("going on with the encryption configuration as it was: %s", error)
             return False
+        if configuration == self._configuration:
+            return False  # no new state, which would push the keys of an old one out
+        self._adopt(configuration)
         return True
 
     def _adopt(self, configuration: EncryptionConfiguration) -> None:
         table = Table(configuration, known=self._table.plugins)
         self._former = [self._table, *self._former][:_FORMER]
-        self._table = table
+        self._table, self._configuration = table, configuration
         _log.info("read the encryption configuration %s again", self._file)
         left = [key for key, form in self._forms.items() if not table.reads(form)]
         if left:

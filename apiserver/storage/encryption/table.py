@@ -107,5 +107,5 @@ class Table:
         return next((providers for row, providers in self._rows if row.names(group, plural)), PLAIN)
 
     def reads(self, form: bytes) -> bool:
-        """Whether some provider reads values that begin like this."""
-        return any(form.startswith(p.prefix) for _, providers in self._rows for p in providers.readers if p.prefix)
+        """Whether some provider has the key of values of a form."""
+        return any(provider.has(form) for _, providers in self._rows for provider in providers.readers)

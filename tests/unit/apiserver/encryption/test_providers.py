@@ -45,7 +45,7 @@ def as_kubernetes_writes(provider: Provider) -> bytes:
 def test_what_kubernetes_writes_is_read(provider: Provider) -> None:
     value = as_kubernetes_writes(provider)
     assert value.startswith(provider.prefix)
-    assert provider.decrypt(value, PLACE) == (DOCUMENT, provider.prefix)
+    assert provider.decrypt(value, PLACE) == (DOCUMENT, provider.form)
 
 
 @pytest.mark.parametrize("provider", MADE, ids=lambda p: type(p).__name__)
