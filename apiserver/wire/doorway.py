@@ -18,7 +18,7 @@ from typing import Protocol
 
 BACKLOG = 2048
 """Connections that wait in the kernel."""
-AT_ONCE = 16
+AT_ONCE = 4
 """Connections that are accepted in one turn of the loop."""
 ARRIVING = 512
 """Handshakes that may be under way."""
