@@ -6,7 +6,7 @@ WebSocket, a proxied stream) does so through `scope`, `receive` and `send` and r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,7 +28,8 @@ class Call:
 
     `content_type` is the body's media type without parameters. `warnings` are sent as Warning headers, `annotations`
     go into the audit event, and so does what `metadata` says: that of the object in the body, once it was decoded.
-    `permit` raises ApiError 403 unless the user may also do what another verb names.
+    `permit` raises ApiError 403 unless the user may also do what another verb names. `leaving` returns when the client
+    has left; it is None unless the whole body was read.
     """
 
     info: RequestInfo
@@ -45,6 +46,7 @@ class Call:
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] | None = None
+    leaving: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from k8slite.catalogue import Catalogue, Resource
@@ -46,6 +47,7 @@ from .wire.fanout import Fanout
 from .wire.metrics import RequestMetrics
 from .wire.respond import (
     Headers,
+    disconnected,
     error_answer,
     error_headers,
     send_answer,
@@ -250,9 +252,10 @@ class Pipeline:
         if resource is None:
             raise no_such_path()
         passage.accept = _accept(headers, passage.options, info, resource)
-        body = b""
+        body, leaving = b"", None
         if passage.method in _WITH_BODY and info.subresource not in _STREAMED:
             body = await self._read_body(passage)
+            leaving = partial(disconnected, passage.receive, "http.disconnect")
 
         def permit(verb: str) -> Awaitable[None]:
             return self._authorizer.require(replace(attributes, verb=verb))
@@ -271,6 +274,7 @@ class Pipeline:
             permit,
             passage.warnings,
             passage.annotations,
+            leaving=leaving,
         )
         if passage.record is not None:
             passage.record.call = call

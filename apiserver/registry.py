@@ -250,6 +250,7 @@ class Registry:
             lookup=self.lookup,
             warnings=call.warnings,
             annotations=call.annotations,
+            leaving=call.leaving,
         )
 
     async def read(self, served: Served, namespace: str, name: str) -> Record:

@@ -8,7 +8,7 @@ Source: Kubernetes' apiserver, registry/rest (create and update order).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,6 +42,8 @@ class Context:
     """Written into the audit event of the request."""
     memory: dict[str, Any] = field(default_factory=dict)
     """What admission plugins, by name, keep from one decision to the next: a change may be decided again."""
+    leaving: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Returns when the client has left; None where the client is spoken with, as in a connection."""
 
 
 @dataclass(frozen=True, slots=True)

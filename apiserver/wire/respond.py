@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Coroutine, MutableMapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -28,6 +28,7 @@ _WARNINGS_LIMIT = 4096
 _WARNING_CUT = 256
 _CACHE_CONTROL = (b"cache-control", b"no-cache, private")
 Headers = list[tuple[bytes, bytes]]
+Result = TypeVar("Result")
 
 
 def audit_id() -> bytes:
@@ -150,17 +151,25 @@ async def _pump(send: Send, stream: Stream) -> None:
 
 async def while_connected(sending: Coroutine[Any, Any, None], *, gone: Coroutine[Any, Any, None]) -> bool:
     """Send until all is sent (True) or the client has gone (False). Raises what `sending` raises."""
-    tasks = asyncio.ensure_future(sending), asyncio.ensure_future(gone)
+    ended = await unless(sending, gone=gone)
+    if ended is None:
+        return False
+    ended.result()
+    return True
+
+
+async def unless(
+    doing: Coroutine[Any, Any, Result], *, gone: Coroutine[Any, Any, None]
+) -> asyncio.Future[Result] | None:
+    """Do something, and give it ended; None if the client has gone before, and it was given up."""
+    tasks = asyncio.ensure_future(doing), asyncio.ensure_future(gone)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if tasks[0].cancelled():
-        return False
-    tasks[0].result()
-    return True
+    return None if tasks[0].cancelled() else tasks[0]
 
 
 async def disconnected(receive: Receive, message: str) -> None:

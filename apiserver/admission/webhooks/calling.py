@@ -12,7 +12,9 @@ import logging
 import math
 import time
 import uuid
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from k8slite.errors import ApiError, bad_request, forbidden, internal
 
@@ -21,6 +23,7 @@ from ...backends import BackendError
 from ...strategies.base import Document
 from ...validation.names import qualified_name
 from ...webhooks import WebhookFailure, Webhooks
+from ...wire.respond import unless
 from ..base import Admission
 from ..cel import conditions as cel
 from ..cel.asking import Asking
@@ -96,7 +99,8 @@ class Caller:
         uid = str(uuid.uuid4())
         asked = question(admission, match, uid=uid, version=hook.review, new=new, old=old)
         try:
-            answer = await self.hooks.post(hook.target, asked, timeout=_bounded(hook, admission), limit=_ANSWER_LIMIT)
+            asking = self.hooks.post(hook.target, asked, timeout=_bounded(hook, admission), limit=_ANSWER_LIMIT)
+            answer = await _while_wanted(admission, asking)
         except WebhookFailure as error:
             raise CallFailed(f"failed to call webhook: {error}", code=error.code or _UNAVAILABLE) from error
         try:
@@ -145,12 +149,27 @@ class Caller:
         return error
 
 
+async def _while_wanted(admission: Admission, asking: Coroutine[Any, Any, Document]) -> Document:
+    """The answer, unless the client leaves before: it would hold its seat for nothing. Raises ApiError 504 then."""
+    leaving = admission.context.leaving
+    if leaving is None:
+        return await asking
+    ended = await unless(asking, gone=leaving())
+    if ended is None:
+        raise _timeout()
+    return ended.result()
+
+
+def _timeout() -> ApiError:
+    return ApiError(504, "Timeout", "Timeout: request did not complete within requested timeout")
+
+
 def _bounded(hook: Hook, admission: Admission) -> float:
     """The seconds that a webhook may take: its own, or what the request has left. Raises ApiError 504."""
     now = time.monotonic()
     left: float = admission.reinvocation.memory.setdefault(_ENDS, now + WHOLE) - now
     if left <= 0:
-        raise ApiError(504, "Timeout", "Timeout: request did not complete within requested timeout")
+        raise _timeout()
     return min(hook.timeout, math.ceil(left))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from k8slite.testing import RunningServer
 from k8slite.testing.extension import extension
 
 from .hooks import MUTATING, VALIDATING, Document, Hooks, allow, config_map, configure, deny, patch, rule, webhook
@@ -228,3 +231,33 @@ async def test_the_webhooks_of_a_request_have_an_end_together(
     answer = await http.post(f"/api/v1/namespaces/{namespace}/configmaps", json=config_map("a"))
     assert (answer.status_code, answer.json()["reason"]) == (504, "Timeout")
     assert answer.json()["message"] == "Timeout: request did not complete within requested timeout"
+
+
+async def test_nobody_is_asked_for_a_client_that_has_left(
+    server: RunningServer, http: httpx.AsyncClient, namespace: str, hooks: Hooks
+) -> None:
+    held = webhook("held", hooks.on("/held", allow), rule("configmaps"), namespace=namespace, timeoutSeconds=30)
+    await configure(http, MUTATING, "held", held)
+    hooks.hold()
+    body = json.dumps(config_map("a")).encode()
+    head = f"POST /api/v1/namespaces/{namespace}/configmaps HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    context = ssl.create_default_context(cafile=str(server.admin.ca_file))
+    context.load_cert_chain(str(server.admin.cert_file), server.admin.key_file)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context, server_hostname="localhost")
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    await hooks.arrived()
+    assert await executing(http) == 2  # it, and this question
+    writer.transport.abort()
+    async with asyncio.timeout(20):
+        while await executing(http) > 1:  # noqa: ASYNC110 - it is the server that is asked
+            await asyncio.sleep(0.01)
+    hooks.release()
+    assert (await http.get(f"/api/v1/namespaces/{namespace}/configmaps/a")).status_code == 404
+
+
+async def executing(http: httpx.AsyncClient) -> int:
+    """How many requests hold a seat."""
+    lines = (await http.get("/metrics")).text.splitlines()
+    named = [line for line in lines if line.startswith("apiserver_flowcontrol_current_executing_requests{")]
+    assert named
+    return int(sum(float(line.rpartition(" ")[2]) for line in named))
