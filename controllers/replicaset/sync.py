@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Generic
 
@@ -169,11 +170,7 @@ class Replication(Generic[K]):
         self._say(replicaset, "SuccessfulDelete", f"Deleted pod: {pod.name}")
 
     async def _write_status(self, replicaset: ReplicaSet, status: ReplicaSetStatus, failure: ApiError | None) -> None:
-        if failure is not None:
-            condition = Condition(type="ReplicaFailure", status="True", reason="FailedCreate", message=failure.message)
-            listed = conditions.put(status.conditions, condition, now=self._context.clock.now())
-        else:
-            listed = conditions.drop(status.conditions, "ReplicaFailure")
+        listed = _judged(status.conditions, failure, now=self._context.clock.now())
         if self._resource.kind == "ReplicationController":
             status = status.model_copy(update={"terminating_replicas": None})
         status = status.model_copy(update={"conditions": listed})
@@ -183,6 +180,21 @@ class Replication(Generic[K]):
         await self._context.client.patch(
             self._resource, replicaset.name, body, namespace=replicaset.namespace, subresource="status"
         )
+
+
+def _judged(present: list[Condition], failure: ApiError | None, *, now: datetime) -> list[Condition]:
+    """The conditions with the failure, or without one.
+
+    A further failure leaves the first one's words: each names another pod, and a status that changed would be looked at
+    again at once, whatever the pause after a failure.
+    """
+    if failure is None:
+        return conditions.drop(present, "ReplicaFailure")
+    found = conditions.find(present, "ReplicaFailure")
+    if found is not None and (found.status, found.reason) == ("True", "FailedCreate"):
+        return present
+    condition = Condition(type="ReplicaFailure", status="True", reason="FailedCreate", message=failure.message)
+    return conditions.put(present, condition, now=now)
 
 
 def pod_from_template(owner: ReplicaSet, name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from k8slite.kinds.core import PartialObject
 from k8slite.kinds.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
+    EVENTS,
     PODS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
@@ -338,7 +339,25 @@ async def test_a_replication_controller_says_that_a_quota_holds_it_back(cluster)
         condition = next((one for one in found.status.conditions if one.type == "ReplicaFailure"), None)
         return condition is not None and "exceeded quota: quota" in condition.message
 
+    async def two_are_available() -> bool:
+        found = await cluster.get(REPLICATION_CONTROLLERS, "rc")
+        return found.status.available_replicas == 2
+
     await cluster.until(failing)
+    await cluster.until(two_are_available)
+    first = await cluster.get(REPLICATION_CONTROLLERS, "rc")
+
+    async def attempts() -> int:
+        return sum(event.count for event in await cluster.list(EVENTS) if event.reason == "FailedCreate")
+
+    async def failed_since(number: int) -> bool:
+        return await attempts() >= number
+
+    # It tries again after ever longer pauses: further failures do not change its status, which would wake it at once.
+    begun = await attempts()
+    await cluster.until(lambda: failed_since(begun + 3))
+    again = await cluster.get(REPLICATION_CONTROLLERS, "rc")
+    assert again.metadata.resource_version == first.metadata.resource_version
     await cluster.client.patch(REPLICATION_CONTROLLERS, "rc", {"spec": {"replicas": 2}}, namespace="default")
 
     async def healed() -> bool:
