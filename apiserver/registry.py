@@ -26,7 +26,7 @@ from . import conversions, documents
 from .admission.chain import Chain
 from .calls import Call
 from .documents import Document
-from .storage.base import Record, RevisionMismatch, Store, StoreUnavailable, stamp
+from .storage.base import Overtaken, Record, RevisionMismatch, Store, StoreUnavailable, Unless, stamp
 from .strategies.base import Context, Strategy
 from .strategies.simple import SimpleStrategy
 from .watching.cache import ResourceCache, WatchCache
@@ -262,12 +262,20 @@ class Registry:
         return Record(entry.key, entry.value, entry.revision)
 
     async def change(
-        self, served: Served, namespace: str, name: str, decide: Decide, *, dry_run: bool
+        self,
+        served: Served,
+        namespace: str,
+        name: str,
+        decide: Decide,
+        *,
+        dry_run: bool,
+        unless: Sequence[Unless] = (),
     ) -> tuple[bytes, bool]:
         """Carry out a decision on the latest state of an object; the new state and whether it was removed.
 
         `decide` gets the document in the hub's version and its revision, returns the new one (or a Removal), and may be
-        called again for a newer state. Raises ApiError, 404 if there is no such object.
+        called again for a newer state. `unless` is what the write is bound to, read once it is decided.
+        Raises ApiError, 404 if there is no such object.
         """
         key = served.key(namespace, name)
         entry = served.cache.get(namespace if served.resource.namespaced else "", name)
@@ -302,10 +310,13 @@ class Registry:
                 return stamp(value, record.revision), removal
             try:
                 if not removal:
-                    return (await self.store.update(key, value, expected=record.revision)).value, False
+                    written = await self.store.update(key, value, expected=record.revision, unless=tuple(unless))
+                    return written.value, False
                 return await self._remove(key, value, old != final, record.revision), True
             except RevisionMismatch as mismatch:
                 record, fresh = mismatch.current, True
+            except Overtaken:
+                raise overtaken() from None
             except StoreUnavailable as error:
                 raise service_unavailable(f"the store is not available: {error}") from error
         raise service_unavailable(f"{served.resource.qualified} {name!r} changes too fast")
@@ -321,6 +332,11 @@ class Registry:
         # A change that removes (the last finalizer goes) is not written on its own; the deletion tells all watchers.
         removed = await self.store.delete(key, expected=revision)
         return stamp(value, removed.revision) if changed else removed.value
+
+
+def overtaken() -> ApiError:
+    """What a write hears that came too late after its admission."""
+    return service_unavailable("what admission had decided was overtaken: the write took too long", retry_after=1)
 
 
 def field_of(resource: Resource, name: str) -> str:

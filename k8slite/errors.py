@@ -326,9 +326,10 @@ def too_many_requests(message: str, *, retry_after: int = 1, causes: Sequence[Ca
     return ApiError(429, "TooManyRequests", message, details=details)
 
 
-def service_unavailable(message: str) -> ApiError:
-    """503: the server, or something behind it, is not ready."""
-    return ApiError(503, "ServiceUnavailable", message)
+def service_unavailable(message: str, *, retry_after: int = 0) -> ApiError:
+    """503: the server, or something behind it, is not ready; most clients try again if they are told when."""
+    details = {"retryAfterSeconds": retry_after} if retry_after else None
+    return ApiError(503, "ServiceUnavailable", message, details=details)
 
 
 def internal(message: str) -> ApiError:

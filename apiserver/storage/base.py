@@ -12,7 +12,7 @@ Source: the etcd v3 API guarantees (revisions, watch, compaction).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -64,6 +64,14 @@ class Change:
     """Of `previous`; 0 without one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """What a write is bound to: it fails if `key` was written after the revision `after` (what is absent never was)."""
+
+    key: str
+    after: int
+
+
 class StoreError(Exception):
     """The store cannot do what was asked."""
 
@@ -78,6 +86,10 @@ class RevisionMismatch(StoreError):
     def __init__(self, current: Record | None) -> None:
         super().__init__("revision mismatch")
         self.current = current
+
+
+class Overtaken(StoreError):
+    """create, update: another key was written, unless which the write was to be made."""
 
 
 class Compacted(StoreError):
@@ -111,12 +123,15 @@ class Store(Protocol):
         """The store's current revision (etcd: a linearizable read)."""
         ...
 
-    async def create(self, key: str, value: bytes) -> Record:
-        """Write a key that must be absent; returns when the write is durable. Raises KeyExists."""
+    async def create(self, key: str, value: bytes, *, unless: Sequence[Unless] = ()) -> Record:
+        """Write a key that must be absent; returns when the write is durable. Raises KeyExists, Overtaken."""
         ...
 
-    async def update(self, key: str, value: bytes, *, expected: int) -> Record:
-        """Replace a value whose revision must be `expected`; returns when durable. Raises RevisionMismatch."""
+    async def update(self, key: str, value: bytes, *, expected: int, unless: Sequence[Unless] = ()) -> Record:
+        """Replace a value whose revision must be `expected`; returns when durable.
+
+        Raises RevisionMismatch, Overtaken.
+        """
         ...
 
     async def delete(self, key: str, *, expected: int) -> Record:

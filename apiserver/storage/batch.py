@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .base import Change, KeyExists, Record, RevisionMismatch, StoreError, stamp
+from .base import Change, KeyExists, Overtaken, Record, RevisionMismatch, StoreError, Unless, stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Write:
     key: str
     value: bytes | None
     expected: int
+    unless: Sequence[Unless] = ()
 
 
 class Row(NamedTuple):
@@ -51,12 +52,19 @@ def plan(writes: Sequence[Write], *, current: Callable[[str], Record | None], re
     changes: list[Change] = []
     outcomes: list[Record | StoreError] = []
     overlay: dict[str, Record | None] = {}
+
+    def now(key: str) -> Record | None:
+        return overlay[key] if key in overlay else current(key)
+
     for write in writes:
         key = write.key
-        there = overlay[key] if key in overlay else current(key)
+        there = now(key)
         found = there.revision if there else 0
         if found != write.expected:
             outcomes.append(KeyExists(key) if write.expected == 0 else RevisionMismatch(there))
+            continue
+        if write.unless and any((other := now(one.key)) and other.revision > one.after for one in write.unless):
+            outcomes.append(Overtaken(key))
             continue
         revision += 1
         if write.value is None:

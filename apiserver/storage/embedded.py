@@ -10,11 +10,11 @@ What differs between engines is the journal: where rows go, and how history is r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .base import Change, Compacted, FutureRevision, Page, Record, StoreError, StoreUnavailable
+from .base import Change, Compacted, FutureRevision, Page, Record, StoreError, StoreUnavailable, Unless
 from .batch import Plan, Row, Write, plan
 from .feed import Batch, Feed, Follower, Subscription
 from .keyspace import Keyspace
@@ -97,13 +97,13 @@ class EmbeddedStore:
         """The revision of the last write."""
         return self._revision
 
-    async def create(self, key: str, value: bytes) -> Record:
-        """Write a key that must be absent. Raises KeyExists."""
-        return await self._write(Write(key, value, 0))
+    async def create(self, key: str, value: bytes, *, unless: Sequence[Unless] = ()) -> Record:
+        """Write a key that must be absent. Raises KeyExists, Overtaken."""
+        return await self._write(Write(key, value, 0, unless))
 
-    async def update(self, key: str, value: bytes, *, expected: int) -> Record:
-        """Replace a value at an expected revision. Raises RevisionMismatch."""
-        return await self._write(Write(key, value, expected or -1))
+    async def update(self, key: str, value: bytes, *, expected: int, unless: Sequence[Unless] = ()) -> Record:
+        """Replace a value at an expected revision. Raises RevisionMismatch, Overtaken."""
+        return await self._write(Write(key, value, expected or -1, unless))
 
     async def delete(self, key: str, *, expected: int) -> Record:
         """Remove a key at an expected revision. Raises RevisionMismatch."""

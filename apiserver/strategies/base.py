@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from k8slite.errors import Cause
 
+from ..storage.base import Unless
 from ..validation import names
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Context:
     """What admission plugins, by name, keep from one decision to the next: a change may be decided again."""
     leaving: Callable[[], Coroutine[Any, Any, None]] | None = None
     """Returns when the client has left; None where the client is spoken with, as in a connection."""
+    unless: list[Unless] = field(default_factory=list)
+    """What the write is bound to in the store; admission adds to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ from ..admission.base import Admission
 from ..calls import Answer, Call
 from ..documents import Document
 from ..fields.entries import Entry
-from ..registry import Registry, Removal, Served, require_verb
-from ..storage.base import KeyExists, StoreUnavailable
+from ..registry import Registry, Removal, Served, overtaken, require_verb
+from ..storage.base import KeyExists, Overtaken, StoreUnavailable
 from ..strategies.base import Context, Finish
 from ..validation import metadata as metadata_rules
 from ..wire.negotiation import json_body, repeated_in_yaml
@@ -95,7 +95,7 @@ async def create_object(
         _validate(served, obj, decoded.causes)
         _warn(context, strategy.warn(obj, None))
         await registry.admission.validate(replace(admission, name=meta["name"]))
-        value = await _store_new(registry, served, obj, generated=generated, dry_run=context.dry_run)
+        value = await _store_new(registry, served, obj, generated=generated, context=context)
     except ApiError as error:
         if finish is not None and _was_not_written(error):
             await finish(False)
@@ -105,7 +105,7 @@ async def create_object(
     return value
 
 
-async def _store_new(registry: Registry, served: Served, obj: Document, *, generated: bool, dry_run: bool) -> bytes:
+async def _store_new(registry: Registry, served: Served, obj: Document, *, generated: bool, context: Context) -> bytes:
     """Store an object that is complete, under other names while a `generated` one is taken. Raises ApiError 409."""
     meta, resource = obj["metadata"], served.resource
     for attempt in range(_NAME_ATTEMPTS if generated else 1):
@@ -113,14 +113,16 @@ async def _store_new(registry: Registry, served: Served, obj: Document, *, gener
             meta["name"] = metadata.generate_name(meta["generateName"], registry.source)
         key = served.key(meta.get("namespace") or "", meta["name"])
         value = documents.encode_to_fit(await served.into_store(obj), served.stored)
-        if dry_run:
+        if context.dry_run:
             if await registry.latest(served, key) is None:
                 return documents.unstamped(value)
             continue
         try:
-            return (await registry.store.create(key, value)).value
+            return (await registry.store.create(key, value, unless=context.unless)).value
         except KeyExists:
             continue
+        except Overtaken:
+            raise overtaken() from None
         except StoreUnavailable as error:
             raise service_unavailable(f"the store is not available: {error}") from error
     if meta.get("generateName"):
@@ -204,7 +206,9 @@ async def change_object(registry: Registry, served: Served, call: Call, make: Ma
         return await _checked(registry, served, new, stored, decoded, admission)
 
     try:
-        value, removed = await registry.change(served, info.namespace, info.name, decide, dry_run=context.dry_run)
+        value, removed = await registry.change(
+            served, info.namespace, info.name, decide, dry_run=context.dry_run, unless=context.unless
+        )
     except ApiError as error:
         if _was_not_written(error):
             await _end(begun, written=False)

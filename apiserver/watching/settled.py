@@ -7,9 +7,9 @@ hear that there is no such namespace. If the cache lags for long, the writer is 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
-from ..storage.base import Change, FutureRevision, Page, Record, Store
+from ..storage.base import Change, FutureRevision, Page, Record, Store, Unless
 from .cache import WatchCache
 
 PATIENCE = 3.0
@@ -30,13 +30,13 @@ class SettledStore:
         self.progress = getattr(store, "progress", None)
         self.stale = getattr(store, "stale", None)
 
-    async def create(self, key: str, value: bytes) -> Record:
-        """Write a key that must be absent. Raises KeyExists."""
-        return await self._settle(await self._store.create(key, value))
+    async def create(self, key: str, value: bytes, *, unless: Sequence[Unless] = ()) -> Record:
+        """Write a key that must be absent. Raises KeyExists, Overtaken."""
+        return await self._settle(await self._store.create(key, value, unless=unless))
 
-    async def update(self, key: str, value: bytes, *, expected: int) -> Record:
-        """Replace a value at an expected revision. Raises RevisionMismatch."""
-        return await self._settle(await self._store.update(key, value, expected=expected))
+    async def update(self, key: str, value: bytes, *, expected: int, unless: Sequence[Unless] = ()) -> Record:
+        """Replace a value at an expected revision. Raises RevisionMismatch, Overtaken."""
+        return await self._settle(await self._store.update(key, value, expected=expected, unless=unless))
 
     async def delete(self, key: str, *, expected: int) -> Record:
         """Remove a key at an expected revision. Raises RevisionMismatch."""

@@ -5,7 +5,7 @@ Where a number says everything, one object is read and the API says how many rem
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -17,10 +17,7 @@ from k8slite.errors import ApiError
 from k8slite.kinds.base import ResourceType
 from k8slite.kinds.core import PartialObject
 from k8slite.usage.amounts import ZERO, Amount, Amounts
-from k8slite.usage.measures import IGNORED, Quota, measure_of, resource_of, total
-
-Place = tuple[str, str]
-"""(group, plural)"""
+from k8slite.usage.measures import Place, Quota, measure_of, places, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +26,6 @@ class Counted:
 
     used: Amounts = field(default_factory=dict)
     uncountable: set[str] = field(default_factory=set)
-
-
-def places(names: Iterable[str]) -> dict[Place, list[str]]:
-    """The resources that names speak of, with their names."""
-    found: dict[Place, list[str]] = {}
-    for name in names:
-        place = resource_of(name)
-        if place is not None and place not in IGNORED:
-            found.setdefault(place, []).append(name)
-    return found
 
 
 class Counter:

@@ -1,9 +1,12 @@
 """What to count of a quota, and what its status should say.
 
 Admission charges a quota before it stores the object, and several servers do so at once. A count that was made between
-the two misses the object: written, it would let too much in. So only what has not risen for a moment is counted, and a
-count is written only over the value that stood there when it was begun. What is being used up all the time is counted
-when it rests, which it does at the latest when the quota is exhausted.
+the two misses the object: written, it would let too much in. So a count that gives something back is announced before
+it is made: the API servers store nothing any more then that they charged before. And it is written only over the value
+that stood there when it was begun.
+
+What is refused that way has to be tried again, so only kinds of which nothing was charged for a moment are counted.
+What is being used up all the time is counted when it rests, which it does at the latest when the quota is exhausted.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from k8slite.usage.amounts import ZERO, Amounts, wire
 from k8slite.usage.measures import Quota
 
 STILL = 0.3
-"""Seconds without a rise after which everything that was charged is stored, or will never be."""
+"""Seconds without a rise after which what was charged is stored, if nothing is amiss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Count:
 
 
 def due(quota: Quota, risen: Mapping[str, float], *, now: float) -> Count:
-    """Decide. `risen` says when each name's use was last seen to rise; what has no figure at all is due at once."""
+    """Decide. `risen` says when a name's kind was last charged; what has no figure at all is due at once."""
     unknown = {name for name in quota.wanted if name not in quota.used or name not in quota.hard}
     waits = {name: STILL - (now - risen[name]) for name in quota.wanted.keys() - unknown if name in risen}
     moving = {name: wait for name, wait in waits.items() if wait > 0}
@@ -40,6 +43,11 @@ def rises(old: Quota | None, new: Quota) -> set[str]:
     """The names whose use is higher than it was."""
     before = old.used if old is not None else {}
     return {name for name, value in new.used.items() if value.value > before.get(name, ZERO).value}
+
+
+def gives_back(counted: Amounts, quota: Quota) -> bool:
+    """Whether a count would lower what is used: then it must have been announced."""
+    return any(name in quota.used and value.value < quota.used[name].value for name, value in counted.items())
 
 
 @dataclass(frozen=True, slots=True)

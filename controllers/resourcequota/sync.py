@@ -7,27 +7,30 @@ minutes. Without quotas nothing is watched but quotas themselves and what other 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 from weakref import WeakSet
 
+from k8slite.client import Patch
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.kinds.base import Object, ResourceType
 from k8slite.kinds.core import PartialObject
-from k8slite.usage.measures import Quota, read_quota
+from k8slite.usage.measures import Place, Quota, places, read_quota
 
 from ..context import Context, Runnable
 from ..pods import PODS, Pod
-from .counting import Counted, Counter, Place, own, places
-from .plan import STILL, due, rises, status
+from .counting import Counted, Counter, own
+from .plan import STILL, due, gives_back, rises, status
 
 REST = 0.2
 """Seconds between two counts of one quota: objects come and go in bursts."""
 SETTLE = 2.0
 """Seconds after a rise until it is verified: what was charged may not have been stored."""
 RESYNC = 300.0
+FRESH = 10.0
+"""Seconds that a count is good for: who was stopped for longer may no longer be the leader, and another one counts."""
 _ATTEMPTS = 5
 PODS_PLACE = ("", "pods")
 
@@ -62,8 +65,10 @@ class QuotaSync:
         self._context = context
         self._counter = Counter(context.client)
         self._quotas = context.informers.of(QUOTAS)
-        self._risen: dict[str, dict[str, float]] = {}
-        """When each quota's amounts were last seen to rise."""
+        self._charged: dict[str, dict[Place, float]] = defaultdict(dict)
+        """By namespace: when something of each kind was last seen to be charged."""
+        self._released: set[str] = set()
+        """The quotas that something was given back to since they were counted."""
         self._named: dict[str, dict[str, frozenset[Place]]] = defaultdict(dict)
         """By namespace: what each of its quotas counts."""
         self._heard: WeakSet[Any] = WeakSet()
@@ -78,15 +83,16 @@ class QuotaSync:
     def _quota_changed(self, old: ResourceQuota | None, new: ResourceQuota | None) -> None:
         if new is None:
             if old is not None:
-                self._risen.pop(old.key, None)
+                self._released.discard(old.key)
                 self._named[old.namespace].pop(old.key, None)
                 if not self._named[old.namespace]:
                     del self._named[old.namespace]
+                    self._charged.pop(old.namespace, None)
             return
         now, quota = self._context.clock.monotonic(), new.read
         before = old.read if old is not None else None
         if risen := rises(before, quota):
-            self._risen.setdefault(new.key, {}).update(dict.fromkeys(risen, now))
+            self._charged[new.namespace].update(dict.fromkeys(places(risen), now))
             self.controller.queue.add_after(new.key, SETTLE)
         if before is None or before.wanted != quota.wanted or before.scopes != quota.scopes:
             self._named[new.namespace][new.key] = frozenset(places(quota.wanted))
@@ -112,6 +118,7 @@ class QuotaSync:
         for key, named in self._named.get(item.namespace, {}).items():
             if place in named:
                 if new is None:
+                    self._released.add(key)
                     self.controller.queue.add(key)
                 else:
                     self.controller.queue.add_after(key, SETTLE)
@@ -123,20 +130,44 @@ class QuotaSync:
             return DONE
         begun = found.read
         clock = self._context.clock
-        count = due(begun, self._risen.get(key, {}), now=clock.monotonic())
+        charged = self._charged.get(found.namespace, {})
+        risen = {
+            name: charged[place] for place, names in places(begun.wanted).items() if place in charged for name in names
+        }
+        count = due(begun, risen, now=clock.monotonic())
         await self._listen(begun)
         if not count.names:
             return Result(count.later)
-        counted = await self._counter.count(found.namespace, begun, count.names, now=clock.now())
-        complete = await self._write(found, begun, counted)
+        since = clock.monotonic()
+        complete = await self._write(found, begun, await self._count(found, begun, count.names), since=since)
         if not complete:
             return Result(STILL)
         return Result(count.later if count.later is not None else RESYNC)
 
-    async def _write(self, found: ResourceQuota, begun: Quota, counted: Counted) -> bool:
+    async def _count(self, found: ResourceQuota, begun: Quota, names: Collection[str]) -> Counted:
+        """Count; what gives something back is announced and counted after that."""
+        announced = found.key in self._released
+        self._released.discard(found.key)
+        while True:
+            if announced:
+                await self._announce(found, names)
+            counted = await self._counter.count(found.namespace, begun, names, now=self._context.clock.now())
+            if announced or not gives_back(counted.used, begun):
+                return counted
+            announced = True
+
+    async def _announce(self, found: ResourceQuota, names: Collection[str]) -> None:
+        path = QUOTAS.path(namespace=found.namespace, name=found.name, subresource="status")
+        query = {"countBegins": ",".join(sorted(names))}
+        body = {"metadata": {"uid": found.uid}}
+        await self._context.client.request("PATCH", path, query=query, body=body, content_type=Patch.MERGE.value)
+
+    async def _write(self, found: ResourceQuota, begun: Quota, counted: Counted, *, since: float) -> bool:
         """Write what was counted over the figures that stood there; whether all of it could be written."""
         client, current = self._context.client, found
         for _ in range(_ATTEMPTS):
+            if self._context.clock.monotonic() - since > FRESH:
+                return False
             decided = status(current.read, counted.used, begun=begun, uncountable=counted.uncountable)
             if decided.patch is None:
                 return decided.complete

@@ -21,6 +21,8 @@ from .charged_pods import constraint, is_pod_resource, pod_usage
 from .scopes import Requirement, requirements
 
 Document = Mapping[str, Any]
+Place = tuple[str, str]
+"""(group, plural) of a resource."""
 
 STORAGE_CLASS = ".storageclass.storage.k8s.io/"
 DEVICE_CLASS = ".deviceclass.resource.k8s.io/devices"
@@ -28,7 +30,7 @@ _OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 _CLAIM_NAMES = ("persistentvolumeclaims", "requests.storage")
 _MOST_DEVICES = 32
 """As many devices a claim gets at most: what a request for all of them may come to."""
-IGNORED = frozenset({("", "events"), ("events.k8s.io", "events")})
+IGNORED: frozenset[Place] = frozenset({("", "events"), ("events.k8s.io", "events")})
 """Kinds that no quota counts."""
 
 
@@ -67,14 +69,24 @@ def count_name(group: str, plural: str) -> str:
     return f"count/{plural}.{group}" if group else f"count/{plural}"
 
 
-def resource_of(name: str) -> tuple[str, str] | None:
-    """The (group, plural) whose objects a quota's resource name counts or measures; None for a name of nothing."""
+def resource_of(name: str) -> Place | None:
+    """The resource whose objects a quota's resource name counts or measures; None for a name of nothing."""
     if name.startswith("count/"):
         plural, _, group = name.removeprefix("count/").partition(".")
         return group, plural
     if name in _ALIASES:
         return "", name
     return next((place for place, measure in _MEASURES.items() if measure.names([name])), None)
+
+
+def places(names: Iterable[str]) -> dict[Place, list[str]]:
+    """The resources that names speak of, with their names."""
+    found: dict[Place, list[str]] = {}
+    for name in names:
+        place = resource_of(name)
+        if place is not None and place not in IGNORED:
+            found.setdefault(place, []).append(name)
+    return found
 
 
 def _no_scope(requirement: Requirement, obj: Document) -> bool:

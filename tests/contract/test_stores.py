@@ -11,9 +11,11 @@ from k8slite.apiserver.storage.base import (
     Compacted,
     FutureRevision,
     KeyExists,
+    Overtaken,
     RevisionMismatch,
     Store,
     StoreUnavailable,
+    Unless,
 )
 from k8slite.apiserver.storage.feed import Subscription
 from k8slite.apiserver.storage.memory import MemoryStore
@@ -45,6 +47,47 @@ async def test_update_needs_the_current_revision(store: Store) -> None:
     with pytest.raises(RevisionMismatch) as caught:
         await store.update("/core/pods/a/absent", document("x3"), expected=first.revision)
     assert caught.value.current is None
+
+
+async def test_a_write_can_be_bound_to_another_key(store: Store) -> None:
+    never = Unless("/core/marks/absent", 0)
+    made = await store.create("/core/pods/a/x", document("x"), unless=[never])
+    mark = await store.create("/core/marks/m", document("m"))
+    since, before = Unless("/core/marks/m", mark.revision), Unless("/core/marks/m", mark.revision - 1)
+    with pytest.raises(Overtaken):
+        await store.create("/core/pods/a/y", document("y"), unless=[never, before])
+    with pytest.raises(Overtaken):
+        await store.update("/core/pods/a/x", document("x2"), expected=made.revision, unless=[before])
+    assert await store.get("/core/pods/a/y") is None
+    assert await store.get("/core/pods/a/x") == made
+    # What is wrong with the key itself comes first.
+    with pytest.raises(KeyExists):
+        await store.create("/core/pods/a/x", document("x"), unless=[before])
+    with pytest.raises(RevisionMismatch) as caught:
+        await store.update("/core/pods/a/x", document("x2"), expected=made.revision + 1, unless=[before])
+    assert caught.value.current == made
+    await store.create("/core/pods/a/y", document("y"), unless=[since])
+    changed = await store.update("/core/pods/a/x", document("x2"), expected=made.revision, unless=[since, never])
+    assert (await store.get("/core/pods/a/x")) == changed
+
+
+async def test_a_mark_of_the_same_moment_counts(store: Store) -> None:
+    mark = await store.create("/core/marks/m", document("m"))
+    bound = [Unless("/core/marks/m", mark.revision)]
+    outcomes = await asyncio.gather(
+        store.create("/core/pods/a/before", document("before"), unless=bound),
+        store.update("/core/marks/m", document("m2"), expected=mark.revision),
+        store.create("/core/pods/a/after", document("after"), unless=bound),
+        return_exceptions=True,
+    )
+    renewed = await store.get("/core/marks/m")
+    assert renewed is not None
+    for name, outcome in (("before", outcomes[0]), ("after", outcomes[2])):
+        stored = await store.get(f"/core/pods/a/{name}")
+        if isinstance(outcome, Overtaken):
+            assert stored is None
+        else:
+            assert stored is not None and stored.revision < renewed.revision
 
 
 async def test_delete_gives_the_last_document_with_the_revision_of_the_deletion(store: Store) -> None:

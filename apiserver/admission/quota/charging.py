@@ -41,6 +41,8 @@ class Waiter:
     dry_run: bool
     charged: dict[str, Amounts] = field(default_factory=dict)
     """By the quota's name."""
+    revision: int = 0
+    """Of the first charge."""
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def pass_(self) -> None:
@@ -65,8 +67,8 @@ class Charging:
 
     async def charge(
         self, namespace: str, request: Request, *, refuse: Callable[[str], ApiError], dry_run: bool
-    ) -> dict[str, Amounts]:
-        """Judge a request and charge it; what each quota was charged. Raises ApiError."""
+    ) -> Waiter:
+        """Judge a request and charge it: what each quota was charged, and when first. Raises ApiError."""
         waiter = Waiter(request, refuse, dry_run)
         waiting = self._waiting.get(namespace)
         if waiting is not None:
@@ -77,7 +79,7 @@ class Charging:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         await waiter.done
-        return waiter.charged
+        return waiter
 
     async def _work(self, namespace: str) -> None:
         """Take all that wait, until none came meanwhile."""
@@ -103,9 +105,16 @@ class Charging:
                 return
             changed = {name for rise in rises.values() for name in rise}
             outcomes = await asyncio.gather(*(self._write(records[name], quotas[name]) for name in changed))
-            lost = {name: outcome.current for name, outcome in zip(changed, outcomes, strict=True) if outcome}
+            written, lost = {}, {}
+            for name, outcome in zip(changed, outcomes, strict=True):
+                if isinstance(outcome, RevisionMismatch):
+                    lost[name] = outcome.current
+                else:
+                    written[name] = outcome.revision
             for waiter, rise in rises.items():
-                waiter.charged |= {name: more for name, more in rise.items() if name not in lost}
+                for name in rise.keys() & written.keys():
+                    waiter.charged[name] = rise[name]
+                    waiter.revision = min(waiter.revision or written[name], written[name])
                 if not rise.keys() & lost.keys():
                     waiter.pass_()
             waiters = [waiter for waiter in rises if not waiter.done.done()]
@@ -123,17 +132,16 @@ class Charging:
             known = self._read[record.key] = (record.revision, read_quota(documents.decode(record.value)))
         return known[1]
 
-    async def _write(self, record: Record, quota: Quota) -> RevisionMismatch | None:
+    async def _write(self, record: Record, quota: Quota) -> Record | RevisionMismatch:
         """Write what is used now; the mismatch if the quota is no longer as it was."""
         registry = self._registry()
         document = documents.decode(record.value)
         document["status"]["used"] = {**document["status"]["used"], **wire(quota.used)}
         value = documents.encode_to_fit(document, registry.find("", "v1", "resourcequotas").stored)
         try:
-            await registry.store.update(record.key, value, expected=record.revision)
+            return await registry.store.update(record.key, value, expected=record.revision)
         except RevisionMismatch as mismatch:
             return mismatch
-        return None
 
 
 def _judge(waiters: Collection[Waiter], quotas: dict[str, Quota]) -> dict[Waiter, dict[str, Amounts]]:

@@ -13,15 +13,16 @@ from typing import Any
 
 from k8slite.config import ConfigError
 from k8slite.usage.amounts import Amounts, add
-from k8slite.usage.measures import IGNORED, measure_of
+from k8slite.usage.measures import IGNORED, measure_of, places
 from k8slite.usage.pod_scopes import is_terminating
 from k8slite.usage.scopes import requirement
 
 from ...lookup import Objects
 from ...registry import Registry
 from ...strategies.base import Document
-from ..base import Admission, Plugin, refused
+from ..base import Admission, Operation, Plugin, refused
 from ..per_namespace import PerNamespace
+from . import marks
 from .charging import Charging
 from .evaluate import Limited, Request
 
@@ -36,12 +37,16 @@ VERSIONS = frozenset(
 
 
 class ResourceQuota(Plugin):
-    """Refuses what does not fit; charges what does."""
+    """Refuses what does not fit; charges what does, and binds it to that charge."""
+
+    operations = frozenset[Operation]({"CREATE", "UPDATE", "DELETE"})
 
     def __init__(
         self, objects: Objects, *, registry: Callable[[], Registry], configuration: Document | None = None
     ) -> None:
         self._some = PerNamespace(objects.resource("", "resourcequotas"), bool)
+        self._quotas = objects.resource("", "resourcequotas")
+        self._registry = registry
         self._charging = Charging(registry)
         self._limited = _read((configuration or {}).get("limitedResources") or ())
 
@@ -51,6 +56,8 @@ class ResourceQuota(Plugin):
         if not namespace or not resource.namespaced or not (self._limited or self._some.get(namespace)):
             return
         place = (resource.group, resource.plural)
+        if place == _QUOTAS:
+            await self._mark(admission)
         if admission.object is None or place in IGNORED or not _counted(admission):
             return
         measure = measure_of(*place)
@@ -67,8 +74,26 @@ class ResourceQuota(Plugin):
             charged=charged,
         )
         refuse, dry_run = partial(refused, admission), admission.context.dry_run
-        for name, more in (await self._charging.charge(namespace, request, refuse=refuse, dry_run=dry_run)).items():
+        answer = await self._charging.charge(namespace, request, refuse=refuse, dry_run=dry_run)
+        for name, more in answer.charged.items():
             add(charged.setdefault(name, {}), more)
+        if answer.revision and not admission.context.unless:
+            admission.context.unless.append(marks.bound(namespace, place, charged=answer.revision))
+
+    async def _mark(self, admission: Admission) -> None:
+        """Begin a count if that is what the write of a quota is for; the last quota of a namespace takes the marks."""
+        if admission.context.dry_run:
+            return
+        store, namespace = self._registry().store, admission.namespace
+        if admission.operation == "DELETE":
+            if len(self._quotas.select(namespace=namespace)) == 1:
+                await marks.forget(store, namespace)
+        elif admission.subresource == "status" and (names := admission.options.query.get(marks.PARAMETER)):
+            hard = ((admission.object or {}).get("spec") or {}).get("hard") or {}
+            await marks.begin(store, namespace, places(hard.keys() & names[0].split(",")))
+
+
+_QUOTAS = ("", "resourcequotas")
 
 
 def _counted(admission: Admission) -> bool:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from k8slite.config import ConfigError
 
-from ..base import Change, Compacted, Page, Record, RevisionMismatch, Store, StoreUnavailable, stamp
+from ..base import Change, Compacted, Page, Record, RevisionMismatch, Store, StoreUnavailable, Unless, stamp
 from ..feed import Batch, Embedded, Follower, reached
 from .configuration import EncryptionConfiguration, load
 from .kms import KmsProvider
@@ -112,25 +112,27 @@ class Encrypting:
 
     # --- writing
 
-    def create(self, key: str, value: bytes) -> Coroutine[Any, Any, Record]:
-        """Write a key that must be absent. Raises KeyExists."""
+    def create(self, key: str, value: bytes, *, unless: Sequence[Unless] = ()) -> Coroutine[Any, Any, Record]:
+        """Write a key that must be absent. Raises KeyExists, Overtaken."""
         providers = self._writers(key)
-        return self._create(providers, key, value) if providers else self._store.create(key, value)
+        if not providers:
+            return self._store.create(key, value, unless=unless)
+        return self._create(providers, key, value, unless)
 
-    async def _create(self, providers: Providers, key: str, value: bytes) -> Record:
+    async def _create(self, providers: Providers, key: str, value: bytes, unless: Sequence[Unless]) -> Record:
         await providers.writer.ready()
-        record = await self._store.create(key, providers.writer.encrypt(value, key.encode()))
+        record = await self._store.create(key, providers.writer.encrypt(value, key.encode()), unless=unless)
         return self._written(providers, key, value, record)
 
-    async def update(self, key: str, value: bytes, *, expected: int) -> Record:
-        """Replace a value at an expected revision. Raises RevisionMismatch."""
+    async def update(self, key: str, value: bytes, *, expected: int, unless: Sequence[Unless] = ()) -> Record:
+        """Replace a value at an expected revision. Raises RevisionMismatch, Overtaken."""
         providers = self._writers(key)
         sealed = value
         if providers is not None:
             await providers.writer.ready()
             sealed = providers.writer.encrypt(value, key.encode())
         try:
-            record = await self._store.update(key, sealed, expected=expected)
+            record = await self._store.update(key, sealed, expected=expected, unless=unless)
         except RevisionMismatch as mismatch:
             raise RevisionMismatch(await self._read(mismatch.current)) from None
         if providers is not None:

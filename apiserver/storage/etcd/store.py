@@ -16,12 +16,13 @@ from weakref import WeakSet
 
 from k8slite.clock import Clock, SystemClock
 
-from ..base import Compacted, KeyExists, Page, Record, RevisionMismatch, StoreUnavailable, stamp
+from ..base import Compacted, KeyExists, Overtaken, Page, Record, RevisionMismatch, StoreUnavailable, Unless, stamp
 from ..keyspace import prefix_end
 from .compaction import Compaction
 from .connection import CompactedAnswer, Connection
 from .protocol import (
     COMPARE_EQUAL,
+    COMPARE_LESS,
     TARGET_MOD,
     CompactionRequest,
     Compare,
@@ -98,20 +99,22 @@ class EtcdStore:
         answer = await self._connected().read("Range", RangeRequest(key=self._own("revision"), count_only=True))
         return int(answer.header.revision)
 
-    async def create(self, key: str, value: bytes) -> Record:
-        """Write a key that must be absent. Raises KeyExists."""
-        answer = await self._write(key, 0, RequestOp(request_put=PutRequest(key=self._key(key), value=value)))
+    async def create(self, key: str, value: bytes, *, unless: Sequence[Unless] = ()) -> Record:
+        """Write a key that must be absent. Raises KeyExists, Overtaken."""
+        put = RequestOp(request_put=PutRequest(key=self._key(key), value=value))
+        answer = await self._write(key, 0, put, unless)
         if not answer.succeeded:
-            raise KeyExists(key)
+            raise Overtaken(key) if unless and self._found(key, answer) is None else KeyExists(key)
         return _stamped(key, value, answer.header.revision)
 
-    async def update(self, key: str, value: bytes, *, expected: int) -> Record:
-        """Replace a value at an expected revision. Raises RevisionMismatch."""
-        answer = await self._write(
-            key, expected or -1, RequestOp(request_put=PutRequest(key=self._key(key), value=value))
-        )
+    async def update(self, key: str, value: bytes, *, expected: int, unless: Sequence[Unless] = ()) -> Record:
+        """Replace a value at an expected revision. Raises RevisionMismatch, Overtaken."""
+        put = RequestOp(request_put=PutRequest(key=self._key(key), value=value))
+        answer = await self._write(key, expected or -1, put, unless)
         if not answer.succeeded:
-            raise RevisionMismatch(self._found(key, answer))
+            found = self._found(key, answer)
+            overtaken = unless and found is not None and found.revision == expected
+            raise Overtaken(key) if overtaken else RevisionMismatch(found)
         return _stamped(key, value, answer.header.revision)
 
     async def delete(self, key: str, *, expected: int) -> Record:
@@ -175,10 +178,14 @@ class EtcdStore:
         """
         await self._connected().read("Put", PutRequest(key=self._own("progress")))
 
-    async def _write(self, key: str, expected: int, operation: Any) -> Any:
-        compare = Compare(result=COMPARE_EQUAL, target=TARGET_MOD, key=self._key(key), mod_revision=expected)
+    async def _write(self, key: str, expected: int, operation: Any, unless: Sequence[Unless] = ()) -> Any:
+        compare = [Compare(result=COMPARE_EQUAL, target=TARGET_MOD, key=self._key(key), mod_revision=expected)]
+        for one in unless:  # an absent key's revision is 0
+            compare.append(
+                Compare(result=COMPARE_LESS, target=TARGET_MOD, key=self._key(one.key), mod_revision=one.after + 1)
+            )
         read = RequestOp(request_range=RangeRequest(key=self._key(key)))
-        request = TxnRequest(compare=[compare], success=[operation], failure=[read] if expected else [])
+        request = TxnRequest(compare=compare, success=[operation], failure=[read] if expected or unless else [])
         return await self._connected().write("Txn", request)
 
     async def _oldest(self) -> int:

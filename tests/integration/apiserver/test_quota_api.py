@@ -90,6 +90,32 @@ async def test_every_way_to_change_a_service_is_charged(http: httpx.AsyncClient,
     assert await used(http, path) == {"services.nodeports": "0"}
 
 
+async def test_a_count_that_begins_marks_what_it_counts(
+    server: RunningServer, http: httpx.AsyncClient, namespace: str
+) -> None:
+    async def marks() -> list[str]:
+        found = await server.app.store.range(f"/internal.k8slite.io/quotamarks/{namespace}/")
+        return [record.key.rpartition("/")[2] for record in found.records]
+
+    path = await quota(http, namespace, {"secrets": "1", "configmaps": "5", "count/leases.coordination.k8s.io": "1"})
+    other = {"metadata": {"name": "other"}, "spec": {"hard": {"pods": "1"}}}
+    await http.post(f"/api/v1/namespaces/{namespace}/resourcequotas", json=other)
+    begins = {"countBegins": "secrets,count/leases.coordination.k8s.io,pods"}
+    before = (await http.get(path)).json()
+    for _ in range(2):
+        begun = await http.patch(f"{path}/status", json={}, headers=MERGE, params=begins)
+        assert begun.json() == before
+    assert await marks() == ["leases.coordination.k8s.io", "secrets"]
+    secrets = f"/api/v1/namespaces/{namespace}/secrets"
+    assert (await http.post(secrets, json={"metadata": {"name": "s"}})).status_code == 201
+    assert (await http.delete(f"{secrets}/s")).status_code == 200
+    assert (await http.delete(path)).status_code == 200
+    assert len(await marks()) == 2
+    # The last quota of a namespace takes them along.
+    assert (await http.delete(f"/api/v1/namespaces/{namespace}/resourcequotas/other")).status_code == 200
+    assert await marks() == []
+
+
 async def test_what_is_not_counted_yet_is_refused(http: httpx.AsyncClient, namespace: str) -> None:
     path = await quota(http, namespace, {"secrets": "1"})
     await http.patch(f"{path}/status", json={"status": {"used": None}}, headers=MERGE)
