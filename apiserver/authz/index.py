@@ -3,6 +3,9 @@
 It is made of three layers, each built when first asked for and thrown away when a role or binding changes: grants by
 subject; all grants of one user in one namespace; and for that user, namespace, verb and resource an answer: every
 name, or these names. A request is then two dictionary look-ups.
+
+Users, namespaces and resources are whatever clients say, and everyone may ask: both what is remembered and how long it
+may be is bounded.
 """
 
 from __future__ import annotations
@@ -17,7 +20,10 @@ from .rules import Rule
 
 GROUP = "rbac.authorization.k8s.io"
 _USERS = 4096
-_ANSWERS = 4096
+_ANSWERS = 32768
+"""Answers that are remembered, of all users together."""
+_LONGEST = 1024
+"""Characters of a user with its groups and the namespace, or of a verb with its resource, that are remembered."""
 _NO_NAMES: Mapping[str, str] = {}
 
 
@@ -62,15 +68,18 @@ class Index:
     def __init__(self, by_subject: Mapping[Subject, Sequence[Grant]]) -> None:
         self._by_subject = by_subject
         self._holders: dict[tuple[str, tuple[str, ...], str], Holder] = {}
+        self._answers = 0
 
     def holder(self, user: User, namespace: str) -> Holder:
         """The grants that count for a user in a namespace (empty: at the cluster scope)."""
         key = (user.name, user.groups, namespace)
         found = self._holders.get(key)
         if found is None:
-            if len(self._holders) >= _USERS:
-                self._holders.clear()
-            found = self._holders[key] = Holder(list(self._grants(user, namespace)))
+            found = Holder(list(self._grants(user, namespace)))
+            if len(user.name) + len(namespace) + sum(map(len, user.groups)) <= _LONGEST:
+                if len(self._holders) >= _USERS:
+                    self._forget()
+                self._holders[key] = found
         return found
 
     def _grants(self, user: User, namespace: str) -> Iterable[tuple[Grant, str]]:
@@ -90,10 +99,19 @@ class Index:
         key = (attributes.verb, attributes.group, attributes.resource, attributes.subresource)
         found = holder.answers.get(key)
         if found is None:
-            if len(holder.answers) >= _ANSWERS:
-                holder.answers.clear()
-            found = holder.answers[key] = _answer(holder, attributes)
+            found = _answer(holder, attributes)
+            if sum(map(len, key)) <= _LONGEST:
+                if self._answers >= _ANSWERS:
+                    self._forget()
+                holder.answers[key] = found
+                self._answers += 1
         return found
+
+    def _forget(self) -> None:
+        for holder in self._holders.values():
+            holder.answers.clear()
+        self._holders.clear()
+        self._answers = 0
 
 
 def _answer(holder: Holder, attributes: Attributes) -> Answer:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -217,3 +218,24 @@ def test_nothing_is_allowed_by_covered_rules_that_was_not_before(held: list[Rule
                 for name in ("x", "y", "z"):
                     if wanted.allows_kind(**kind) and (not wanted.names or name in wanted.names):
                         assert any(r.allows_kind(**kind) and (not r.names or name in r.names) for r in held)
+
+
+@pytest.mark.parametrize("made_up", ["namespace", "resource", "verb", "user", "group"])
+async def test_long_questions_fill_no_memory(made_up: str) -> None:
+    """Anybody may ask, of whatever comes to mind; a path has up to 64 KiB, and a review takes megabytes."""
+    rbac = bound(rule("get", "pods"))
+    await allowed(rbac, "get", "pods", namespace="ns")
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            text = f"{number}".rjust(50_000, "a")
+            verb = text if made_up == "verb" else "get"
+            resource = text if made_up == "resource" else "pods"
+            namespace = text if made_up == "namespace" else "ns"
+            user = User(text if made_up == "user" else "u", groups=(text,) if made_up == "group" else ())
+            await allowed(rbac, verb, resource, user=user, namespace=namespace)
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown < 1 << 20
+    assert await allowed(rbac, "get", "pods", namespace="ns")
