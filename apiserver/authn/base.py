@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -24,6 +24,13 @@ CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 
 AUTHENTICATED = "system:authenticated"
 ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
+
+
+def completed(user: User) -> User:
+    """The user with the group that all who are authenticated have in common."""
+    if AUTHENTICATED in user.groups or ANONYMOUS.groups[0] in user.groups:
+        return user
+    return replace(user, groups=(*user.groups, AUTHENTICATED))
 
 
 class Refused(Exception):
@@ -58,7 +65,7 @@ class Authenticator(Protocol):
     """A method that looks at the connection: certificates, and who vouches for others by one."""
 
     async def authenticate(self, credentials: Credentials) -> User | None:
-        """The user, or None if these credentials are not of this kind. Raises Refused."""
+        """The `completed` user, or None if these credentials are not of this kind. Raises Refused."""
         ...
 
 

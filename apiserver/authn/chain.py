@@ -18,10 +18,9 @@ from k8slite.errors import unauthorized
 from .anonymous import AnonymousAccess
 from .base import ANONYMOUS, AUTHENTICATED, Authenticator, Credentials, Notes, Refused, User
 from .metrics import AuthenticationMetrics
-from .tokens import Known, Tokens, completed
+from .tokens import Known, Tokens
 
 __all__ = ["AUTHENTICATED", "Chain"]
-_CACHED = 8192
 _QUIET = 1.0
 """Seconds for which nothing is logged after a refusal was: clients could fill the log with them."""
 _log = logging.getLogger(__name__)
@@ -44,8 +43,6 @@ class Chain:
         self.metrics = metrics or AuthenticationMetrics()
         self._certificates = tuple(certificates)
         self._anonymous = anonymous
-        # Methods give the same object for the same credentials again: the group is added once, not at each request.
-        self._completed: dict[int, tuple[User, User]] = {}
         self._logged = -_QUIET
 
     async def authenticate(self, credentials: Credentials) -> User:
@@ -56,7 +53,6 @@ class Chain:
                 for method in self._certificates:
                     try:
                         if (user := await method.authenticate(credentials)) is not None:
-                            user = self._complete(user)
                             break
                     except Refused as refused:
                         problem = str(refused)
@@ -89,15 +85,6 @@ class Chain:
             notes.annotations["authentication.k8s.io/stale-token"] = (
                 f"subject: {known.user.name}, seconds after warning threshold: {int(late)}"
             )
-
-    def _complete(self, user: User) -> User:
-        known = self._completed.get(id(user))
-        if known is not None and known[0] is user:
-            return known[1]
-        if len(self._completed) >= _CACHED:
-            self._completed.clear()
-        self._completed[id(user)] = (user, completed(user))
-        return self._completed[id(user)][1]
 
     def _note(self, reason: str) -> None:
         now = self._clock.monotonic()

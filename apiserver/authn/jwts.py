@@ -67,7 +67,10 @@ def moment(claims: dict[str, Any], name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refused(f"claim {name} is no time")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise Refused(f"claim {name} is no time") from None
 
 
 def audiences(claims: dict[str, Any]) -> frozenset[str]:

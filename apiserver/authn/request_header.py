@@ -18,7 +18,7 @@ from cryptography import x509
 from k8slite.clock import Clock
 from k8slite.config import ApiServerConfig
 
-from .base import Credentials, Refused, User
+from .base import Credentials, Refused, User, completed
 from .x509 import Issuers, common_names
 
 _CACHED = 256
@@ -79,7 +79,7 @@ class RequestHeaderAuthenticator:
         user = user_of(credentials.headers, self._headers)
         if user is not None and not begins <= self._clock.now() <= ends:
             raise Refused("x509: certificate has expired or is not yet valid")
-        return user
+        return completed(user) if user is not None else None
 
     def _read(self, der: bytes) -> tuple[bool, datetime, datetime]:
         certificate = x509.load_der_x509_certificate(der)

@@ -11,17 +11,19 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from k8slite.clock import Clock
 
-from .base import ANONYMOUS, AUTHENTICATED, Grant, Refused, TokenMethod, User
+from .base import Grant, Refused, TokenMethod, User, completed
 from .metrics import AuthenticationMetrics
 
 LONGEST = 16 * 1024
 """Characters. No issuer makes longer tokens, and every method would have to look at them."""
 INVALID = "invalid bearer token"
 _CACHED = 8192
+_LONGEST_AUDIENCES = 4096
+"""Characters of the audiences that a review asks for, with which a token is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,10 @@ class Tokens:
         self._known.pop(digest, None)
         with self._metrics.fetching():
             known = await self._ask(token, wanted)
-        if len(self._known) >= _CACHED:
-            self._known.clear()
-        self._known[digest] = known
+        if len(digest) <= _LONGEST_AUDIENCES:
+            if len(self._known) >= _CACHED:
+                self._known.clear()
+            self._known[digest] = known
         return known
 
     async def _ask(self, token: str, wanted: Sequence[str]) -> Known:
@@ -100,13 +103,6 @@ class Tokens:
             remarkable = grant.notes is not None or grant.stale < math.inf
             return Known(grant, completed(grant.user), shared, remarkable)
         raise Refused(f"[{', '.join(dict.fromkeys((INVALID, *reasons)))}]" if reasons else INVALID)
-
-
-def completed(user: User) -> User:
-    """The user with the group that all who are authenticated have in common."""
-    if AUTHENTICATED in user.groups or ANONYMOUS.groups[0] in user.groups:
-        return user
-    return replace(user, groups=(*user.groups, AUTHENTICATED))
 
 
 def _other_audience(meant: frozenset[str], wanted: Sequence[str]) -> str:

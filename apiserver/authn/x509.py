@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from k8slite.clock import Clock
 from k8slite.config import ConfigError
 
 from ..changing_files import ChangingFiles
-from .base import CREDENTIAL_ID, Credentials, Refused, User
+from .base import CREDENTIAL_ID, Credentials, Refused, User, completed
 
 _CACHED = 4096
 _UID = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")
@@ -58,18 +59,29 @@ class Issuers:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of a certificate: its user (None without a common name), or why it is nobody's, and its time."""
+
+    user: User | None
+    problem: str
+    begins: datetime
+    ends: datetime
+
+
 class CertificateAuthenticator:
     """Reads verified certificates; what it read is kept by a certificate's bytes.
 
     `issuers` are those of clients. With `others`, TLS also lets in whom somebody else has signed for, so the issuer is
-    looked at; and so it is once the issuers have changed, for connections outlive those who signed for them.
+    looked at; and so it is once the issuers have changed, for connections outlive those who signed for them. Whoever
+    shows a certificate that nobody of these signed is not anonymous, but refused.
     """
 
     def __init__(self, *, clock: Clock, issuers: Issuers | None = None, others: bool = False) -> None:
         self._clock = clock
         self._issuers = issuers
         self._others = others
-        self._read: dict[bytes, tuple[User | None, datetime, datetime]] = {}
+        self._read: dict[bytes, _Read] = {}
 
     async def authenticate(self, credentials: Credentials) -> User | None:
         """The certificate's user; None without a certificate or a common name. Raises Refused."""
@@ -78,23 +90,26 @@ class CertificateAuthenticator:
         if self._issuers is not None and self._issuers.changed():
             self._others = True
             self._read.clear()
-        entry = self._read.get(credentials.certificate)
-        if entry is None:
-            entry = self._parsed(credentials.certificate)
+        read = self._read.get(credentials.certificate)
+        if read is None:
+            read = self._parsed(credentials.certificate)
             if len(self._read) >= _CACHED:
                 self._read.clear()
-            self._read[credentials.certificate] = entry
-        user, begins, ends = entry
-        if not begins <= self._clock.now() <= ends:
+            self._read[credentials.certificate] = read
+        if read.problem:
+            raise Refused(read.problem)
+        if not read.begins <= self._clock.now() <= read.ends:
             raise Refused("x509: certificate has expired or is not yet valid")
-        return user
+        return read.user
 
-    def _parsed(self, der: bytes) -> tuple[User | None, datetime, datetime]:
+    def _parsed(self, der: bytes) -> _Read:
         certificate = x509.load_der_x509_certificate(der)
-        user = None
-        if not self._others or self._issuers is None or self._issuers.issued(certificate):
+        user, problem = None, ""
+        if self._others and self._issuers is not None and not self._issuers.issued(certificate):
+            problem = "x509: certificate signed by unknown authority"
+        else:
             user = _user(certificate, der)
-        return user, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return _Read(user, problem, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
 def _load(path: Path) -> list[x509.Certificate]:
@@ -117,7 +132,8 @@ def _user(certificate: x509.Certificate, der: bytes) -> User | None:
     if not names or not names[-1]:
         return None
     credential = f"X509SHA256={hashlib.sha256(der).hexdigest()}"
-    return User(names[-1], uid=_uid(certificate), groups=tuple(groups), extra={CREDENTIAL_ID: (credential,)})
+    user = User(names[-1], uid=_uid(certificate), groups=tuple(groups), extra={CREDENTIAL_ID: (credential,)})
+    return completed(user)
 
 
 def _uid(certificate: x509.Certificate) -> str:

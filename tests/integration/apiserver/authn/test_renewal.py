@@ -86,7 +86,7 @@ async def test_another_authority_of_clients_counts_at_once_and_the_old_one_no_lo
         assert await name_of(alice) == "alice"
         server.config.client_ca_file.write_bytes(new.certificate_pem)
         # Her connection lives on, and shows what it showed.
-        await until(lambda: name_of(alice), "403")
+        await until(lambda: name_of(alice), "401")
         assert await name_of(bob) == "bob"
     async with client(server, old, "alice") as again:
         assert await name_of(again) in ("ReadError", "ConnectError", "RemoteProtocolError")

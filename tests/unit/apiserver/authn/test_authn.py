@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import ssl
+import tracemalloc
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from k8slite.apiserver.authn import jwts
 from k8slite.apiserver.authn.base import ANONYMOUS, Credentials, Refused
 from k8slite.apiserver.authn.chain import Chain
 from k8slite.apiserver.authn.serviceaccount import Keys, ServiceAccountTokens
@@ -273,3 +275,24 @@ async def test_no_credentials_is_anonymous() -> None:
 def test_secrets_are_not_in_reprs(cluster: Cluster) -> None:
     assert "s3cret" not in repr(Credentials(token="s3cret"))
     assert "PrivateKey" not in repr(cluster.key)
+
+
+async def test_reviews_of_one_token_for_many_audiences_fill_no_memory(cluster: Cluster) -> None:
+    token = cluster.token()
+    await cluster.tokens.verify(token)
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            known = await cluster.tokens.verify(token, (ISSUER, str(number) * 50_000))
+            assert known.audiences == (ISSUER,)
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown < 1 << 20
+
+
+@pytest.mark.parametrize("claim", ["exp", "nbf"])
+def test_a_time_beyond_all_times_is_refused(claim: str) -> None:
+    """Issuers' tokens are read before their signatures are: anybody may write anything there."""
+    with pytest.raises(Refused):
+        jwts.moment({claim: 10**400}, claim)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -87,12 +88,33 @@ async def test_only_allowed_proxies_are_believed(build: Build, proxies: Authorit
     good, bad = (der(proxies.issue_client(name, user=name)) for name in ("good", "bad"))
     chain = build(allowed=("good",))
     assert (await chain.authenticate(Credentials(certificate=good, headers=HEADERS))).name == "jane"
-    assert (await chain.authenticate(Credentials(certificate=bad, headers=HEADERS))).name == "system:anonymous"
+    with pytest.raises(ApiError) as caught:
+        await chain.authenticate(Credentials(certificate=bad, headers=HEADERS))
+    assert caught.value.code == 401
 
 
 async def test_a_proxys_certificate_is_no_users(build: Build, proxies: Authority) -> None:
+    """Nor does it make anybody anonymous: what is shown and means nothing is refused, as a bad token is."""
     certificate = der(proxies.issue_client("root", user="root", groups=["system:masters"]))
-    assert (await build().authenticate(Credentials(certificate=certificate))).name == "system:anonymous"
+    chain = build()
+    for _ in range(2):
+        with pytest.raises(ApiError) as caught:
+            await chain.authenticate(Credentials(certificate=certificate))
+        assert caught.value.code == 401
+
+
+async def test_users_of_a_proxy_fill_no_memory(build: Build, proxies: Authority) -> None:
+    certificate, chain = der(proxies.issue_client("proxy", user="front-proxy-client")), build()
+    await chain.authenticate(Credentials(certificate=certificate, headers=HEADERS))
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            headers = [*HEADERS, (b"x-remote-extra-a", b"%d" % number * 20_000)]
+            await chain.authenticate(Credentials(certificate=certificate, headers=headers))
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown < 1 << 20
 
 
 async def test_a_proxy_whose_certificate_has_ended_is_refused(build: Build, proxies: Authority) -> None:
