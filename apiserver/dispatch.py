@@ -55,6 +55,9 @@ class Dispatch:
         if info.namespace and not resource.namespaced and not _is_namespace(call):
             # It was authorized as an object of that namespace, which it is not (CVE-2019-11247).
             raise no_such_path()
+        if info.subresource and (info.verb == "watch" or not info.name):
+            # `/watch/` before the path makes any GET a `watch`, also one below a proxy, which would be passed on.
+            raise no_such_path()
         if info.subresource or (not info.name and self.subresources):
             handler = self.subresources.get((info.group, info.plural, info.subresource))
             if handler is not None and (info.subresource or info.verb == "create"):

@@ -112,8 +112,10 @@ def attributes_of(info: RequestInfo, parsed: Options, user: User) -> Attributes:
             info.namespace,
             info.name,
         )
-    # A list of one is judged as that one, so that a rule with resourceNames can allow its watch.
-    name = info.name or parsed.field_selector.value_of("metadata.name") or ""
+    # A list of one is judged as that one, so that a rule with resourceNames can allow its watch; a deletion is not.
+    name = info.name
+    if not name and info.verb != "deletecollection":
+        name = parsed.field_selector.value_of("metadata.name") or ""
     return Attributes(
         user,
         info.verb,

@@ -242,3 +242,20 @@ async def test_no_method_is_a_verb_of_its_own(
         answer = await connection.send(method, "/api/v1/nodes/gold")
     assert GOLD.encode() not in answer.body
     assert answer.status in (400, 403, 404, 405)
+
+
+async def test_a_right_to_one_name_is_no_right_to_delete_many(server: RunningServer, http: httpx.AsyncClient) -> None:
+    """A selector makes a list or a watch one of a name, as in Kubernetes, but not the deletion of a collection."""
+    rules = [{"verbs": ["*"], "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["one"]}]
+    metadata = {"name": "only-one"}
+    await http.post(f"{RBAC}/clusterroles", json={"metadata": metadata, "rules": rules})
+    bound = {"kind": "ClusterRole", "apiGroup": "rbac.authorization.k8s.io", **metadata}
+    subjects = [{"kind": "User", "name": "carol", "apiGroup": "rbac.authorization.k8s.io"}]
+    binding = {"metadata": metadata, "roleRef": bound, "subjects": subjects}
+    await http.post(f"{RBAC}/clusterrolebindings", json=binding)
+    selected = {"params": {"fieldSelector": "metadata.name=one"}}
+    async with server.http(server.client_config("carol")) as carol:
+        path = "/api/v1/namespaces/default/configmaps"
+        assert (await carol.get(path, **selected)).status_code == 200
+        assert (await carol.delete(path, **selected)).status_code == 403
+        assert (await carol.get(path)).status_code == 403

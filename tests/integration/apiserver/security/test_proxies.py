@@ -254,3 +254,15 @@ async def test_the_right_to_a_nodes_subresource_is_not_the_right_to_its_proxy(wo
         for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
             assert (await reader.request(method, f"{PROXY}/x")).status_code == 403
     assert world.kubelet.asked == []
+
+
+async def test_the_right_to_watch_is_not_the_right_to_a_proxy(world: World) -> None:
+    """Below `/watch/` every GET has the verb `watch`, whatever it asks for."""
+    await world.may("watcher", {"verbs": ["watch"], "apiGroups": [""], "resources": ["*"]})
+    async with world.server.http(world.server.client_config("watcher")) as watcher:
+        for path in ("nodes/n1", "namespaces/default/pods/n1", "namespaces/default/services/n1"):
+            answer = await watcher.get(f"/api/v1/watch/{path}/proxy/pods")
+            assert answer.status_code == 404, answer.text
+            assert answer.json()["message"] == "the server could not find the requested resource"
+        assert (await watcher.get(f"{PROXY}/pods")).status_code == 403
+    assert not world.kubelet.asked
