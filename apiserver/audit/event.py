@@ -142,17 +142,29 @@ def object_ref(attributes: Attributes, metadata: Mapping[str, Any] | None) -> di
     """What a request is about; `metadata`, of the object that it brought, fills in what the path does not say."""
     if not attributes.resource:
         return None
-    given = metadata or {}
     reference: dict[str, str] = {"resource": attributes.resource}
-    for field, value in (
-        ("namespace", attributes.namespace or given.get("namespace")),
-        ("name", attributes.name or given.get("name")),
-        ("uid", given.get("uid")),
-        ("apiGroup", attributes.group),
-        ("apiVersion", attributes.version),
-        ("resourceVersion", given.get("resourceVersion")),
-        ("subresource", attributes.subresource),
-    ):
-        if value and isinstance(value, str):
-            reference[field] = value
+    namespace, name, uid, revision = attributes.namespace, attributes.name, "", ""
+    if metadata:
+        namespace, name = namespace or _text(metadata, "namespace"), name or _text(metadata, "name")
+        uid, revision = _text(metadata, "uid"), _text(metadata, "resourceVersion")
+    if namespace:
+        reference["namespace"] = namespace
+    if name:
+        reference["name"] = name
+    if uid:
+        reference["uid"] = uid
+    if attributes.group:
+        reference["apiGroup"] = attributes.group
+    if attributes.version:
+        reference["apiVersion"] = attributes.version
+    if revision:
+        reference["resourceVersion"] = revision
+    if attributes.subresource:
+        reference["subresource"] = attributes.subresource
     return reference
+
+
+def _text(metadata: Mapping[str, Any], field: str) -> str:
+    """A field of a document that a client wrote, empty if it is no text."""
+    value = metadata.get(field)
+    return value if isinstance(value, str) else ""

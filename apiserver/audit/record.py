@@ -146,11 +146,12 @@ class Record:
         if self._done:
             return
         self._done = True
-        if not self._attributes.user.name:
-            return  # a stranger's request ends where it began
-        if not self._code and self._long_running and not self._panic:
-            self._emit(policy.RESPONSE_STARTED)
-        self._emit(policy.PANIC if self._panic else policy.RESPONSE_COMPLETE)
+        if self._attributes.user.name:  # a stranger's request ends where it began
+            if not self._code and self._long_running and not self._panic:
+                self._emit(policy.RESPONSE_STARTED)
+            self._emit(policy.PANIC if self._panic else policy.RESPONSE_COMPLETE)
+        # All of this leads back here: the request, with its bodies, would live until the collector comes.
+        self.call = self._answer = self._problem = None
 
     def _started(self, code: int) -> None:
         if self._code:
@@ -239,6 +240,6 @@ class Record:
 
 def _shown(annotations: dict[str, str], level: Level) -> dict[str, str]:
     """The annotations that a level shows: those with parts of objects where the objects themselves are shown."""
-    if level >= Level.REQUEST or not any(key.startswith(_PATCHES) for key in annotations):
+    if level >= Level.REQUEST or _PATCHES not in "\n".join(annotations):
         return annotations
     return {key: value for key, value in annotations.items() if not key.startswith(_PATCHES)}

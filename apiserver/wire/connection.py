@@ -112,6 +112,9 @@ class ConnectionProtocol(HttpToolsProtocol):
         if self.sending is not None:
             self.sending.drop()
         super().connection_lost(exc)
+        # These lead back here: the last request, with its body, would live until the collector comes.
+        self.cycle = self.scope = None  # type: ignore[assignment]
+        self.app_state = {}
 
     def _end_deadline(self) -> None:
         if self._deadline is not None:
@@ -119,7 +122,8 @@ class ConnectionProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _hand_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        self.cycle.response_started = self.cycle.response_complete = True
+        if self.cycle is not None:
+            self.cycle.response_started = self.cycle.response_complete = True
         return take_over(self.transport, former=self, early=bytes(self._early or b""))
 
     def data_received(self, data: bytes) -> None:
