@@ -123,6 +123,8 @@ class LogSink:
 
     async def flushed(self) -> bool:
         """Wait until all lines are written; whether they could be."""
+        if self._thread is None:
+            return False
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._hand_over(done)
         return await done
@@ -131,10 +133,10 @@ class LogSink:
         """Write what there is, and end the thread; a disk that hangs is not waited for."""
         if self._thread is None:
             return
+        thread, self._thread = self._thread, None
         self._hand_over()
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join, _END)
-        self._thread = None
+        await asyncio.to_thread(thread.join, _END)
 
     def _run(self) -> None:
         while (batch := self._queue.get()) is not None:
@@ -149,7 +151,7 @@ class LogSink:
     def _write(self, lines: list[bytes]) -> bool:
         try:
             self._output.write(lines)
-        except OSError as error:
+        except Exception as error:  # whatever it is, the thread goes on: answers may wait for it
             self.errors["log"] += len(lines)
             if not self._failing:
                 _log.error("the audit log cannot be written: %s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -18,13 +19,15 @@ class Disk:
         self.lines: list[bytes] = []
         self.free = threading.Event()
         self.free.set()
-        self.full = False
+        self.full = self.broken = False
         self.writes = 0
 
     def write(self, lines: Iterable[bytes]) -> None:
         self.free.wait(20)
         if self.full:
             raise OSError(28, "No space left on device")
+        if self.broken:
+            raise ValueError("nobody expected this")
         self.writes += 1
         self.lines += lines
 
@@ -91,3 +94,27 @@ async def test_a_full_disk_is_survived() -> None:
     assert await log.flushed()
     await log.stop()
     assert (disk.lines, log.errors) == ([b"kept\n"], {"buffered": 0, "log": 1})
+
+
+async def test_an_error_that_nobody_expected_ends_no_thread() -> None:
+    disk = Disk()
+    log = sink(disk, mode="blocking")
+    await log.start()
+    disk.broken = True
+    log.put(b"lost\n")
+    async with asyncio.timeout(20):
+        assert not await log.flushed()
+        disk.broken = False
+        log.put(b"kept\n")
+        assert await log.flushed()
+    await log.stop()
+    assert (disk.lines, log.errors) == ([b"kept\n"], {"buffered": 0, "log": 1})
+
+
+async def test_nobody_waits_for_a_log_that_has_ended() -> None:
+    log = sink(Disk(), mode="blocking")
+    await log.start()
+    await log.stop()
+    log.put(b"late\n")
+    async with asyncio.timeout(20):
+        assert not await log.flushed()
