@@ -20,6 +20,7 @@ HIDDEN = "REDACTED"
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _VALUES = frozenset({"data", "stringData"})
 _SECRETS = ("", "secrets")
+_CITING = frozenset({400, 422})
 _TOKENS = frozenset({("", "serviceaccounts", "token"), ("authentication.k8s.io", "tokenreviews", "")})
 
 
@@ -48,9 +49,23 @@ def answered(body: bytes, attributes: Attributes, *, omit_managed_fields: bool) 
     if not omit_managed_fields and not _has_credentials(attributes):
         return orjson.Fragment(body)
     try:
-        return _cleaned(orjson.loads(body), attributes, omit_managed_fields=omit_managed_fields)
-    except (ValueError, RecursionError):
+        document = _cleaned(orjson.loads(body), attributes, omit_managed_fields=omit_managed_fields)
+        return orjson.Fragment(orjson.dumps(document))
+    except (ValueError, TypeError, RecursionError):  # a list of what may just be stored is nested deeper still
         return None
+
+
+def refusal(problem: ApiError, attributes: Attributes) -> dict[str, Any]:
+    """The Status of a refusal. One that is about what a document holds may cite the document, whole."""
+    said = problem.status()
+    if problem.code not in _CITING or not _has_credentials(attributes):
+        return said
+    said["message"] = HIDDEN
+    causes = (said.get("details") or {}).get("causes")
+    if causes:
+        hidden = [{**cause, "message": HIDDEN} for cause in causes]
+        said["details"] = {**said["details"], "causes": hidden}
+    return said
 
 
 def _has_credentials(attributes: Attributes) -> bool:

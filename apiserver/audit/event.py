@@ -36,7 +36,24 @@ _USERS = 4096
 
 def encode(event: Event) -> bytes:
     """An event as a line."""
-    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
+    return _dumps(event, orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
+
+
+def _dumps(document: Any, option: int = 0) -> bytes:
+    """JSON, whatever the strings in it: JSON that came (a token's claims, a review) may name halves of characters."""
+    try:
+        return orjson.dumps(document, option=option)
+    except TypeError:
+        return orjson.dumps(_whole(document), option=option)
+
+
+def _whole(node: Any) -> Any:
+    """The same with U+FFFD for what is no character."""
+    if isinstance(node, str):
+        return node.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(node, dict):
+        return {_whole(key): _whole(value) for key, value in node.items()}
+    return [_whole(item) for item in node] if isinstance(node, list | tuple) else node
 
 
 def without_objects(event: Event) -> Event:
@@ -133,7 +150,7 @@ class Users:
         known = self._known.get(id(user))
         if known is not None and known[0] is user:
             return known[1]
-        made = orjson.Fragment(orjson.dumps(user_info(user)))
+        made = orjson.Fragment(_dumps(user_info(user)))
         self._known.keep(id(user), (user, made))
         return made
 

@@ -216,7 +216,7 @@ class Record:
             return
         found = None
         if self._problem is not None:
-            found = self._problem.status()
+            found = bodies.refusal(self._problem, self._attributes)
         elif self._answer is not None:
             found = bodies.answered(self._answer.body, self._attributes, omit_managed_fields=omit)
         if found is not None:
@@ -228,7 +228,7 @@ class Record:
             reason = "InternalError"
             return {"metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": 500}
         if self._problem is not None:
-            said = self._problem.status()
+            said = bodies.refusal(self._problem, self._attributes)
         elif not self._code:
             said = {"status": "Success", "message": "Connection closed early", "code": 200}
         elif self._answer is not None and self._answer.body.startswith(_STATUS):

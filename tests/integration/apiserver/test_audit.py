@@ -377,6 +377,25 @@ async def test_a_large_event_loses_its_objects(tmp_path: Path) -> None:
         assert "audit.k8s.io/truncated" not in small["annotations"]
 
 
+async def test_a_refusal_that_cites_a_secret_is_not_recorded_word_for_word(
+    log: Audited, http: httpx.AsyncClient
+) -> None:
+    secrets = "/api/v1/namespaces/default/secrets"
+    given = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cited"}, "stringData": {"a": "hunter2"}}
+    (await http.post(secrets, json=given)).raise_for_status()
+    wrong = [{"op": "add", "path": "/data/b", "value": ["hunter2"]}]
+    kind = {"content-type": "application/json-patch+json"}
+    answer = await http.patch(f"{secrets}/cited", content=json.dumps(wrong), headers=kind)
+    assert (answer.status_code, "hunter2" in answer.text) == (422, True)  # as Kubernetes tells its client
+    event = await log.answered(answer)
+    assert "hunter2" not in json.dumps(event)
+    assert "aHVudGVyMg" not in json.dumps(event)
+    assert event["responseStatus"]["code"] == event["responseObject"]["code"] == 422
+    assert event["responseObject"]["details"]["causes"][0]["field"] == "patch"
+    refused = await http.get(f"{secrets}/none")
+    assert (await log.answered(refused))["responseStatus"]["message"] == 'secrets "none" not found'
+
+
 async def test_a_broken_policy_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="nonResourceURLs"):
         async with audited(tmp_path, [{"level": "None", "nonResourceURLs": ["x"]}]):

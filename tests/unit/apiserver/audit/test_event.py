@@ -153,4 +153,21 @@ def test_managed_fields_are_dropped_from_objects_lists_and_tables() -> None:
         ({"rows": [{"object": full}]}, {"rows": [{"object": lean}]}),
     ):
         found = bodies.answered(orjson.dumps(document), attributes("pods"), omit_managed_fields=True)
-        assert found == expected
+        assert json.loads(orjson.dumps(found)) == expected
+
+
+def test_halves_of_characters_lose_no_event() -> None:
+    users = event.Users()
+    claimed = User("a\ud800", groups=("\udfff",), extra={"\ud800": ("\ud83d\ude00",)})
+    made = {"user": users.encoded(claimed), "annotations": {"a": "b\ud800"}, "sourceIPs": ["\ud800"], "code": 400}
+    assert json.loads(event.encode(made)) == {
+        "user": {"username": "a\ufffd", "groups": ["\ufffd"], "extra": {"\ufffd": ["\U0001f600"]}},
+        "annotations": {"a": "b\ufffd"},
+        "sourceIPs": ["\ufffd"],
+        "code": 400,
+    }
+
+
+def test_an_answer_that_is_nested_too_deep_loses_itself_and_not_the_event() -> None:
+    body = b'{"items":[' + b'{"a":' * 300 + b"1" + b"}" * 300 + b"]}"
+    assert bodies.answered(body, attributes("widgets", "example.com"), omit_managed_fields=True) is None
