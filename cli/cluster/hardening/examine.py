@@ -56,11 +56,9 @@ def _files(directory: Path) -> dict[Path, FileState]:
     """What lies in the directory and in its folders, not what pods have below."""
     found = {}
     for path in (directory, *directory.iterdir(), *directory.glob("*/*")):
-        if path.is_symlink():
-            continue
         try:
             state = path.stat()
         except OSError:
-            continue  # it went away: a log is put aside while we look
+            continue  # it went away: a log is put aside while we look; or it is a link to nothing
         found[path] = FileState(state.st_mode, state.st_uid, state.st_gid)
     return found

@@ -55,6 +55,12 @@ def _ending(*suffixes: str) -> Choose:
     ]
 
 
+def _keys(examined: Examined) -> list[Path]:
+    """Those of certificates, and the file with the key of the Secrets."""
+    encryption = examined.apiserver.encryption_config_file
+    return [*_ending(".key")(examined), *([encryption] if encryption is not None else [])]
+
+
 def _etcd_data(examined: Examined) -> list[Path]:
     return [examined.directory / "etcd"]
 
@@ -94,7 +100,7 @@ CONTROLS = [
     *_pair(17, "1.1", "the controller manager's kubeconfig", _pki("controller-manager.conf")),
     Control("1.1.19", "the certificates: owned by who runs the programs", _REMEDY, owned(_ending(".crt", ".key"))),
     Control("1.1.20", "the certificates: readable by the owner only", _REMEDY, private(_ending(".crt"))),
-    Control("1.1.21", "the keys: readable by the owner only", _REMEDY, private(_ending(".key"))),
+    Control("1.1.21", "the keys: readable by the owner only", _REMEDY, private(_keys)),
     *_pair(1, "4.1", "the kubelets' configuration, by which they are started", _kubelet_configs),
     *_pair(3, "4.1", "the proxy's kubeconfig", _pki("proxy.conf")),
     *_pair(5, "4.1", "the kubelets' kubeconfigs", _kubelet_access),

@@ -29,6 +29,21 @@ def _at_least(value: int, least: int, name: str) -> list[str]:
     return needed(value == 0 or value >= least, f"{name} is {value}, less than {least}")
 
 
+def _kept(name: str, setting: str, least: int) -> Look:
+    """A bound of the audit log, if there is one to be bounded."""
+
+    def look(it: Examined) -> list[str]:
+        if not _has_audit_log(it):
+            raise NotApplicable("there is no audit log")
+        return _at_least(getattr(it.apiserver.audit.log, setting), least, f"audit.log.{name}")
+
+    return look
+
+
+def _has_audit_log(it: Examined) -> bool:
+    return it.apiserver.audit.policy_file is not None and bool(it.apiserver.audit.log.path)
+
+
 def _etcd_files(it: Examined) -> list[str]:
     store = it.apiserver.store
     if store.engine != "etcd":
@@ -46,7 +61,7 @@ def _etcd(flag: str, *, off: bool = False) -> Look:
     def look(it: Examined) -> list[str]:
         if not it.etcd:
             raise NotApplicable("this cluster runs no etcd of its own")
-        given = any(part == flag or part.startswith(f"{flag}=") for part in it.etcd)
+        given = any(part == flag or part.startswith(f"{flag}=") for part in it.etcd) and f"{flag}=false" not in it.etcd
         return needed(given is not off, f"etcd runs {'with' if off else 'without'} {flag}")
 
     return look
@@ -120,25 +135,25 @@ CONTROLS = [
         "1.2.16",
         "an audit log is kept",
         "set audit.policyFile and audit.log.path",
-        lambda it: needed(it.apiserver.audit.policy_file and it.apiserver.audit.log.path, "there is no audit log"),
+        lambda it: needed(_has_audit_log(it), "there is no audit log"),
     ),
     Control(
         "1.2.17",
         "the audit log is kept for a month",
         "set audit.log.maxAge to 30 or more",
-        lambda it: _at_least(it.apiserver.audit.log.max_age, 30, "audit.log.maxAge"),
+        _kept("maxAge", "max_age", 30),
     ),
     Control(
         "1.2.18",
         "ten files of the audit log are kept",
         "set audit.log.maxBackups to 10 or more",
-        lambda it: _at_least(it.apiserver.audit.log.max_backups, 10, "audit.log.maxBackups"),
+        _kept("maxBackups", "max_backups", 10),
     ),
     Control(
         "1.2.19",
         "files of the audit log hold 100 MiB",
         "set audit.log.maxSize to 100 or more",
-        lambda it: _at_least(it.apiserver.audit.log.max_size, 100, "audit.log.maxSize"),
+        _kept("maxSize", "max_size", 100),
     ),
     Control("1.2.20", "requests end in time", "a request may take 60 seconds; there is no setting"),
     Control("1.2.21", "tokens of accounts that are gone are refused", built_in="each request looks the account up"),

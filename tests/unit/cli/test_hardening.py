@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from k8slite.cli.cluster import configs
+from k8slite.cli.cluster.hardening import examine
 from k8slite.cli.cluster.hardening.command import CONTROLS, describe
 from k8slite.cli.cluster.hardening.controls import Examined, FileState, judge
 from k8slite.cli.cluster.spec import ClusterSpec
@@ -151,6 +152,33 @@ def test_a_control_fails_for_what_it_is_about(number: str) -> None:
 def test_every_control_that_can_fail_was_seen_to() -> None:
     never = {"1.3.3", "4.2.6"}  # they apply to no cluster of ours, and say why
     assert {control.number for control in CONTROLS if control.look is not None} - never == set(BROKEN)
+
+
+def test_the_key_of_the_secrets_is_a_key() -> None:
+    encryption = examined().apiserver.encryption_config_file
+    assert encryption is not None
+    finding = judge(BY_NUMBER["1.1.21"], file(encryption.name, READABLE))
+    assert finding.state == "FAIL" and "encryption.yaml has mode 0640" in finding.details[0]
+
+
+def test_a_flag_that_is_set_to_false_is_not_given() -> None:
+    assert judge(BY_NUMBER["2.2"], etcd(without="--client-cert-auth", added="--client-cert-auth=false")).state == "FAIL"
+    assert judge(BY_NUMBER["2.3"], etcd(added="--auto-tls=false")).state == "PASS"
+
+
+@pytest.mark.parametrize("number", ["1.2.17", "1.2.18", "1.2.19"])
+def test_bounds_of_no_audit_log_are_kept_by_none(number: str) -> None:
+    assert judge(BY_NUMBER[number], audit(path="")).state == "N/A"
+
+
+def test_a_link_is_as_open_as_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("")
+    (tmp_path / "target").chmod(0o644)
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    found = examine._files(tmp_path)
+    assert found[tmp_path / "link"].mode & 0o777 == 0o644
+    assert tmp_path / "dangling" not in found
 
 
 @pytest.mark.parametrize("number", ["1.3.3", "4.2.6"])
