@@ -155,7 +155,14 @@ class ApiServer(FastAPI):
         await self.aggregator.start()
 
     async def stop(self) -> None:
-        """End all watches and close the store."""
+        """End all watches and close the store; whatever fails in it, the audit log is written to its end."""
+        try:
+            await self._stop()
+        finally:
+            if self.auditor is not None:
+                await self.auditor.stop()
+
+    async def _stop(self) -> None:
         self.part()
         await bootstrap.withdraw(self.store, config=self.config)
         await self.flow.stop()
@@ -168,8 +175,6 @@ class ApiServer(FastAPI):
         await self.backends.close()
         await self.cache.stop()
         await self.store.close()
-        if self.auditor is not None:
-            await self.auditor.stop()
 
     def drain(self) -> None:
         """Be ready no longer, so that clients go elsewhere."""

@@ -155,14 +155,19 @@ class Auditor(Collector):
 
 def build(config: AuditConfig, *, clock: Clock) -> Auditor | None:
     """The audit log that a configuration asks for, None if it asks for none. Raises ConfigError."""
-    sinks: list[Sink] = []
-    if config.log.path:
-        sinks.append(LogSink(config.log, clock=clock))
-    if config.webhook.kubeconfig is not None:
-        sinks.append(WebhookSink(config.webhook, clock=clock))
+    wanted = bool(config.log.path) or config.webhook.kubeconfig is not None
     if config.policy_file is None:
-        if sinks:
+        if wanted:
             _log.warning("there is no audit policy file: no events will be recorded")
         return None
     policy = load(config.policy_file)
-    return Auditor(policy, sinks, clock=clock) if sinks else None
+    if not wanted:
+        return None
+    sinks: list[Sink] = []
+    if config.log.path:
+        log = LogSink(config.log, clock=clock)
+        log.check()
+        sinks.append(log)
+    if config.webhook.kubeconfig is not None:
+        sinks.append(WebhookSink(config.webhook, clock=clock))
+    return Auditor(policy, sinks, clock=clock)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from k8slite.clock import Clock
-from k8slite.config import AuditLogConfig
+from k8slite.config import AuditLogConfig, ConfigError
 
 from .rotation import RotatingFile
 
@@ -69,6 +69,7 @@ class LogSink:
     """Writes events to a file, or to standard output (`-`)."""
 
     def __init__(self, config: AuditLogConfig, *, clock: Clock, output: Output | None = None) -> None:
+        self._path = config.path
         self._output = output or _output(config, clock)
         self._buffer_size = config.buffer_size
         self.waits = config.mode != "batch"
@@ -85,6 +86,14 @@ class LogSink:
         self._failing = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        """Raise ConfigError unless the file can be written: who starts a server hears of it before it serves."""
+        try:
+            self._output.open()
+        except OSError as error:
+            raise ConfigError(f"audit log {self._path}: {error.strerror}") from error
+        self._output.close()
 
     async def start(self) -> None:
         """Open the file and start the thread. Raises OSError."""

@@ -214,6 +214,8 @@ def parse(text: str, *, origin: str) -> Policy:
     except ValidationError as error:
         found = "; ".join(f"{_field(e['loc'])}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"audit policy {origin}: {found}") from error
+    except ValueError as error:  # a date that is none, where YAML sees one
+        raise ConfigError(f"audit policy {origin}: {error}") from error
     problems = _problems(file)
     if problems:
         raise ConfigError(f"audit policy {origin}: {'; '.join(problems)}")

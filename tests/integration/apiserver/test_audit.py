@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import stat
@@ -13,7 +14,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from k8slite.config import AuditConfig, AuditLogConfig
+from k8slite.apiserver.flowcontrol.control import FlowControl
+from k8slite.config import AuditConfig, AuditLogConfig, ConfigError
 from k8slite.connection import ClientConfig
 from k8slite.testing import running_server
 from k8slite.testing.kubectl import Kubectl
@@ -400,6 +402,25 @@ async def test_a_broken_policy_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="nonResourceURLs"):
         async with audited(tmp_path, [{"level": "None", "nonResourceURLs": ["x"]}]):
             pass
+
+
+async def test_a_log_that_cannot_be_written_ends_the_start(tmp_path: Path) -> None:
+    (tmp_path / "audit").write_text("not a directory")
+    with pytest.raises(ConfigError, match=r"audit log .*/audit/audit\.log: "):
+        async with audited(tmp_path):
+            pass
+
+
+async def test_an_end_that_fails_elsewhere_loses_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object) -> None:
+        raise RuntimeError("that went wrong")
+
+    with contextlib.suppress(RuntimeError, SystemExit):
+        async with audited(tmp_path) as log, log.server.http() as http:
+            monkeypatch.setattr(FlowControl, "stop", fail)
+            answer = await http.get(MAPS)
+    events = [event for event in log.events() if event["auditID"] == answer.headers["audit-id"]]
+    assert events[-1]["stage"] == "ResponseComplete"
 
 
 async def test_without_a_policy_nothing_is_recorded(tmp_path: Path) -> None:

@@ -143,6 +143,7 @@ def test_a_rule_about_managed_fields_goes_before_the_policy(overall: bool, rule:
         ),
         ("[", "while parsing"),
         ("[]", "unknown group version field"),
+        ("rules: 2026-99-99", "month must be in 1..12"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(text: str, problem: str) -> None:
