@@ -86,6 +86,7 @@ async def serve_app(
         ssl_context_factory=lambda *_: context,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_says_more_than_that_a_websocket_was_refused)
     logging.getLogger("asyncio").addFilter(_says_more_than_that_a_client_left)
     settings.load()
     server = uvicorn.Server(settings)
@@ -121,6 +122,11 @@ _LEFT = ("SSL connection is closed", "socket.send() raised exception.")
 def _says_more_than_that_a_client_left(record: logging.LogRecord) -> bool:
     """The event loop complains of each write to a client that has gone; a client could fill the log by that."""
     return record.msg not in _LEFT
+
+
+def _says_more_than_that_a_websocket_was_refused(record: logging.LogRecord) -> bool:
+    """uvicorn takes an answer instead of a handshake for a mistake of ours; anybody could fill the log by that."""
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 def _host(address: str) -> str:

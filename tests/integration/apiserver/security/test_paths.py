@@ -6,6 +6,7 @@ of what lies elsewhere, and nothing there changes.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -259,3 +260,16 @@ async def test_a_right_to_one_name_is_no_right_to_delete_many(server: RunningSer
         assert (await carol.get(path, **selected)).status_code == 200
         assert (await carol.delete(path, **selected)).status_code == 403
         assert (await carol.get(path)).status_code == 403
+
+
+async def test_refused_websockets_are_no_errors_of_ours(
+    server: RunningServer, treasure: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = ("connection: Upgrade", "upgrade: websocket", "sec-websocket-version: 13")
+    key = "sec-websocket-key: MDAwMDAwMDAwMDAwMDAwMA=="
+    async with connected(server.client_config("alice"), server.port) as connection:
+        answer = await connection.send("GET", f"{THEIRS}/secrets?watch=true", headers=(*headers, key))
+        assert answer.status == 403
+        with pytest.raises(asyncio.IncompleteReadError):  # the server has closed, and so has logged what it would
+            await connection.reader.readexactly(1)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
