@@ -5,6 +5,7 @@ Source: Kubernetes documentation, "Managing Service Accounts" (token controller)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from k8slite.token_keys import LEGACY_ISSUER, SigningKey, username
 
 from ..context import Context, Runnable
 from .plan import ACCOUNT_NAME, ACCOUNT_UID, TYPE, Plan, claims, encoded, plan
+
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?", re.ASCII)
+"""What a ServiceAccount may be called."""
 
 
 def build(context: Context) -> Sequence[Runnable]:
@@ -58,7 +62,7 @@ class TokenSync:
 
     async def sync(self, key: str) -> Result:
         """One Secret."""
-        namespace, name, account_name = key.split("/")
+        namespace, name, account_name = key.split("/", 2)
         secret = self._secrets.get(f"{namespace}/{name}")
         account = self._accounts.get(f"{namespace}/{account_name}")
         decided = plan(secret=secret, name=name, account=account, authority=self._authority)
@@ -67,8 +71,8 @@ class TokenSync:
                 await self._delete(secret, account_name)
             elif decided.forget:
                 await self._forget(namespace, account_name, name)
-            elif (decided.fill or decided.sign) and account is not None:
-                await self._fill(namespace, name, account, decided)
+            elif (decided.fill or decided.sign) and secret is not None and account is not None:
+                await self._fill(secret, account, decided)
         except ApiError as error:
             if error.code not in (404, 409) and not error.namespace_goes:
                 raise
@@ -76,6 +80,9 @@ class TokenSync:
 
     async def _delete(self, secret: Secret, account: str) -> None:
         """Remove a Secret without an account: only if there is none in truth, as the cache may be late."""
+        if not _NAME.fullmatch(account):  # what somebody wrote there is no name, and must not become a path
+            await self._context.client.delete(SECRETS, secret.name, namespace=secret.namespace, uid=secret.uid)
+            return
         stated = secret.metadata.annotations.get(ACCOUNT_UID, "")
         try:
             found = await self._context.client.get(SERVICE_ACCOUNTS, account, namespace=secret.namespace)
@@ -87,9 +94,12 @@ class TokenSync:
                 return  # its event comes
         await self._context.client.delete(SECRETS, secret.name, namespace=secret.namespace, uid=secret.uid)
 
-    async def _fill(self, namespace: str, name: str, account: ServiceAccount, decided: Plan) -> None:
+    async def _fill(self, secret: Secret, account: ServiceAccount, decided: Plan) -> None:
+        namespace, name = secret.namespace, secret.name
         path = SECRETS.path(namespace=namespace, name=name)
         document: dict[str, Any] = await self._context.client.request("GET", path)
+        if document["metadata"]["resourceVersion"] != secret.metadata.resource_version:
+            return  # it may be of another type by now, or for another account; its event comes
         data = document.get("data") or {}
         document["data"] = data | {key: encoded(text) for key, text in decided.fill.items()}
         if not data.get("token"):

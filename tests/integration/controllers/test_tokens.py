@@ -106,3 +106,14 @@ async def test_tokens_go_with_their_account(cluster):
         return await cluster.get(SECRETS, "orphan") is None
 
     await cluster.until(orphan_gone)
+
+
+async def test_an_account_that_is_no_name_is_no_path(cluster):
+    """The Secret goes, as any whose account does not exist, and the controller goes on."""
+    for name, account in (("odd", "a/../../pods"), ("asking", "?watch=true"), ("above", "..")):
+        await cluster.client.create(SECRETS, secret(name, account), namespace="default")
+
+        async def gone(name=name):
+            return await cluster.get(SECRETS, name) is None
+
+        await cluster.until(gone)
