@@ -1,7 +1,7 @@
 """What a cluster holds before anyone has written anything: namespaces, default roles, priority classes, its Service.
 
 Run at every start, before the server answers. It is idempotent and repairs: what is missing is created; a default role
-or binding that lacks rules or subjects gets them back while its autoupdate annotation says so; what users added stays.
+or binding that lacks rules or subjects gets them back unless its autoupdate annotation says no; what users added stays.
 The objects go straight to the store in their stored form, all at once, so that an embedded store commits them together.
 
 Source: Kubernetes' apiserver, rbac/bootstrappolicy and the kubernetes Service controller.
@@ -121,7 +121,7 @@ def _key(group: str, plural: str, namespace: str, name: str) -> str:
 
 def _updates_itself(stored: Document) -> bool:
     annotations = stored["metadata"].get("annotations") or {}
-    return bool(annotations.get(policy.AUTOUPDATE) == "true")
+    return bool(annotations.get(policy.AUTOUPDATE) != "false")
 
 
 def _mend_rules(stored: Document, wanted: Document) -> Document | None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from k8slite.remembering import Recent
 from k8slite.selectors import FieldRequirement, FieldSelector
 
 from ..lookup import Objects
@@ -34,6 +35,8 @@ _BOUND = {
     "pods": "",
 }
 """What names its node itself: plural → group."""
+_NODES = 5000
+"""As many nodes as a cluster has; nodes come and go, and what the pods of one named is not kept for ever."""
 
 
 class NodeGraph:
@@ -44,7 +47,7 @@ class NodeGraph:
         self._volumes = objects.resource("", "persistentvolumes")
         self._claims = objects.resource("", "persistentvolumeclaims")
         self._bound = {plural: objects.resource(group, plural) for plural, group in _BOUND.items()}
-        self._read: dict[str, dict[str, tuple[int, str, frozenset[Reference]]]] = {}
+        self._read: Recent[str, dict[str, tuple[int, str, frozenset[Reference]]]] = Recent(_NODES)
 
     def leads(self, node: str, plural: str, *, namespace: str, name: str) -> bool:
         """Whether there is a way from an object to a node."""
@@ -90,7 +93,7 @@ class NodeGraph:
                 seen = (entry.revision, pod["metadata"]["namespace"], named)
             current[entry.key] = seen
         if current:
-            self._read[node] = current
+            self._read.keep(node, current)
         else:
             self._read.pop(node, None)
         return current

@@ -109,6 +109,16 @@ async def test_without_autoupdate_a_role_is_left_alone(store: MemoryStore, confi
     assert (await read(store, ROLE + "view"))["rules"] == []
 
 
+async def test_a_role_that_lost_its_annotation_is_repaired(store: MemoryStore, config: ApiServerConfig) -> None:
+    await bootstrap(store, config=config, clock=SystemClock())
+    role = await read(store, ROLE + "view")
+    await change(store, ROLE + "view", {"kind": "ClusterRole", "metadata": {"name": "view"}, "rules": []})
+    await bootstrap(store, config=config, clock=SystemClock())
+    mended = await read(store, ROLE + "view")
+    assert mended["aggregationRule"] == role["aggregationRule"]
+    assert mended["metadata"]["annotations"] == role["metadata"]["annotations"]
+
+
 async def test_own_service(store: MemoryStore, config: ApiServerConfig) -> None:
     await bootstrap(store, config=config, clock=SystemClock(), port=6444)
     service = await read(store, "/core/services/default/kubernetes")
