@@ -113,7 +113,8 @@ class WatchCache:
         except TimeoutError:
             raise FutureRevision(f"revision {revision} not reached; current is {self.revision}") from None
         finally:
-            if future.cancelled():  # nobody waits any more, and the revision may never come
+            # Nobody waits any more, and the revision may never come; or it came in the same turn of the loop.
+            if future.cancelled() and waiting in self._waiting:
                 self._waiting.remove(waiting)
                 heapq.heapify(self._waiting)
 

@@ -333,6 +333,15 @@ async def test_nothing_is_kept_of_those_who_waited_in_vain(world: World) -> None
     assert world.cache._waiting == []
 
 
+async def test_who_leaves_as_the_revision_comes_leaves_in_peace(world: World) -> None:
+    leaving = asyncio.create_task(world.cache.wait_for(world.cache.revision + 1, 60))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    world.cache._apply(Batch([], world.cache.revision + 1))
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+
 async def test_a_watch_that_resumes_after_a_restart_is_told_how_far_it_is(world: World) -> None:
     record = await world.create("a", "x")
     last = await world.store.create("/core/secrets/a/s", pod("s"))
