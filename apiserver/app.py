@@ -116,6 +116,8 @@ class ApiServer(FastAPI):
             )
         )
         self.hooks = Webhooks(self.backends)
+        self.holdings = Holdings(self.cache.resource("", "services"))
+        self.claims = Claims(self.store, holdings=self.holdings, consistent=self.cache.consistent)
         self.registry = _registry(self, rbac=rbac, source=source)
         self.issuer = TokenIssuer(
             key=key, keys=keys, settings=IssuerSettings.of(config), lookup=lookup_in(self.cache), clock=self.clock
@@ -149,6 +151,7 @@ class ApiServer(FastAPI):
         await self.store.open()
         await self.cache.start(self.store)
         await bootstrap.bootstrap(self.store, config=self.config, clock=self.clock, port=self.port)
+        await self.claims.repair(self.clock.now())
         await self.flow.start()
         await self.custom.start()
         await self.policies.start()
@@ -237,12 +240,11 @@ def _registry(app: ApiServer, *, rbac: RBAC, source: random.Random) -> Registry:
 
 
 def _allocator(app: ApiServer, *, source: random.Random) -> Allocator:
-    holdings = Holdings(app.cache.resource("", "services"))
     return Allocator(
         cidr=app.config.service_cidr,
         node_ports=app.config.node_port_range,
-        holdings=holdings,
-        claims=Claims(app.store, holdings=holdings, consistent=app.cache.consistent),
+        holdings=app.holdings,
+        claims=app.claims,
         source=source,
     )
 

@@ -12,17 +12,21 @@ import itertools
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from k8slite.errors import ApiError, Cause, internal, invalid, invalid_value, service_unavailable
 
-from ..storage.base import StoreUnavailable
+from ..storage.base import StoreUnavailable, Unless
 from ..strategies.base import Context, Document
 from ..validation import services as rules
 from ..validation.service_addresses import cluster_ips, validate_addresses_update
 from .claims import Claim, Claims
-from .holdings import Holdings, Item, items_of
+from .holdings import Holdings, Item, canonical, items_of
 
 _ATTEMPTS = 64
+MOST_BOUND = 50
+"""etcd takes 128 conditions in one transaction, and each claim needs two. Who takes more ports at once is bound to his
+first claims, and else relies on the two minutes in which nobody takes a claim for abandoned."""
 WITH_ADDRESS = ("ClusterIP", "NodePort", "LoadBalancer")
 WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
 
@@ -37,6 +41,11 @@ class Taking:
     own: frozenset[Item]
     claims: list[Claim] = field(default_factory=list)
     items: set[Item] = field(default_factory=set)
+
+    @property
+    def bound(self) -> list[Unless]:
+        """The Service is not written if somebody has taken its claims for abandoned."""
+        return [Unless(claim.key, claim.revision, gone=True) for claim in self.claims[:MOST_BOUND]]
 
 
 class Allocator:
@@ -69,9 +78,9 @@ class Allocator:
         """The write failed: what it took is free again."""
         await self._claims.give_back(taking.claims)
 
-    async def release(self, items: Iterable[Item], *, before: Document) -> None:
+    async def release(self, items: Iterable[Item], *, before: Document, now: datetime) -> None:
         """A Service, whose last state was `before`, no longer holds these."""
-        await self._claims.release(items, before=int(before["metadata"]["resourceVersion"]))
+        await self._claims.release(items, before=int(before["metadata"]["resourceVersion"]), now=now)
 
     async def _allocate(self, taking: Taking) -> None:
         spec, old = taking.service["spec"], taking.old
@@ -128,7 +137,8 @@ class Allocator:
         spec["clusterIP"], spec["clusterIPs"] = wanted, [wanted]
 
     async def _wanted_address(self, taking: Taking, wanted: str) -> None:
-        if (wanted, 0) in taking.own:
+        item = (canonical(wanted), 0)
+        if item in taking.own:
             return
         try:
             inside = ipaddress.ip_address(wanted) in self._network
@@ -139,7 +149,7 @@ class Allocator:
                 f"failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. "
                 f"The range of valid IPs is {self._network}"
             )
-        elif await self._take(taking, (wanted, 0)):
+        elif await self._take(taking, item):
             return
         else:
             detail = f"failed to allocate IP {wanted}: provided IP is already allocated"
@@ -176,8 +186,9 @@ class Allocator:
             raise internal(detail)
 
     async def _ports(self, taking: Taking) -> None:
-        given: set[Item] = set()
-        ports = taking.service["spec"].get("ports") or []
+        spec = taking.service["spec"]
+        given: set[Item] = {("TCP", spec["healthCheckNodePort"])} if spec.get("healthCheckNodePort") else set()
+        ports = spec.get("ports") or []
         for index, port in enumerate(ports):
             number, protocol = port.get("nodePort") or 0, port["protocol"]
             field = f"spec.ports[{index}].nodePort"
@@ -188,14 +199,14 @@ class Allocator:
                     cause = invalid_value(field, number, "provided port is already allocated")
                     raise _refused(taking.service, cause)
             else:
-                number = await self._shared_port(taking, ports[:index], port, given)
+                number = await self._shared_port(taking, ports[:index] + ports[index + 1 :], port, given)
                 port["nodePort"] = number
             given.add((protocol, number))
 
-    async def _shared_port(self, taking: Taking, before: list[Document], port: Document, given: set[Item]) -> int:
+    async def _shared_port(self, taking: Taking, others: list[Document], port: Document, given: set[Item]) -> int:
         """A node port; ports of one number in several protocols share theirs, as DNS over TCP and UDP does."""
         protocol = port["protocol"]
-        for other in before:
+        for other in others:
             number = int(other.get("nodePort") or 0)
             if other.get("port") == port.get("port") and number and (protocol, number) not in given:
                 if await self._take(taking, (protocol, number)):

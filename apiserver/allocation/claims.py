@@ -1,12 +1,13 @@
 """Taking an address or a port for good: a record in the store, which only one server can make.
 
 The watch caches of several servers over one store lag behind each other, so that what a cache calls free may have just
-been given out elsewhere. Whoever wants an item first creates its record, and writes the Service then; the record goes
-after the Service. An address's record is its IPAddress object, which clients see; a node port's is the store's own.
+been given out elsewhere. Whoever wants an item first creates its record, looks then whether any Service has it, and
+writes its own on condition that the record is still as it made it (`Unless`); the record goes after the Service. An
+address's record is its IPAddress object, which clients see; a node port's is the store's own.
 
 Services are the truth, records only locks. A record that no Service stands behind, because its server ended between the
-two writes, is taken over by the next who wants the item; a Service without a record (a user deleted it, or the cluster
-is older than records are) keeps what it has.
+two writes, is taken over by the next who wants the item, and removed by the next server that starts; a Service without
+a record (a user deleted it, or the cluster is older than records are) keeps what it has, and gets one again then.
 
 Source: KEP-1880, Multiple Service CIDRs (IPAddress objects as locks).
 """
@@ -59,19 +60,42 @@ class Claims:
         if record is None:
             return None
         claim = Claim(item, key, record.revision)
+        free = False
+        try:
+            free = not await self._holder(item)
+        finally:
+            if not free:
+                await self.give_back([claim])
+        return claim if free else None
+
+    async def _holder(self, item: Item) -> str:
+        """The key of the Service that has an item now, whatever server wrote it. Raises StoreError."""
         await self._consistent()
-        if self._holdings.holder(item):
-            await self.give_back([claim])
-            return None
-        return claim
+        return self._holdings.holder(item)
 
     async def give_back(self, claims: Iterable[Claim]) -> None:
         """Let go of what was taken for a write that failed."""
         await asyncio.gather(*(self._delete(claim.key, claim.revision) for claim in claims))
 
-    async def release(self, items: Iterable[Item], *, before: int) -> None:
-        """Let go of what a Service held, which was written last at revision `before`: its records are older."""
-        await asyncio.gather(*(self._release(_key(item), before) for item in items))
+    async def release(self, items: Iterable[Item], *, before: int, now: datetime) -> None:
+        """Let go of what a Service held, which was written last at revision `before`: its records are older.
+
+        A younger one that was made long ago is one that a user has labelled since.
+        """
+        await asyncio.gather(*(self._release(item, before=before, now=now) for item in items))
+
+    async def repair(self, now: datetime) -> None:
+        """Remove records that no Service stands behind, give those to Services that lack them. Raises StoreError."""
+        found = [record for prefix in _PREFIXES for record in (await self._store.range(prefix)).records]
+        await self._consistent()
+        holders = self._holdings.holders()
+        wanted = {_key(item): item for item in holders}
+        for record in found:
+            if wanted.pop(record.key, None) is None and _abandoned(record.value, now):
+                await self._delete(record.key, record.revision)
+        for key, item in wanted.items():
+            namespace, name = holders[item].split("/")[-2:]
+            await self._create(key, _record(item, namespace=namespace, name=name, now=now))
 
     async def _create(self, key: str, value: bytes) -> Record | None:
         try:
@@ -85,19 +109,20 @@ class Claims:
             return await self._create(key, value)
         if not _abandoned(there.value, now):
             return None
-        await self._consistent()
-        if self._holdings.holder(item):
+        if await self._holder(item):
             return None
         try:
             return await self._store.update(key, value, expected=there.revision)
         except RevisionMismatch:
             return None
 
-    async def _release(self, key: str, before: int) -> None:
+    async def _release(self, item: Item, *, before: int, now: datetime) -> None:
         with contextlib.suppress(StoreError):  # the next who wants it takes it over
-            there = await self._store.get(key)
-            if there is not None and there.revision < before:
-                await self._delete(key, there.revision)
+            there = await self._store.get(_key(item))
+            if there is None:
+                return
+            if there.revision < before or (_abandoned(there.value, now) and not await self._holder(item)):
+                await self._delete(there.key, there.revision)
 
     async def _delete(self, key: str, revision: int) -> None:
         with contextlib.suppress(StoreError):
@@ -139,6 +164,9 @@ def _key(item: Item) -> str:
 
 def _port_name(item: Item) -> str:
     return f"{item[0].lower()}-{item[1]}"
+
+
+_PREFIXES = tuple(_key(item).rpartition("/")[0] + "/" for item in (("0.0.0.0", 0), ("TCP", 1)))
 
 
 def _abandoned(value: bytes, now: datetime) -> bool:

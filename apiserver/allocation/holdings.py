@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 
 from ..lookup import Rows
@@ -27,6 +28,11 @@ class Holdings:
             self._refresh()
         return self._used.get(item, "")
 
+    def holders(self) -> dict[Item, str]:
+        """All that is held, with the key of the Service that holds it."""
+        self.holder(("", 0))
+        return dict(self._used)
+
     def _refresh(self) -> None:
         rows = self._services
         changed = rows.changed
@@ -41,12 +47,22 @@ class Holdings:
         self._changed = changed
 
 
+def canonical(address: str) -> str:
+    """The one way to write an address: IPv6 has many, and each would pass for another address."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address
+
+
 def items_of(service: Document) -> Iterator[Item]:
     """What a Service holds."""
     spec = service.get("spec") or {}
     for address in spec.get("clusterIPs") or ():
         if address != "None":
-            yield address, 0
+            yield canonical(address), 0
     for port in spec.get("ports") or ():
         if port.get("nodePort"):
             yield port.get("protocol", "TCP"), port["nodePort"]

@@ -66,10 +66,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Unless:
-    """What a write is bound to: it fails if `key` was written after the revision `after` (what is absent never was)."""
+    """What a write is bound to: it fails if `key` was written after the revision `after`, or if it is `gone`.
+
+    Without `gone`, what is absent was never written.
+    """
 
     key: str
     after: int
+    gone: bool = False
 
 
 class StoreError(Exception):

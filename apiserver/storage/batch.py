@@ -63,7 +63,7 @@ def plan(writes: Sequence[Write], *, current: Callable[[str], Record | None], re
         if found != write.expected:
             outcomes.append(KeyExists(key) if write.expected == 0 else RevisionMismatch(there))
             continue
-        if write.unless and any((other := now(one.key)) and other.revision > one.after for one in write.unless):
+        if write.unless and any(_happened(one, now(one.key)) for one in write.unless):
             outcomes.append(Overtaken(key))
             continue
         revision += 1
@@ -80,3 +80,8 @@ def plan(writes: Sequence[Write], *, current: Callable[[str], Record | None], re
         rows.append(Row(revision, key, write.value, found))
         outcomes.append(record)
     return Plan(rows, changes, outcomes)
+
+
+def _happened(unless: Unless, there: Record | None) -> bool:
+    """Whether what a write was not to be made after has happened."""
+    return unless.gone if there is None else there.revision > unless.after

@@ -46,7 +46,7 @@ class Context:
     leaving: Callable[[], Coroutine[Any, Any, None]] | None = None
     """Returns when the client has left; None where the client is spoken with, as in a connection."""
     unless: list[Unless] = field(default_factory=list)
-    """What the write is bound to in the store; admission adds to it."""
+    """What the write is bound to in the store; admission and `begin` add to it."""
 
 
 @dataclass(frozen=True, slots=True)

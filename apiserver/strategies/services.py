@@ -44,12 +44,15 @@ class ServiceStrategy(Strategy):
     async def begin(self, obj: Document, old: Document | None, context: Context) -> Finish:
         """Give the Service its address and ports; once it is written, what it no longer holds is free."""
         taking = await self._allocator.allocate(obj, old, context)
+        bound = taking.bound
+        context.unless.extend(bound)
 
         async def finish(written: bool) -> None:
             if not written:
+                context.unless[:] = [one for one in context.unless if one not in bound]
                 await self._allocator.give_back(taking)
             elif old is not None and not context.dry_run and (left := taking.own.difference(items_of(obj))):
-                await self._allocator.release(left, before=old)
+                await self._allocator.release(left, before=old, now=context.now)
 
         return finish
 
@@ -71,7 +74,7 @@ class ServiceStrategy(Strategy):
 
     async def after_delete(self, obj: Document, context: Context) -> None:
         """What it held may be given out at once."""
-        await self._allocator.release(items_of(obj), before=obj)
+        await self._allocator.release(items_of(obj), before=obj, now=context.now)
 
 
 def _carry_over(spec: Document, old: Document) -> None:

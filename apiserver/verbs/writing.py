@@ -213,7 +213,7 @@ async def change_object(registry: Registry, served: Served, call: Call, make: Ma
         if _was_not_written(error):
             await _end(begun, written=False)
         raise
-    await _end(begun, written=True)
+    await _end(begun, written=not removed)  # an object that is gone has no use for what it took with its last change
     if removed and not context.dry_run:
         await strategy.after_delete(last, context)
     return value

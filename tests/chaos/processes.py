@@ -23,8 +23,8 @@ from k8slite.pki import Authority, ensure_signing_key
 from .points import Point
 
 ROOT = Path(__file__).parents[2]
-READY_WITHIN = 30.0
-DEAD_WITHIN = 60.0
+READY_WITHIN = 120.0
+DEAD_WITHIN = 120.0
 
 
 @dataclass

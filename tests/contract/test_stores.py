@@ -104,6 +104,22 @@ async def test_delete_gives_the_last_document_with_the_revision_of_the_deletion(
     assert caught.value.current is None
 
 
+async def test_a_write_may_be_bound_to_what_must_still_be_there(store: Store) -> None:
+    lock = await store.create("/core/locks/a", document("a"))
+    bound = [Unless(lock.key, lock.revision, gone=True)]
+    made = await store.create("/core/pods/a/x", document("x"), unless=bound)
+    await store.delete(lock.key, expected=lock.revision)
+    with pytest.raises(Overtaken):
+        await store.create("/core/pods/a/y", document("y"), unless=bound)
+    with pytest.raises(Overtaken):
+        await store.update(made.key, document("x2"), expected=made.revision, unless=bound)
+    again = await store.create(lock.key, document("b"))
+    with pytest.raises(Overtaken):
+        await store.update(made.key, document("x2"), expected=made.revision, unless=bound)
+    bound = [Unless(lock.key, again.revision, gone=True)]
+    assert (await store.update(made.key, document("x2"), expected=made.revision, unless=bound)).revision > made.revision
+
+
 async def test_a_deleted_key_can_be_created_again(store: Store) -> None:
     first = await store.create("/core/pods/a/x", document("x"))
     gone = await store.delete("/core/pods/a/x", expected=first.revision)

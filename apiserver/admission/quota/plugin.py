@@ -77,8 +77,9 @@ class ResourceQuota(Plugin):
         answer = await self._charging.charge(namespace, request, refuse=refuse, dry_run=dry_run)
         for name, more in answer.charged.items():
             add(charged.setdefault(name, {}), more)
-        if answer.revision and not admission.context.unless:
-            admission.context.unless.append(marks.bound(namespace, place, charged=answer.revision))
+        bound = marks.bound(namespace, place, charged=answer.revision)
+        if answer.revision and all(one.key != bound.key for one in admission.context.unless):
+            admission.context.unless.append(bound)
 
     async def _mark(self, admission: Admission) -> None:
         """Begin a count if that is what the write of a quota is for; the last quota of a namespace takes the marks."""

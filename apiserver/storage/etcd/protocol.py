@@ -44,6 +44,7 @@ _MESSAGES = {
 
 # Enumerations, which travel as plain integers.
 COMPARE_EQUAL = 0
+COMPARE_GREATER = 1
 COMPARE_LESS = 2
 TARGET_VERSION = 0
 TARGET_MOD = 2

@@ -22,6 +22,7 @@ from .compaction import Compaction
 from .connection import CompactedAnswer, Connection
 from .protocol import (
     COMPARE_EQUAL,
+    COMPARE_GREATER,
     COMPARE_LESS,
     TARGET_MOD,
     CompactionRequest,
@@ -181,9 +182,10 @@ class EtcdStore:
     async def _write(self, key: str, expected: int, operation: Any, unless: Sequence[Unless] = ()) -> Any:
         compare = [Compare(result=COMPARE_EQUAL, target=TARGET_MOD, key=self._key(key), mod_revision=expected)]
         for one in unless:  # an absent key's revision is 0
-            compare.append(
-                Compare(result=COMPARE_LESS, target=TARGET_MOD, key=self._key(one.key), mod_revision=one.after + 1)
-            )
+            bound: Any = {"target": TARGET_MOD, "key": self._key(one.key)}
+            compare.append(Compare(result=COMPARE_LESS, mod_revision=one.after + 1, **bound))
+            if one.gone:
+                compare.append(Compare(result=COMPARE_GREATER, mod_revision=0, **bound))
         read = RequestOp(request_range=RangeRequest(key=self._key(key)))
         request = TxnRequest(compare=compare, success=[operation], failure=[read] if expected or unless else [])
         return await self._connected().write("Txn", request)

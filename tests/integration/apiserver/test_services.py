@@ -107,3 +107,32 @@ async def test_small_range_runs_full_and_frees_again() -> None:
         assert "range is full" in made[-1].json()["message"]
         await http.delete(f"{URL}/s0")
         assert (await http.post(URL, json=service("again"))).status_code == 201
+
+
+async def test_what_the_last_finalizers_removal_asked_for_is_free_again(http: httpx.AsyncClient) -> None:
+    """A change that ends an object takes nothing, whatever else it says."""
+    await http.post(
+        URL, json={**service("final", type="NodePort"), "metadata": {"name": "final", "finalizers": ["a.b/c"]}}
+    )
+    assert (await http.delete(f"{URL}/final")).status_code == 200
+    ports = [{"port": 80}, {"port": 81, "name": "more", "nodePort": 30999}]
+    ports[0] = {"port": 80, "name": "first"}
+    last = await http.patch(
+        f"{URL}/final", headers=MERGE, json={"metadata": {"finalizers": []}, "spec": {"ports": ports}}
+    )
+    assert last.status_code == 200, last.text
+    assert (await http.get(f"{URL}/final")).status_code == 404
+    await create(http, "heir", type="NodePort", ports=[{"port": 80, "nodePort": 30999}])
+
+
+async def test_a_port_takes_the_number_that_another_protocol_asks_for(http: httpx.AsyncClient) -> None:
+    ports = [{"name": "u", "port": 53, "protocol": "UDP"}, {"name": "t", "port": 53, "nodePort": 30531}]
+    made = await create(http, "names", type="NodePort", ports=ports)
+    assert [port["nodePort"] for port in made["spec"]["ports"]] == [30531, 30531]
+
+
+async def test_a_health_check_shares_its_port_with_nobody(http: httpx.AsyncClient) -> None:
+    spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30644}
+    refused = await http.post(URL, json=service("shared", **spec, ports=[{"port": 80, "nodePort": 30644}]))
+    assert refused.status_code == 422 and "provided port is already allocated" in refused.json()["message"]
+    await create(http, "apart", **spec)
