@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k8slite.apiserver.flowcontrol.allocation import Bounds, Demand, Shares, adjust, bounds
@@ -78,6 +78,7 @@ LEVELS = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(levels=LEVELS, total=st.integers(1, 1000), data=st.data())
 def test_every_level_is_within_its_bounds(levels: dict[str, Shares], total: int, data: st.DataObject) -> None:
     limits = bounds(levels, total=total)

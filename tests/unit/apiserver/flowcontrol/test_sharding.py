@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import permutations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k8slite.apiserver.flowcontrol.sharding import deal, flow_hash
@@ -13,6 +13,7 @@ from k8slite.apiserver.flowcontrol.sharding import deal, flow_hash
 HASHES = st.integers(0, 2**64 - 1)
 
 
+@settings(deadline=None)
 @given(entropy=HASHES, deck=st.integers(1, 512), data=st.data())
 def test_a_hand_is_different_cards_of_the_deck(entropy: int, deck: int, data: st.DataObject) -> None:
     hand = data.draw(st.integers(1, min(deck, 8)))
