@@ -29,6 +29,7 @@ from .authz import rules
 from .storage.base import KeyExists, Record, RevisionMismatch, Store, StoreError
 from .strategies.base import Document
 
+_ATTEMPTS = 20
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _log = logging.getLogger(__name__)
 _RBAC = "rbac.authorization.k8s.io"
@@ -76,14 +77,17 @@ async def withdraw(store: Store, *, config: ApiServerConfig) -> None:
 async def _withdraw(store: Store, config: ApiServerConfig) -> None:
     for group, plural in (("", "endpoints"), ("discovery.k8s.io", "endpointslices")):
         record = await store.get(_key(group, plural, "default", "kubernetes"))
-        if record is None:
-            continue
-        document = orjson.loads(record.value)
-        remaining = [address for address in _addresses(document) if address != config.advertise_address]
-        if remaining and remaining != _addresses(document):
+        while record is not None:
+            document = orjson.loads(record.value)
+            remaining = [address for address in _addresses(document) if address != config.advertise_address]
+            if not remaining or remaining == _addresses(document):
+                break
             _set_addresses(document, remaining)
-            with contextlib.suppress(RevisionMismatch):
+            try:
                 await _update(store, record, document)
+                break
+            except RevisionMismatch as mismatch:  # another server comes or goes at this moment
+                record = mismatch.current
 
 
 async def _ensure(
@@ -91,18 +95,15 @@ async def _ensure(
 ) -> None:
     metadata = document["metadata"]
     key = _key(group, plural, metadata.get("namespace", ""), metadata["name"])
-    record = await store.get(key)
-    if record is None:
-        identity = {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp(clock.now())}
-        with contextlib.suppress(KeyExists):  # another server was faster
-            await store.create(key, _encode(document | {"metadata": metadata | identity}))
-        return
-    if mend is None:
-        return
-    mended = mend(orjson.loads(record.value), document)
-    if mended is not None:
-        with contextlib.suppress(RevisionMismatch):  # someone else writes it at this moment: the next start looks again
-            await _update(store, record, mended)
+    for _ in range(_ATTEMPTS):  # other servers may start at this moment
+        record = await store.get(key)
+        with contextlib.suppress(KeyExists, RevisionMismatch):
+            if record is None:
+                identity = {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp(clock.now())}
+                await store.create(key, _encode(document | {"metadata": metadata | identity}))
+            elif mend is not None and (mended := mend(orjson.loads(record.value), document)) is not None:
+                await _update(store, record, mended)
+            return
 
 
 async def _update(store: Store, record: Record, document: Document) -> None:

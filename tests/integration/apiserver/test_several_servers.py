@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import orjson
 
 from k8slite.config import StoreConfig
 from k8slite.testing import RunningServer, running_server
+from k8slite.testing.kubectl import Kubectl
 from tests.contract.etcd_server import etcd
 
 SERVICES = "/api/v1/namespaces/default/services"
@@ -29,6 +31,33 @@ async def two_servers(directory: Path) -> AsyncIterator[tuple[RunningServer, Run
             first = await stack.enter_async_context(running_server(store=store, directory=directory, **SETTINGS))
             async with running_server(store=store, directory=directory, **SETTINGS) as second:
                 yield first, second, stack
+
+
+@contextlib.asynccontextmanager
+async def three_servers(directory: Path) -> AsyncIterator[tuple[list[RunningServer], list[contextlib.AsyncExitStack]]]:
+    """Three servers that all start in the same moment on an etcd that is empty, and what stops each."""
+    with etcd(directory) as [member]:
+        store = StoreConfig(engine="etcd", endpoints=[member.endpoint])
+        starting = contextlib.AsyncExitStack
+        stacks = [starting(), starting(), starting()]
+        try:
+            servers = await asyncio.gather(
+                *(
+                    stack.enter_async_context(
+                        running_server(
+                            store=store,
+                            directory=directory,
+                            serviceaccounts=False,
+                            advertise_address=f"10.0.0.{number}",
+                            **SETTINGS,
+                        )
+                    )
+                    for number, stack in enumerate(stacks, 1)
+                )
+            )
+            yield list(servers), stacks
+        finally:
+            await asyncio.gather(*(stack.aclose() for stack in stacks))
 
 
 class Written(list[str]):
@@ -131,3 +160,65 @@ async def _watch(http: httpx.AsyncClient, revision: str, seen: list[str], *, unt
             if len(seen) >= until:
                 break
     return revision
+
+
+DEFAULTS = (
+    *("/api/v1/namespaces", "/api/v1/services", "/apis/networking.k8s.io/v1/ipaddresses"),
+    *("/apis/networking.k8s.io/v1/servicecidrs", "/apis/scheduling.k8s.io/v1/priorityclasses"),
+    *("/apis/rbac.authorization.k8s.io/v1/clusterroles", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"),
+    *("/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", "/apis/apiregistration.k8s.io/v1/apiservices"),
+)
+
+
+async def test_three_servers_begin_a_cluster_together(tmp_path: Path) -> None:
+    async with three_servers(tmp_path) as (servers, stacks), contextlib.AsyncExitStack() as clients:
+        https = [await clients.enter_async_context(server.http()) for server in servers]
+        for url in DEFAULTS:
+            first, *others = [
+                {item["metadata"]["name"]: item["metadata"]["uid"] for item in (await http.get(url)).json()["items"]}
+                for http in https
+            ]
+            assert first and all(other == first for other in others), url
+        assert await addresses(https[0]) == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+        await asyncio.gather(stacks[0].aclose(), stacks[2].aclose())
+        assert await addresses(https[1]) == ["10.0.0.2"]
+
+
+async def addresses(http: httpx.AsyncClient) -> list[str]:
+    """Where clients inside find the servers: the same in both kinds of objects."""
+    endpoints = (await http.get("/api/v1/namespaces/default/endpoints/kubernetes")).json()
+    slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
+    found = [endpoint["addresses"][0] for endpoint in (await http.get(slices)).json()["endpoints"]]
+    assert found == [address["ip"] for address in endpoints["subsets"][0]["addresses"]]
+    return found
+
+
+async def test_kubectl_works_on_through_one_server_after_the_other(tmp_path: Path) -> None:
+    """Each command goes to the next server, and builds on what the last one did; one server ends in the midst."""
+    async with three_servers(tmp_path) as (servers, stacks):
+        turn = itertools.cycle([Kubectl(server) for server in servers])
+
+        async def kubectl(*arguments: str, stdin: str = "") -> str:
+            result = await next(turn)(*arguments, stdin=stdin)
+            assert result.code == 0, f"{arguments}: {result.err}"
+            return result.out
+
+        for number in range(4):
+            where = ("-n", f"team-{number}")
+            await kubectl("create", "namespace", where[1])
+            await kubectl(*where, "create", "deployment", "web", "--image=busybox")
+            await kubectl(*where, "scale", "deployment", "web", "--replicas=3", "--current-replicas=1")
+            await kubectl(*where, "expose", "deployment", "web", "--port=80", "--type=NodePort")
+            await kubectl(*where, "label", "service", "web", "tier=front")
+            await kubectl(*where, "set", "image", "deployment/web", f"busybox=busybox:{number}")
+            assert await kubectl(*where, "get", "service", "-l", "tier=front", "-o", "name") == "service/web"
+            manifest = await kubectl(
+                *where, "create", "configmap", "c", "--from-literal=a=1", "--dry-run=client", "-oyaml"
+            )
+            assert "serverside-applied" in await kubectl(*where, "apply", "--server-side", "-f", "-", stdin=manifest)
+            image = "jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image}"
+            assert await kubectl(*where, "get", "deployment", "web", "-o", image) == f"3 busybox:{number}"
+            await kubectl(*where, "delete", "service", "web")
+            if number == 1:
+                await stacks[0].aclose()
+                turn = itertools.cycle([Kubectl(server) for server in servers[1:]])
