@@ -6,7 +6,7 @@ WebSocket, a proxied stream) does so through `scope`, `receive` and `send` and r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,7 +26,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Call:
     """A request that may go ahead: who asks for what, in which form.
 
-    `content_type` is the body's media type without parameters. `warnings` are sent as Warning headers, `annotations`
+    `content_type` is the body's media type without parameters; bodies in YAML or protobuf are JSON by now, `repeated`
+    has a line for each key that YAML set twice. `warnings` are sent as Warning headers, `annotations`
     go into the audit event, and so does what `metadata` says: that of the object in the body, once it was decoded.
     `permit` raises ApiError 403 unless the user may also do what another verb names. `leaving` returns when the client
     has left; it is None unless the whole body was read.
@@ -47,6 +48,7 @@ class Call:
     annotations: dict[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] | None = None
     leaving: Callable[[], Coroutine[Any, Any, None]] | None = None
+    repeated: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ from .wire.body import Bodies
 from .wire.connection import OUTLET
 from .wire.exchange import has_whole_body, left
 from .wire.fanout import Fanout
+from .wire.incoming import Body, readable
 from .wire.metrics import RequestMetrics
 from .wire.respond import (
     Headers,
@@ -252,9 +253,9 @@ class Pipeline:
         if resource is None:
             raise no_such_path()
         passage.accept = _accept(headers, passage.options, info, resource)
-        body, leaving = b"", None
+        body, leaving = Body(b"", negotiation.media_type(headers.get(b"content-type", b""))), None
         if passage.method in _WITH_BODY and info.subresource not in _STREAMED:
-            body = await self._read_body(passage)
+            body = await readable(await self._read_body(passage), body.content_type)
             leaving = partial(disconnected, passage.receive, "http.disconnect")
 
         def permit(verb: str) -> Awaitable[None]:
@@ -266,8 +267,8 @@ class Pipeline:
             passage.user,
             resource,
             passage.accept,
-            negotiation.media_type(headers.get(b"content-type", b"")),
-            body,
+            body.content_type,
+            body.content,
             passage.scope,
             passage.receive,
             passage.send,
@@ -275,6 +276,7 @@ class Pipeline:
             passage.warnings,
             passage.annotations,
             leaving=leaving,
+            repeated=body.repeated,
         )
         if passage.record is not None:
             passage.record.call = call

@@ -13,8 +13,8 @@ import orjson
 from k8slite.errors import ApiError
 
 from ..authz.base import Attributes
-from ..wire import protobuf
-from ..wire.negotiation import load_yaml
+from ..wire.incoming import APPLY
+from ..wire.negotiation import load_either
 
 HIDDEN = "REDACTED"
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -37,9 +37,7 @@ def received(body: bytes, content_type: str, attributes: Attributes, *, omit_man
 
 
 def _read(body: bytes, content_type: str) -> Any:
-    if content_type == protobuf.MEDIA_TYPE:
-        return protobuf.decode(body)
-    return load_yaml(body) if content_type.endswith("yaml") else orjson.loads(body)
+    return load_either(body)[0] if content_type == APPLY else orjson.loads(body)
 
 
 def answered(body: bytes, attributes: Attributes, *, omit_managed_fields: bool) -> Any:

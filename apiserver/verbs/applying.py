@@ -104,7 +104,7 @@ async def merge(
 def read_configuration(call: Call, writer: Writer, kind: str) -> Document:
     """The body of an apply, which must be of that kind in the writer's version. Raises ApiError 400."""
     try:
-        configuration, repeated = load_either(call.body)
+        configuration, found = load_either(call.body)
     except ApiError as error:
         raise bad_request(f"error decoding YAML: {error.message}") from error
     if not isinstance(configuration, dict):
@@ -112,6 +112,7 @@ def read_configuration(call: Call, writer: Writer, kind: str) -> Document:
             "error decoding YAML: error unmarshaling JSON: json: cannot unmarshal "
             f"{_json_type(configuration)} into Go value of type map[string]interface {{}}"
         )
+    repeated = call.repeated or found
     given = _kind_text(str(configuration.get("apiVersion") or ""), str(configuration.get("kind") or ""))
     expected = _kind_text(writer.api_version, kind)
     if given != expected:

@@ -37,7 +37,7 @@ from ..registry import Registry, Removal, Served, overtaken, require_verb
 from ..storage.base import KeyExists, Overtaken, StoreUnavailable
 from ..strategies.base import Context, Finish
 from ..validation import metadata as metadata_rules
-from ..wire.negotiation import json_body, repeated_in_yaml
+from ..wire.negotiation import json_body
 from ..wire.options import check_manager
 from . import managing, metadata
 from .managing import Current, Wanted
@@ -271,7 +271,8 @@ def _is_any(revision: str) -> bool:
 
 def _warn(context: Context, warnings: list[str]) -> None:
     """Each warning once, though a decision may be made again on a newer state."""
-    context.warnings.extend(warning for warning in warnings if warning not in context.warnings)
+    if warnings:
+        context.warnings[:] = dict.fromkeys([*context.warnings, *warnings])
 
 
 def _validate(
@@ -304,7 +305,9 @@ def decode(registry: Registry, call: Call, resource: Resource) -> Decoded:
     """The body as an object of the resource; its warnings go to the client. Raises ApiError."""
     strictness = cast(Strictness, call.options.field_validation)
     body = _json(call)
-    noticed = repeated_in_yaml(call.body, call.content_type) if strictness != "Ignore" else []
+    noticed: list[str] = []
+    if call.repeated and strictness != "Ignore":
+        noticed.append("\n  ".join(["yaml: unmarshal errors:", *call.repeated]))
     decoded = _decode_body(registry, resource, body, strictness, noticed)
     call.metadata = decoded.object.get("metadata")
     call.warnings.extend(" ".join(warning.split()) for warning in decoded.warnings)

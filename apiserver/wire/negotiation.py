@@ -14,24 +14,20 @@ import yaml
 from k8slite.errors import bad_request, not_acceptable, unsupported_media_type
 from k8slite.remembering import remembered
 
-from . import protobuf
+from . import protobuf, yaml_reader
+from .incoming import YAML_TYPES
 
 JSON = b"application/json"
 YAML = b"application/yaml"
 _OFFERED = ("application/json", "application/yaml")
 _ACCEPTED = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
 _STREAMED = ("application/json;stream=watch",)
-_YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 _ANYTHING = frozenset({"application/*", "*/*"})
 _JSON_NAMES = _ANYTHING | {"application/json"}
-_YAML_NAMES = _ANYTHING | _YAML_TYPES
+_YAML_NAMES = _ANYTHING | YAML_TYPES
 _META = "meta.k8s.io"
 
-try:
-    _Loader: Any = yaml.CSafeLoader
-    _Dumper: Any = yaml.CSafeDumper
-except AttributeError:
-    _Loader, _Dumper = yaml.SafeLoader, yaml.SafeDumper
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 Version = Literal["v1", "v1beta1"]
@@ -131,71 +127,25 @@ def media_type(header: bytes) -> str:
 
 
 def json_body(body: bytes, content_type: str) -> bytes:
-    """A body as JSON, whichever form it comes in. Raises ApiError 415, or 400 for one that is broken."""
-    if content_type in ("application/json", ""):
-        return body
-    if content_type == protobuf.MEDIA_TYPE:
-        return orjson.dumps(protobuf.decode(body)) if body else body
-    if content_type not in _YAML_TYPES:
+    """A body that must be JSON, as `incoming` makes of YAML and protobuf. Raises ApiError 415."""
+    if content_type not in ("application/json", ""):
         raise unsupported_media_type(_ACCEPTED)
-    return _as_json(load_yaml(body))
-
-
-def repeated_in_yaml(body: bytes, content_type: str) -> list[str]:
-    """Keys that a YAML body sets more than once, in a sentence; it must be one that can be read.
-
-    JSON bodies are looked at where they are decoded.
-    """
-    lines = _repeated_keys(body) if content_type in _YAML_TYPES else []
-    return ["\n  ".join(["yaml: unmarshal errors:", *lines])] if lines else []
-
-
-def load_yaml(body: bytes) -> Any:
-    """Read YAML. Raises ApiError 400 with the line."""
-    try:
-        return yaml.load(body, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise bad_request(f"error converting YAML to JSON: yaml: {line}{error.problem}") from error
-    except yaml.YAMLError as error:
-        raise bad_request(f"error converting YAML to JSON: yaml: {error}") from error
+    return body
 
 
 def load_either(body: bytes) -> tuple[Any, list[str]]:
-    """Read JSON or YAML, and what its author should know: keys that are set more than once. Raises ApiError 400."""
+    """Read JSON or YAML, and a line for every key that is set more than once. Raises ApiError 400, 413."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return orjson.loads(_as_json(load_yaml(body))), _repeated_keys(body)
+        value, repeated = yaml_reader.read(body)
+        return orjson.loads(orjson.dumps(value)), repeated
     # `":` ends every key, and stands inside strings of both texts alike: fewer of them, and keys were lost.
-    lost = _as_json(document).count(b'":') != body.count(b'":')
-    return document, _repeated_keys(body) if lost else []
-
-
-def _as_json(document: Any) -> bytes:
-    """Raises ApiError 400 for what nothing could store: nested too deep, numbers beyond 64 bits."""
     try:
-        return orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
-    except orjson.JSONEncodeError as error:
-        raise bad_request(f"error converting YAML to JSON: {error}") from error
-
-
-def _repeated_keys(body: bytes) -> list[str]:
-    found: list[str] = []
-    waiting = [yaml.compose(body, Loader=_Loader)]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, yaml.SequenceNode):
-            waiting += reversed(node.value)
-        elif isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if key.value in seen:
-                    found.append(f'line {key.start_mark.line + 1}: key "{key.value}" already set in map')
-                seen.add(key.value if isinstance(key.value, str) else "")
-            waiting += [value for _, value in reversed(node.value)]
-    return found
+        lost = orjson.dumps(document).count(b'":') != body.count(b'":')
+    except TypeError as error:
+        raise bad_request("error converting YAML to JSON: exceeded max depth") from error
+    return document, yaml_reader.read(body)[1] if lost else []
 
 
 def dump_yaml(body: bytes) -> bytes:

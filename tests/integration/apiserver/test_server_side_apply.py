@@ -259,7 +259,7 @@ async def test_apply_refuses_in_kubernetes_words(
 
 
 async def test_repeated_keys_warn_or_are_refused(http: httpx.AsyncClient) -> None:
-    text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: twice\ndata:\n  a: x\n  a: y\n"
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: twice\ndata:\n  a: x\n  a: z\n"
     words = 'line 7: key "a" already set in map'
     warned = await apply(http, f"{CONFIGMAPS}/twice", text, dryRun="All")
     assert warned.status_code == 201 and words.replace('"', '\\"') in warned.headers["warning"]

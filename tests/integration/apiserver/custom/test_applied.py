@@ -50,7 +50,7 @@ async def test_appliers_share_a_list_by_its_keys(http: httpx.AsyncClient) -> Non
     first = await apply(http, url, head + "spec: {foo: a, ports: [{port: 1, name: x}]}\n")
     assert first.status_code == 201, first.text
     assert first.json()["spec"]["ports"] == [{"port": 1, "name": "x", "protocol": "TCP"}]
-    second = await apply(http, url, head + "spec: {ports: [{port: 2, name: y}]}\n", manager="you")
+    second = await apply(http, url, head + "spec: {ports: [{port: 2, name: z}]}\n", manager="you")
     assert [each["port"] for each in second.json()["spec"]["ports"]] == [1, 2]
     conflict = await apply(http, url, head + "spec: {foo: b}\n", manager="you")
     assert conflict.status_code == 409
