@@ -11,12 +11,14 @@ from typing import Any
 import orjson
 
 from k8slite.catalogue import Resource
-from k8slite.errors import object_too_large
+from k8slite.errors import bad_request, object_too_large
+from k8slite.schema.schemas import unstorable
 
 from .storage.base import PLACEHOLDER
 
 Document = dict[str, Any]
-_LARGEST = (3 << 19) - 1024
+LARGEST = (3 << 19) - 1024
+"""Bytes of an object in the store: etcd takes requests of 1.5 MiB, in which a key goes along."""
 
 
 def encode(obj: Document, resource: Resource) -> bytes:
@@ -33,14 +35,17 @@ def encode(obj: Document, resource: Resource) -> bytes:
 
 
 def encode_to_fit(obj: Document, resource: Resource) -> bytes:
-    """The same if a store will take it; else without the entries of its managers. Raises ApiError.
+    """The same if a store will take it; else without the entries of its managers. Every engine has etcd's limit.
 
-    Every engine has the limit of etcd's requests, in which a key goes along.
+    Raises ApiError 500 for what is too large, 400 for what is nested too deep.
     """
-    value = encode(obj, resource)
-    if len(value) > _LARGEST and obj["metadata"].pop("managedFields", None):
+    try:
         value = encode(obj, resource)
-    if len(value) > _LARGEST:
+    except TypeError as error:
+        raise bad_request(unstorable(error)) from error
+    if len(value) > LARGEST and obj["metadata"].pop("managedFields", None):
+        value = encode(obj, resource)
+    if len(value) > LARGEST:
         raise object_too_large()
     return value
 

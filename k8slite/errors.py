@@ -29,6 +29,10 @@ class Cause:
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
+MOST_CAUSES = 1000
+"""A refusal names no more: whoever sends a hundred thousand errors does not read them."""
+
+
 def required(field: str, detail: str = "") -> Cause:
     """The cause for a field that must be set and is not."""
     return Cause("FieldValueRequired", "Required value" + (f": {detail}" if detail else ""), field)
@@ -228,8 +232,11 @@ def conflict(resource: str, name: str, detail: str = "", *, group: str = "") -> 
 
 
 def invalid(kind: str, name: str, causes: Sequence[Cause], *, group: str = "") -> ApiError:
-    """422: the object breaks rules; every one of them is a cause. `kind` is the kind, not the plural."""
+    """422: the object breaks rules; every one of them is a cause, up to a thousand. `kind` is not the plural."""
+    left_out, causes = len(causes) - MOST_CAUSES, causes[:MOST_CAUSES]
     texts = list(dict.fromkeys(str(cause) for cause in causes))
+    if left_out > 0:
+        texts.append(f"and {left_out} more")
     body = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     details = _details(kind, group, name)
     details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]

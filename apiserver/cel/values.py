@@ -24,6 +24,7 @@ from typing import Any
 NANOS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_DURATION = 1 << 63
+_MAX_DIGITS = 40
 
 
 class EvaluationError(Exception):
@@ -206,7 +207,7 @@ def parse_duration(text: str) -> Duration | None:
     nanos, at = 0, 0
     while at < len(body):
         part = _DURATION.match(body, at)
-        if part is None:
+        if part is None or len(part[1]) > _MAX_DIGITS:
             return None
         whole, _, fraction = part[1].partition(".")
         unit = _UNITS[part[2]]

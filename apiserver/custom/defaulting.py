@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
+from k8slite.errors import object_too_large
+
+from ..documents import LARGEST
 from .structural import Structural
 
 
@@ -31,26 +36,45 @@ def drop_nulls(value: Any, schema: Structural | None) -> None:
 
 
 def default(value: Any, schema: Structural | None) -> None:
-    """Fill in what is absent, or null and may not be."""
+    """Fill in what is absent, or null and may not be. Raises ApiError 500 if that alone is more than can be stored."""
+    _fill(value, schema, _Room())
+
+
+class _Room:
+    """How many bytes of defaults an object may get: a short list of nothing but braces may ask for gigabytes."""
+
+    def __init__(self) -> None:
+        self._left = LARGEST
+
+    def copy(self, value: Any) -> Any:
+        """A default of its own for one place."""
+        if isinstance(value, (str, dict, list)):
+            self._left -= len(orjson.dumps(value))
+            if self._left < 0:
+                raise object_too_large()
+        return _copy(value)
+
+
+def _fill(value: Any, schema: Structural | None, room: _Room) -> None:
     if schema is None:
         return
     if isinstance(value, dict):
         for name, below in schema.properties.items():
             if below.default is not None and (name not in value or (value[name] is None and not below.nullable)):
-                value[name] = _copy(below.default)
+                value[name] = room.copy(below.default)
         for name, item in value.items():
             inner = schema.member(name)
             if inner is None:
                 continue
             if item is None and not inner.nullable and name not in schema.properties:
-                item = value[name] = _copy(inner.default)
+                item = value[name] = room.copy(inner.default)
             if isinstance(item, (dict, list)):
-                default(item, inner)
+                _fill(item, inner, room)
     elif isinstance(value, list) and schema.items is not None:
         for index, item in enumerate(value):
             if item is None and not schema.items.nullable:
-                value[index] = _copy(schema.items.default)
-            default(value[index], schema.items)
+                value[index] = room.copy(schema.items.default)
+            _fill(value[index], schema.items, room)
 
 
 def _copy(value: Any) -> Any:

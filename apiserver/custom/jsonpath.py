@@ -102,9 +102,9 @@ def _step(found: re.Match[str]) -> Step:
         return _wildcard
     if inside[:1] in "'\"" and inside:
         return _member(inside[1:-1])
-    if re.fullmatch(r"-?\d+", inside):
+    if re.fullmatch(r"-?\d{1,18}", inside):
         return _index(int(inside))
-    if re.fullmatch(r"(-?\d+)?:(-?\d+)?(:(-?\d+)?)?", inside):
+    if re.fullmatch(r"(-?\d{1,18})?:(-?\d{1,18})?(:(-?\d{1,18})?)?", inside):
         return _slice(slice(*(int(part) if part else None for part in inside.split(":"))))
     if re.fullmatch(r"[\w-]+", inside):
         return _member(inside)

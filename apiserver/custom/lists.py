@@ -49,9 +49,9 @@ def _keyed(value: list[Any], keys: tuple[str, ...], path: str) -> list[Cause]:
 def _repeated(identities: list[Any], shown: list[Any], path: str) -> list[Cause]:
     """A cause for the second of each; the third and further ones add nothing."""
     causes: list[Cause] = []
-    seen: dict[bytes, int] = {}
+    seen: dict[str, int] = {}
     for index, identity in enumerate(identities):
-        encoded = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)
+        encoded = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS).decode()  # its bytes keep 4 KiB
         seen[encoded] = seen.get(encoded, 0) + 1
         if seen[encoded] == 2:
             causes.append(duplicate(f"{path}[{index}]", shown[index]))

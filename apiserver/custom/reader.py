@@ -16,7 +16,7 @@ from k8slite.errors import ApiError, DecodeError, bad_request
 from k8slite.schema import Decoded, Strictness
 from k8slite.schema.atoms import ANY, Atom
 from k8slite.schema.decoder import may_repeat_keys, repeated_fields
-from k8slite.schema.schemas import parse_json
+from k8slite.schema.schemas import encode, parse_json, unstorable
 
 from . import metadata
 from .defaulting import default, drop_nulls
@@ -72,9 +72,9 @@ class CustomReader:
             kind = _JSON_TYPES.get(type(document), "null")
             raise self._error(f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")
         try:
-            return orjson.dumps(document)
-        except TypeError as error:  # nested too deep, halves of surrogate pairs
-            raise self._error(str(error)) from None
+            return encode(document)
+        except TypeError as error:
+            raise self._error(unstorable(error)) from None
 
     def _decoded(self, document: Document, findings: list[str], strictness: Strictness) -> Decoded:
         resource = self._resource

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from k8slite.errors import Cause, invalid_value, required, type_invalid
+from k8slite.errors import MOST_CAUSES, Cause, invalid_value, required, type_invalid
 
 from . import formats
 from .numbers import problems as number_problems
@@ -23,6 +23,8 @@ MISSING: Any = object()
 _EXACT = 2**53 - 1
 """The largest whole number that a float is believed to be."""
 _NONE: frozenset[str] = frozenset()
+_MOST_WORDS = 250
+"""Values of an enumeration that a cause names."""
 _WORDS = {bool: "boolean", str: "string", int: "integer", float: "number", list: "array", dict: "object"}
 
 
@@ -148,6 +150,8 @@ class Rules:
             for index, item in enumerate(value):
                 was = known.get(self._key(item), MISSING) if known else MISSING
                 self._items._check(item, was, f"{path}[{index}]", found)
+                if len(found.causes) > MOST_CAUSES:
+                    break
         if (least := raw.get("minItems")) is not None and len(value) < least:
             found.invalid(path, len(value), f"{path} in body should have at least {least} items")
         if (limit := raw.get("maxItems")) is not None and len(value) > limit:
@@ -156,16 +160,16 @@ class Rules:
             found.invalid(path, "", f"{path} in body shouldn't contain duplicates")
         found.matches += 2
 
-    def _by_key(self, old: Any) -> dict[bytes, Any]:
+    def _by_key(self, old: Any) -> dict[str, Any]:
         """The elements of the old list by their keys; the first of those that share theirs."""
         if not self._keys or not isinstance(old, list):
             return {}
         return {self._key(each): each for each in reversed(old) if isinstance(each, dict)}
 
-    def _key(self, item: Any) -> bytes:
+    def _key(self, item: Any) -> str:
         if not isinstance(item, dict):
-            return b""
-        return orjson.dumps([item.get(key) for key in self._keys], option=orjson.OPT_SORT_KEYS)
+            return ""
+        return orjson.dumps([item.get(key) for key in self._keys], option=orjson.OPT_SORT_KEYS).decode()
 
     def _object(self, value: dict[str, Any], old: Any, path: str, found: _Found) -> None:
         raw = self._raw
@@ -182,6 +186,8 @@ class Rules:
                 self._additional._check(item, was.get(name, MISSING), f"{path}.{name}", found)
             elif self._closed:
                 found.invalid(path, name, f"{path}.{name} in body is a forbidden property")
+            if len(found.causes) > MOST_CAUSES:
+                break
         for name in self._required:
             if name not in value:
                 found.required(f"{path}.{name}")
@@ -268,7 +274,8 @@ class _Found:
     def not_supported(self, path: str, value: Any, allowed: Sequence[Any]) -> None:
         cause = invalid_value(self.at(path), value, "")
         shown = cause.message.removeprefix("Invalid value: ").removesuffix(": ")
-        listed = ", ".join(f'"{each}"' if isinstance(each, str) else f'"{formats.as_json(each)}"' for each in allowed)
+        shortened = allowed[:_MOST_WORDS]
+        listed = ", ".join(f'"{each}"' if isinstance(each, str) else f'"{formats.as_json(each)}"' for each in shortened)
         self.causes.append(
             Cause("FieldValueNotSupported", f"Unsupported value: {shown}: supported values: {listed}", cause.field)
         )

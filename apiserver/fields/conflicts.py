@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from k8slite.errors import ApiError
+from k8slite.errors import MOST_CAUSES, ApiError
 
 from .entries import Manager
 from .ownership import Conflict
@@ -16,7 +16,8 @@ from .sets import path_text
 
 
 def conflict_error(conflicts: Sequence[Conflict]) -> ApiError:
-    """409 with a cause for each field and manager."""
+    """409 with a cause for each field and manager, up to as many as a refusal names."""
+    count, conflicts = len(conflicts), conflicts[:MOST_CAUSES]
     causes = [
         {
             "reason": "FieldManagerConflict",
@@ -25,18 +26,20 @@ def conflict_error(conflicts: Sequence[Conflict]) -> ApiError:
         }
         for conflict in conflicts
     ]
-    return ApiError(409, "Conflict", _message(conflicts), details={"causes": causes})
+    return ApiError(409, "Conflict", _message(conflicts, count), details={"causes": causes})
 
 
-def _message(conflicts: Sequence[Conflict]) -> str:
-    if len(conflicts) == 1:
+def _message(conflicts: Sequence[Conflict], count: int) -> str:
+    if count == 1:
         manager, path = conflicts[0].manager, path_text(conflicts[0].path)
         return f"Apply failed with 1 conflict: conflict with {_named(manager)}: {path}"
+    paths: dict[Manager, list[str]] = {}
+    for conflict in conflicts:
+        paths.setdefault(conflict.manager, []).append(f"- {path_text(conflict.path)}")
     lines: list[str] = []
-    for manager in sorted({conflict.manager for conflict in conflicts}):
-        lines.append(f"conflicts with {_named(manager)}:")
-        lines += [f"- {path_text(conflict.path)}" for conflict in conflicts if conflict.manager == manager]
-    return f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines)
+    for manager in sorted(paths):
+        lines += [f"conflicts with {_named(manager)}:", *paths[manager]]
+    return f"Apply failed with {count} conflicts: " + "\n".join(lines)
 
 
 def _named(manager: Manager) -> str:

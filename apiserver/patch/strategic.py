@@ -87,10 +87,11 @@ def _retain(original: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     retained = patch[_RETAIN]
     if not isinstance(retained, list):
         raise PatchError(_BAD_RETAIN, code=400)
+    named = {name for name in retained if isinstance(name, str)}
     for key, value in patch.items():
-        if value is not None and key not in retained and not key.startswith((_RETAIN, _DELETE_PRIMITIVES, _ORDER)):
+        if value is not None and key not in named and not key.startswith((_RETAIN, _DELETE_PRIMITIVES, _ORDER)):
             raise PatchError(_BAD_RETAIN, code=400)
-    return {key: value for key, value in original.items() if key in retained}
+    return {key: value for key, value in original.items() if key in named}
 
 
 def _element(facts: _Type | None, key: str) -> _Field | None:
@@ -149,7 +150,8 @@ def _delete_primitives(result: dict[str, Any], key: str, values: Any) -> None:
     if not isinstance(values, list):
         raise PatchError("invalid patch format of primitive list", code=400)
     if isinstance(result.get(key), list):
-        result[key] = [item for item in result[key] if item not in values]
+        gone = set(map(repr, values))
+        result[key] = [item for item in result[key] if repr(item) not in gone]
 
 
 def _merge_list(original: list[Any], patch: list[Any], field: _Field, order: Any) -> list[Any]:
@@ -158,23 +160,35 @@ def _merge_list(original: list[Any], patch: list[Any], field: _Field, order: Any
         _check_order(patch, order, merge_key)
     if not merge_key:
         # A list of primitives that is a set.
-        merged = original + [item for index, item in enumerate(patch) if item not in original + patch[:index]]
+        known = set(map(repr, original))
+        added = {repr(item): item for item in reversed(patch)}
+        merged = original + [item for shown, item in reversed(added.items()) if shown not in known]
         return _reorder(merged, original, order if isinstance(order, list) else patch, "")
     if any(_is_directive(item) and item[_DIRECTIVE] == "replace" for item in patch):
         return [_strip(item) for item in patch if not _is_directive(item)]
-    result = list(original)
+    identity = _identity(merge_key)
+    result: list[Any] = list(original)
+    places: dict[str, list[int]] = {}
+    for index, old in enumerate(original):
+        places.setdefault(identity(old), []).append(index)
     for item in patch:
         if not isinstance(item, dict) or not isinstance(item.get(merge_key), str | int):
             raise PatchError(f"map: {item} does not contain declared merge key: {merge_key}", code=400)
-        found = [index for index, old in enumerate(result) if _key_of(old, merge_key) == item[merge_key]]
+        found = places.get(identity(item))
         if item.get(_DIRECTIVE) == "delete":
-            result = [old for index, old in enumerate(result) if index not in found]
+            for index in places.pop(identity(item), ()):
+                result[index] = _GONE
         elif found:
             result[found[0]] = _merge_map(result[found[0]], item, field.type)
         else:
+            places[identity(item)] = [len(result)]
             result.append(_merge_map({}, item, field.type))
     wanted = order if isinstance(order, list) else [item for item in patch if item.get(_DIRECTIVE) != "delete"]
-    return _reorder(result, original, wanted, merge_key)
+    return _reorder([item for item in result if item is not _GONE], original, wanted, merge_key)
+
+
+_GONE = object()
+"""Where an element was."""
 
 
 def _check_order(patch: list[Any], order: list[Any], merge_key: str) -> None:

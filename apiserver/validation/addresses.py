@@ -9,6 +9,8 @@ import ipaddress
 
 from k8slite.errors import Cause, invalid_value
 
+from .sequences import natural
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
@@ -22,9 +24,9 @@ def parse(text: str) -> Address | None:
     except ValueError:
         pass
     octets = text.split(".")
-    if len(octets) != 4 or not all(octet.isascii() and octet.isdecimal() and int(octet) < 256 for octet in octets):
+    if len(octets) != 4 or not all(octet.isascii() and octet.isdecimal() and natural(octet) < 256 for octet in octets):
         return None
-    return ipaddress.ip_address(".".join(str(int(octet)) for octet in octets))
+    return ipaddress.ip_address(".".join(str(natural(octet)) for octet in octets))
 
 
 def ip_address(text: str, field: str) -> list[Cause]:
@@ -43,7 +45,7 @@ def ip_range(text: str, field: str) -> list[Cause]:
     """A range: an address and the length of its prefix, no bit set behind it."""
     address, slash, length = text.partition("/")
     found = parse(address)
-    if found is None or not slash or not length.isdecimal() or int(length) > found.max_prefixlen:
+    if found is None or not slash or not length.isdecimal() or natural(length) > found.max_prefixlen:
         return [invalid_value(field, text, _RANGE)]
     if (found.version == 4 and str(found) != address) or (len(length) > 1 and length[0] == "0"):
         return [invalid_value(field, text, "must not have leading 0s in IP or prefix length")]

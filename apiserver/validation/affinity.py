@@ -12,6 +12,7 @@ from k8slite.errors import Cause, forbidden_field, invalid_value, not_supported,
 
 from . import names
 from .selectors import label_selector
+from .sequences import natural
 
 Document = dict[str, Any]
 
@@ -200,7 +201,7 @@ def _number(value: str) -> str | None:
     digits = value.removeprefix("-")
     if not digits.isdecimal() or not digits.isascii() or (digits[0] == "0" and value != "0"):
         return "must be a valid integer"
-    return None if -(1 << 63) <= int(value) < 1 << 63 else "must be a valid integer"
+    return None if natural(digits) < (1 << 63) + (digits != value) else "must be a valid integer"
 
 
 def taint_effect(effect: str, field: str) -> list[Cause]:

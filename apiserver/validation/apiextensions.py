@@ -19,6 +19,7 @@ from k8slite.errors import Cause, duplicate, forbidden_field, invalid_value, req
 
 from ..custom import fieldpaths
 from . import names, openapi_schemas, schema_defaults, structural
+from .sequences import repeats
 from .values import IMMUTABLE, choice
 from .webhooks import ca_bundle, client_config
 
@@ -334,8 +335,9 @@ def _reviews(versions: list[str], field: str) -> Iterator[Cause]:
     if not versions:
         yield required(field)
         return
+    twice = frozenset(repeats(versions))
     for index, version in enumerate(versions):
-        if version in versions[:index]:
+        if index in twice:
             yield invalid_value(f"{field}[{index}]", version, "duplicate version")
         elif problem := names.dns_1035_label(version):
             yield invalid_value(f"{field}[{index}]", version, problem)

@@ -13,6 +13,7 @@ from typing import Any
 from k8slite.errors import Cause, duplicate, forbidden_field, invalid_value, not_supported, required, too_long
 
 from . import names
+from .sequences import repeats
 from .values import at, choice, needed, unchanged
 
 Document = dict[str, Any]
@@ -82,9 +83,7 @@ def signing_request(obj: Document) -> list[Cause]:
     causes += needed(usages, "spec.usages")
     for index, usage in enumerate(usages):
         causes += choice(usage, f"spec.usages[{index}]", _USAGES)
-    causes += [
-        duplicate(f"spec.usages[{index}]", usage) for index, usage in enumerate(usages) if usage in usages[:index]
-    ]
+    causes += [duplicate(f"spec.usages[{index}]", usages[index]) for index in repeats(usages)]
     signer, seconds = spec.get("signerName") or "", spec.get("expirationSeconds")
     if signer == "kubernetes.io/legacy-unknown":
         detail = "the legacy signerName is not allowed via this API version"

@@ -5,6 +5,8 @@ Source: Kubernetes' batch validation (validateIndexesFormat).
 
 from __future__ import annotations
 
+from .sequences import natural
+
 Interval = tuple[int, int]
 
 
@@ -30,7 +32,7 @@ def _interval(text: str, completions: int) -> tuple[Interval | None, str]:
     for limit in limits:
         if not limit.isascii() or not limit.isdigit():
             return None, f'cannot convert string to integer for index: "{limit}"'
-        number = int(limit)
+        number = natural(limit)
         if number >= completions:
             return None, f'too large index: "{limit}"'
         numbers.append(number)

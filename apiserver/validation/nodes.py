@@ -14,6 +14,7 @@ from . import names
 from .addresses import both_families, ip_range
 from .affinity import taint_effect
 from .resources import quantity
+from .sequences import repeats
 
 Document = dict[str, Any]
 
@@ -37,7 +38,7 @@ def node(obj: Document) -> list[Cause]:
     if len(ranges) > 1:
         if len(ranges) > 2 or not both_families(ranges):
             causes.append(invalid_value(field, ranges, "may specify no more than one CIDR for each IP family"))
-        causes += [duplicate(f"{field}[{index}]", text) for index, text in enumerate(ranges) if text in ranges[:index]]
+        causes += [duplicate(f"{field}[{index}]", ranges[index]) for index in repeats(ranges)]
     return causes
 
 
@@ -82,10 +83,10 @@ def node_update(new: Document, old: Document) -> list[Cause]:
     before, after = old.get("spec") or {}, new.get("spec") or {}
     causes: list[Cause] = []
     addresses = (new.get("status") or {}).get("addresses") or []
+    pairs = [(one.get("type"), one.get("address")) for one in addresses]
     causes += [
-        duplicate(f"status.addresses[{index}]", {"Type": one.get("type"), "Address": one.get("address")})
-        for index, one in enumerate(addresses)
-        if one in addresses[:index]
+        duplicate(f"status.addresses[{index}]", {"Type": pairs[index][0], "Address": pairs[index][1]})
+        for index in repeats(pairs)
     ]
     if before.get("podCIDRs") and before["podCIDRs"] != after.get("podCIDRs"):
         detail = 'node updates may not change podCIDR except from "" to valid'

@@ -12,6 +12,7 @@ from typing import Any
 from k8slite.errors import Cause, forbidden_field, invalid_value, not_supported, required
 
 from .rule_costs import Costs, rule_causes
+from .sequences import repeats
 
 Schema = Mapping[str, Any]
 
@@ -190,6 +191,7 @@ def _map_list(keys: list[str], items: object, field: str) -> Iterator[Cause]:
         yield invalid_value(f"{field}.items.type", items.get("type") or "", detail)
         return
     properties = items.get("properties") or {}
+    twice = frozenset(repeats(keys))
     for index, key in enumerate(keys):
         if key not in properties:
             detail = "entries must all be names of item properties"
@@ -197,7 +199,7 @@ def _map_list(keys: list[str], items: object, field: str) -> Iterator[Cause]:
         elif properties[key].get("type") in ("array", "object"):
             detail = "must be a scalar type if parent array's x-kubernetes-list-type is map"
             yield invalid_value(f"{field}.items.properties[{key}].type", items["type"], detail)
-        if key in keys[:index]:
+        if index in twice:
             yield invalid_value(f"{field}.x-kubernetes-list-map-keys", keys, "must not contain duplicate entries")
 
 

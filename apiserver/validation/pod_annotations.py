@@ -15,6 +15,7 @@ from k8slite.errors import Cause, forbidden_field, invalid_value
 from .affinity import tolerations
 from .paths import descending
 from .security import each_container
+from .sequences import natural
 
 Document = dict[str, Any]
 
@@ -125,7 +126,7 @@ def _tolerations(text: str, field: str) -> list[Cause]:
 def _is_int32(text: str) -> bool:
     digits = text.removeprefix("-")
     plain = digits.isascii() and digits.isdecimal() and (digits == "0" or digits[0] != "0")
-    return plain and -(1 << 31) <= int(text) < 1 << 31
+    return plain and natural(digits) < (1 << 31) + (digits != text)
 
 
 def _seccomp(profile: str, field: str) -> list[Cause]:

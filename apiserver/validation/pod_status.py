@@ -13,6 +13,7 @@ from k8slite.errors import Cause, duplicate, forbidden_field, invalid_value, not
 from . import names
 from .addresses import both_families, ip_address
 from .pod_annotations import annotation_changes, pod_annotations
+from .sequences import repeats
 
 Document = dict[str, Any]
 
@@ -172,7 +173,5 @@ def _addresses(listed: Any, field: str) -> list[Cause]:
         if len(texts) > 2 or not both_families(texts):
             detail = "may specify no more than one IP for each IP family"
             causes.append(invalid_value(field, list(listed), detail))
-        causes += [
-            duplicate(f"{field}[{index}]", listed[index]) for index, text in enumerate(texts) if text in texts[:index]
-        ]
+        causes += [duplicate(f"{field}[{index}]", listed[index]) for index in repeats(texts)]
     return causes

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from k8slite.remembering import remembered
 
+from .sequences import natural
+
 
 @dataclass(frozen=True, slots=True)
 class _Field:
@@ -58,7 +60,7 @@ def schedule_problem(text: str) -> str | None:
     if len(parts) != len(_FIELDS):
         return f"expected exactly 5 fields, found {len(parts)}: [{' '.join(parts)}]"
     for part, bounds in zip(parts, _FIELDS, strict=True):
-        for piece in filter(None, part.split(",")):
+        for piece in filter(None, dict.fromkeys(part.split(","))):
             if problem := _piece_problem(piece, bounds):
                 return problem
     return None
@@ -116,8 +118,8 @@ def _number(text: str, names: dict[str, int]) -> int | str:
     if text.lower() in names:
         return names[text.lower()]
     if re.fullmatch(r"[+-]?\d+", text, re.ASCII):
-        number = int(text)
-        return number if number >= 0 else f"negative number ({number}) not allowed: {text}"
+        number = natural(text.lstrip("+-"))
+        return number if number == 0 or text[0] != "-" else f"negative number ({text}) not allowed: {text}"
     return f'failed to parse int from {text}: strconv.Atoi: parsing "{text}": invalid syntax'
 
 

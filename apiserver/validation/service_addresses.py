@@ -10,6 +10,7 @@ from typing import Any
 from k8slite.errors import Cause, duplicate, invalid_value, not_supported, required
 
 from .addresses import both_families, ip_address, parse
+from .sequences import repeats
 
 Document = dict[str, Any]
 
@@ -37,10 +38,11 @@ def cluster_ips(spec: Document) -> list[Cause]:
         causes.append(invalid_value(_ADDRESSES, addresses, "first value must match `clusterIP`"))
     elif addresses and not first:
         causes.append(invalid_value(_ADDRESSES, addresses, "must be empty when `clusterIP` is not specified"))
+    twice = frozenset(repeats(families))
     for index, family in enumerate(families):
         if family not in _FAMILIES:
             causes.append(not_supported(f"spec.ipFamilies[{index}]", family, _FAMILIES))
-        if family in families[:index]:
+        if index in twice:
             causes.append(duplicate(f"spec.ipFamilies[{index}]", family))
     if policy is not None and policy not in _FAMILY_POLICIES:
         causes.append(not_supported("spec.ipFamilyPolicy", policy, _FAMILY_POLICIES))

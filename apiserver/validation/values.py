@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from k8slite.errors import Cause, duplicate, invalid_value, not_supported, required
 
 from . import names
+from .sequences import natural
 
 Document = dict[str, Any]
 Item = TypeVar("Item")
@@ -57,7 +58,7 @@ def count_or_percentage(value: Any, field: str) -> list[Cause]:
 
 def not_above_all(value: Any, field: str) -> list[Cause]:
     """A percentage is of something: at most 100 %."""
-    if isinstance(value, str) and _is_percentage(value) and int(value[:-1]) > 100:
+    if isinstance(value, str) and _is_percentage(value) and natural(value[:-1]) > 100:
         return [invalid_value(field, value, "must not be greater than 100%")]
     return []
 

@@ -9,6 +9,8 @@ import random
 import uuid
 from typing import Any
 
+import orjson
+
 from k8slite.catalogue import Resource
 from k8slite.errors import bad_request
 
@@ -64,16 +66,14 @@ def without_repeated_owners(metadata: Document, *, admitted: bool = False) -> li
     owners = metadata.get("ownerReferences")
     if not owners or len(owners) < 2:
         return []
-    kept: list[Document] = []
+    kept: dict[str, Document] = {}
     repeated: list[str] = []
     for owner in owners:
-        if owner in kept:
+        if kept.setdefault(orjson.dumps(owner, option=orjson.OPT_SORT_KEYS).decode(), owner) is not owner:
             repeated.append(owner.get("uid") or "")
-        else:
-            kept.append(owner)
     if not repeated:
         return []
-    metadata["ownerReferences"] = kept
+    metadata["ownerReferences"] = list(kept.values())
     when = " after mutating admission happens" if admitted else ""
     return [
         f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and "

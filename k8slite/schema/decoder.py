@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import Cause, required
+from ..errors import MOST_CAUSES, Cause, required
 from .facts import FieldFacts, TypeFacts
 from .scalars import ScalarError, convert, json_type, zero
 from .semantics import is_demanded, may_vanish
@@ -69,14 +69,20 @@ class Findings:
     causes: list[Cause] = field(default_factory=list)
 
 
+class TooManyCauses(Exception):
+    """More is missing than a refusal names: the rest is not worth the time."""
+
+
 def walk(document: Any, facts: TypeFacts) -> tuple[dict[str, Any], Findings]:
     """The pruned, canonical document of a kind, and what was found."""
     walker = _Walker()
     if not isinstance(document, dict):
         walker.findings.error = f"json: cannot unmarshal {json_type(document)} into Go value of type {facts.go_name}"
         return {}, walker.findings
-    result = walker.structure(document, facts, path="", names=(), demanding=True, root=True)
-    return result, walker.findings
+    try:
+        return walker.structure(document, facts, path="", names=(), demanding=True, root=True), walker.findings
+    except TooManyCauses:
+        return {}, walker.findings
 
 
 class _Walker:
@@ -168,6 +174,8 @@ class _Walker:
             return  # there and empty: what it lacks was named when it was read
         if len(self.findings.causes) == before:
             self.findings.causes.append(required(path))
+        if len(self.findings.causes) > MOST_CAUSES:
+            raise TooManyCauses
 
     def _mismatch(self, value: Any, place: _Place, depth: int, fallback: Any, *, found: str = "") -> Any:
         expected = place.entry.go_type

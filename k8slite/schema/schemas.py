@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import orjson
 from pydantic_core import SchemaValidator, ValidationError
 
-from ..errors import ApiError, Cause, DecodeError, bad_request, no_such_path
+from ..errors import MOST_CAUSES, ApiError, Cause, DecodeError, bad_request, invalid, no_such_path
 from .atoms import Atom, atom_of
 from .decoder import keep_duplicates, may_repeat_keys, walk
 from .facts import FactsTable, TypeFacts, builtin_facts
@@ -166,16 +166,40 @@ def _slowly(document: Any, expected: _Kind, strictness: Strictness, noticed: Seq
     strict = [*noticed, *findings.strict]
     if strict and strictness == "Strict":
         raise expected.error("strict decoding error: " + ", ".join(strict))
+    if len(findings.causes) > MOST_CAUSES:
+        raise invalid(expected.kind, _name(document), findings.causes, group=expected.api_version.rpartition("/")[0])
     _encode(result, expected)
     return Decoded(_headed(result, expected), strict if strictness == "Warn" else [], findings.causes)
+
+
+def _name(document: Any) -> str:
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
 
 
 def _encode(document: dict[str, Any], expected: _Kind) -> bytes:
     """The document as it would be stored. Raises ApiError 400 for the few that JSON allows and nothing can store."""
     try:
-        return orjson.dumps(document)
-    except TypeError as error:  # nested too deep, halves of surrogate pairs, integers beyond 64 bits
-        raise expected.error(str(error)) from None
+        return encode(document)
+    except TypeError as error:
+        raise expected.error(unstorable(error)) from None
+
+
+def encode(document: dict[str, Any]) -> bytes:
+    """The document as it would be stored. Raises TypeError for what nothing can store."""
+    encoded = orjson.dumps(document)
+    if encoded.count(b"{") + encoded.count(b"[") > _DEEP:
+        orjson.dumps([[[[[[[[document]]]]]]]])  # lists, tables and reviews that it will stand in are documents too
+    return encoded
+
+
+_DEEP = 240
+"""Lists and maps of a document that cannot be nested too deep, even if each is in the one before."""
+
+
+def unstorable(error: TypeError) -> str:
+    """Why a document cannot be encoded: nested too deep, halves of surrogate pairs, integers beyond 64 bits."""
+    return "exceeded max depth" if str(error) == "Recursion limit reached" else str(error)
 
 
 def _headed(document: dict[str, Any], expected: _Kind) -> dict[str, Any]:

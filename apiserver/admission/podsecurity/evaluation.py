@@ -86,13 +86,14 @@ class Evaluator:
     """Judges pods, each likeness once for each standard."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Standard, bytes], Verdict] = {}
+        self._known: dict[tuple[Standard, str], Verdict] = {}
 
     def evaluate(self, standard: Standard, metadata: Document | None, spec: Document) -> Verdict:
         """What a standard says of a pod, or of a pod template."""
         if standard.level == "privileged":
             return _ALLOWED
-        key = standard, orjson.dumps(((metadata or {}).get("annotations"), spec))
+        # As text: the bytes that orjson makes keep four kilobytes each.
+        key = standard, orjson.dumps(((metadata or {}).get("annotations"), spec)).decode()
         found = self._known.get(key)
         if found is None:
             found = judge(standard, metadata, spec)
