@@ -85,6 +85,12 @@ def test_errors_name_the_types_and_places_of_the_text(source, complaint):
     assert complaint in str(caught.value)
 
 
+def test_objects_of_too_many_types_are_refused_before_they_are_declared():
+    source = " == ".join(f"Object.a{place}{{b{place}: 1}}" for place in range(400))
+    with pytest.raises(CompileError, match="objects of 401 types are too many"):
+        _OBJECTS.compile(source)
+
+
 def test_without_mutation_nothing_can_be_written():
     with pytest.raises(CompileError, match="Object"):
         Environment({"object": DYN}).compile("Object{}")
