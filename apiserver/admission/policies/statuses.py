@@ -77,8 +77,11 @@ class PolicyStatuses:
             if not _is_due(policy):
                 continue
             found = await self._warnings(policy)
-            with contextlib.suppress(ApiError):  # it is gone
+            try:
                 await self._write(entry.name, policy, found)
+            except ApiError as error:
+                if error.code != 404:  # it is gone
+                    raise
 
     async def _warnings(self, policy: Document) -> list[Document]:
         spec, found = policy.get("spec") or {}, []
