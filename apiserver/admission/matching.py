@@ -203,7 +203,7 @@ class Selectors:
         """Whether both select the request; `labels_of` is asked if need be. Raises ApiError 404 for its namespace.
 
         What lies in no namespace is in all of them. Of a Namespace that is written its own new labels count. Objects
-        match by what they are or by what they were.
+        match by what they are or by what they were; what has no metadata, as the options of a connection, matches none.
         """
         return (not self.object or self._has_object(admission)) and (
             not self.namespace or self._in_namespace(admission, labels_of)
@@ -222,7 +222,7 @@ class Selectors:
         return self.namespace.matches(labels)
 
     def _has_object(self, admission: Admission) -> bool:
-        present = (each for each in (admission.object, admission.old) if each is not None)
+        present = (each for each in (admission.object, admission.old) if each is not None and "metadata" in each)
         return any(self.object.matches(_labels(each)) for each in present)
 
 

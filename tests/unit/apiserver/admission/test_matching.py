@@ -169,6 +169,7 @@ def an_admission(
 ON = {"webhooks": "on"}
 NAMESPACE = {"namespaceSelector": {"matchLabels": ON}}
 OBJECT = {"objectSelector": {"matchLabels": ON}}
+UNMARKED = {"objectSelector": {"matchExpressions": [{"key": "webhooks", "operator": "DoesNotExist"}]}}
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,9 @@ OBJECT = {"objectSelector": {"matchLabels": ON}}
         (OBJECT, an_admission(old=ON), {}, True),
         (OBJECT, an_admission(new={}, old={}), {}, False),
         (OBJECT, an_admission(operation="CONNECT", object={"stdin": True}), {}, False),
+        (UNMARKED, an_admission(operation="CONNECT", object={"stdin": True}), {}, False),
+        (UNMARKED, an_admission(new={}), {}, True),
+        (UNMARKED, an_admission(new=ON), {}, False),
         ({**OBJECT, **NAMESPACE}, an_admission(new=ON), ON, True),
         ({**OBJECT, **NAMESPACE}, an_admission(new=ON), {}, False),
     ],
