@@ -51,7 +51,7 @@ class Call:
     repeated: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as that costs: one is made for every request
 class Answer:
     """A whole answer. `worth_gzip` says that the body is large and repetitive."""
 

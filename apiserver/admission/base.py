@@ -34,7 +34,7 @@ class Reinvocation:
         self.memory: dict[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as that costs: one is made for every write
 class Admission:
     """One write on its way to the store. `object` is None for DELETE, `old` for CREATE.
 

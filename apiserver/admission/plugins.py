@@ -17,7 +17,7 @@ from k8slite.config import ApiServerConfig, ConfigError
 
 from ..authz.chain import Chain as Authorizer
 from ..authz.rbac import RBAC
-from ..lookup import Objects, lookup_in
+from ..lookup import Objects
 from ..webhooks import Webhooks
 from . import configuration
 from .always_pull import AlwaysPullImages
@@ -81,7 +81,7 @@ class Parts:
 PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
     "NamespaceLifecycle": lambda parts: NamespaceLifecycle(parts.objects, consistent=parts.consistent),
     "LimitRanger": lambda parts: LimitRanger(parts.objects),
-    "ServiceAccount": lambda parts: ServiceAccount(lookup_in(parts.objects)),
+    "ServiceAccount": lambda parts: ServiceAccount(parts.objects),
     "NodeRestriction": lambda parts: NodeRestriction(parts.authorizer),
     "TaintNodesByCondition": lambda parts: TaintNodesByCondition(),
     "AlwaysPullImages": lambda parts: AlwaysPullImages(),

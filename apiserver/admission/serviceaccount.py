@@ -13,8 +13,9 @@ from functools import lru_cache
 from typing import Any
 
 from k8slite.errors import ApiError, forbidden
+from k8slite.remembering import Recent
 
-from ..lookup import Lookup
+from ..lookup import Objects
 from ..strategies.base import Document
 from ..verbs.metadata import generate_name
 from . import mountable
@@ -25,6 +26,7 @@ _PREFIX = "kube-api-access-"
 _MIRROR = "kubernetes.io/config.mirror"
 _TOKEN_SECONDS = 3607
 _NAME = "ServiceAccount"
+_REMEMBERED = 1024
 _LOOKED_AT = frozenset({("CREATE", ""), ("UPDATE", "ephemeralcontainers")})
 
 
@@ -33,8 +35,10 @@ class ServiceAccount(Plugin):
 
     kinds = frozenset({("", "pods")})
 
-    def __init__(self, lookup: Lookup) -> None:
-        self._lookup = lookup
+    def __init__(self, objects: Objects) -> None:
+        self._accounts = objects.resource("", "serviceaccounts")
+        self._known: Recent[str, tuple[int, Document]] = Recent(_REMEMBERED)
+        """Accounts that were asked for lately, with their revisions: many pods are of few accounts."""
 
     async def mutate(self, admission: Admission) -> None:
         """Complete a new pod. Raises ApiError 403 if its account does not exist."""
@@ -44,11 +48,11 @@ class ServiceAccount(Plugin):
         spec = pod["spec"]
         name = spec.get("serviceAccountName") or "default"
         spec["serviceAccountName"] = spec["serviceAccount"] = name
-        account = self._lookup("", "serviceaccounts", admission.namespace, name)
+        account = self._find(admission.namespace, name)
         if account is None:
             raise _no_account(admission, name)
-        if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
-            spec["imagePullSecrets"] = account["imagePullSecrets"]
+        if (secrets := account.get("imagePullSecrets")) and not spec.get("imagePullSecrets"):
+            spec["imagePullSecrets"] = [dict(secret) for secret in secrets]
         admission.reinvocation.memory[_NAME] = account
         automount = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True))
         if automount:
@@ -73,10 +77,21 @@ class ServiceAccount(Plugin):
             raise forbidden("pods", admission.name, detail)
         known: Document | None = admission.reinvocation.memory.get(_NAME)
         if known is None or known["metadata"]["name"] != name:
-            known = self._lookup("", "serviceaccounts", admission.namespace, name)
+            known = self._find(admission.namespace, name)
         if known is None:
             raise _no_account(admission, name)
         return known
+
+    def _find(self, namespace: str, name: str) -> Document | None:
+        """An account, which must not be changed; None if there is none."""
+        entry = self._accounts.get(namespace, name)
+        if entry is None:
+            return None
+        known = self._known.get(entry.key)
+        if known is None or known[0] != entry.revision:
+            known = entry.revision, entry.document
+            self._known.keep(entry.key, known)
+        return known[1]
 
 
 def _is_mirror(pod: Document) -> bool:
@@ -95,12 +110,14 @@ def _volume_name(account: str) -> str:
 
 
 def _mount(spec: dict[str, Any], usual: str) -> None:
-    existing = next((v["name"] for v in spec.get("volumes") or () if str(v.get("name")).startswith(_PREFIX)), "")
+    existing = ""
+    if volumes := spec.get("volumes"):
+        existing = next((v["name"] for v in volumes if str(v.get("name")).startswith(_PREFIX)), "")
     name = existing or usual
     mounted = False
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         mounts = container.setdefault("volumeMounts", [])
-        if not any(mount.get("mountPath") == _PATH for mount in mounts):
+        if not (mounts and any(mount.get("mountPath") == _PATH for mount in mounts)):
             mounts.append({"name": name, "readOnly": True, "mountPath": _PATH})
             mounted = True
     if mounted and not existing:

@@ -5,6 +5,7 @@ Source: Kubernetes documentation, "Taints and Tolerations: taint based evictions
 
 from __future__ import annotations
 
+from ..strategies.base import Document
 from .base import Admission, Plugin
 
 _SECONDS = 300
@@ -22,10 +23,13 @@ class DefaultTolerationSeconds(Plugin):
             return
         tolerations = admission.object["spec"].setdefault("tolerations", [])
         for taint in _TAINTS:
-            if not any(
-                item.get("key") in (None, "", taint) and item.get("effect") in (None, "", "NoExecute")
-                for item in tolerations
-            ):
+            if not (tolerations and _tolerated(taint, tolerations)):
                 tolerations.append(
                     {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _SECONDS}
                 )
+
+
+def _tolerated(taint: str, tolerations: list[Document]) -> bool:
+    return any(
+        item.get("key") in (None, "", taint) and item.get("effect") in (None, "", "NoExecute") for item in tolerations
+    )

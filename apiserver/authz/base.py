@@ -15,7 +15,7 @@ from .rules import Rule
 NO_FIELDS = FieldSelector()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as that costs: one is made for every request
 class Attributes:
     """A request as rules see it. Outside the resource API only `verb` (lower-case method) and `path` are set.
 

@@ -49,7 +49,7 @@ View = tuple[Document, Atom]
 Convert = Callable[[Document, str], Awaitable[View | None]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as that costs: one is made for every write
 class Writer:
     """Who writes, through which endpoint, in which version; `now` is RFC 3339.
 

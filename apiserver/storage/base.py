@@ -30,7 +30,7 @@ def revision_of(value: bytes) -> int:
     return int(value[start : value.index(b'"', start)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as that costs: one is made for every write
 class Record:
     """A key's value, stamped, and the revision of the write that made it."""
 
@@ -48,7 +48,7 @@ class Page:
     remaining: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as that costs: one is made for every write
 class Change:
     """One write, in revision order. For DELETED `value` is the last document, stamped with the deletion's revision.
 

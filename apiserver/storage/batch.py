@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .base import Change, KeyExists, Overtaken, Record, RevisionMismatch, StoreError, Unless, stamp
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as that costs: one is made for every write
 class Write:
     """A wish: the key's revision must be `expected` (0: absent); `value` None removes the key, which must be there."""
 
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     previous: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as that costs: one is made for every write
 class Plan:
     """`outcomes` stands in the order of the writes; rows and changes only hold those that succeed."""
 

@@ -27,7 +27,7 @@ Finish = Callable[[bool], Awaitable[None]]
 """Told whether an object was written."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as that costs: one is made for every write
 class Context:
     """What a hook may know of the request and the cluster."""
 

@@ -84,17 +84,21 @@ class PodStrategy(Strategy):
                 condition["observedGeneration"] = observed[condition["type"]]
 
     def __init__(self) -> None:
-        self._right: Recent[bytes, None] = Recent(_REMEMBERED)
-        """What was found right lately: pods of one template differ in names alone, which their rules do not read."""
+        self._right: Recent[bytes, list[str]] = Recent(_REMEMBERED)
+        """What was found right lately, and what there was to warn of: pods of one template differ in names alone, which
+        their rules do not read."""
+        self._last: tuple[Document, bytes] = ({}, b"")
+        """The pod that was validated last, with its likeness: warnings are asked for right after."""
 
     def validate(self, obj: Document) -> list[Cause]:
         """A pod's rules."""
         likeness = _likeness(obj)
         if likeness in self._right:
+            self._last = obj, likeness
             return []
         causes = rules.validate(obj)
         if not causes and likeness:
-            self._right.keep(likeness, None)
+            self._right.keep(likeness, pod_warnings(obj, ""))
         return causes
 
     def validate_create(self, obj: Document) -> list[Cause]:
@@ -122,7 +126,11 @@ class PodStrategy(Strategy):
         """Of new pods only: people seldom change one by hand."""
         if old is not None:
             return []
-        return pod_name_warnings(obj["metadata"].get("name") or "") + pod_warnings(obj, "")
+        (judged, likeness), self._last = self._last, ({}, b"")
+        known = self._right.get(likeness) if judged is obj else None
+        if known is None:
+            known = pod_warnings(obj, "")
+        return pod_name_warnings(obj["metadata"].get("name") or "") + known
 
     def graceful(self, obj: Document, requested: int | None) -> int:
         """As asked, or as the pod says; at once if no kubelet has it or all is over."""

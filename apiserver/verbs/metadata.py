@@ -6,7 +6,6 @@ Source: Kubernetes' apiserver, registry/rest (FillObjectMetaSystemFields, Before
 from __future__ import annotations
 
 import random
-import uuid
 from typing import Any
 
 import orjson
@@ -20,6 +19,8 @@ Document = dict[str, Any]
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH = 5
+_VARIANTS = "89ab"
+"""How the fourth part of a UUID begins."""
 _LONGEST_BASE = 63 - _SUFFIX_LENGTH
 _CARRIED = ("uid", "deletionGracePeriodSeconds")
 _KEPT = ("creationTimestamp", "deletionTimestamp")
@@ -31,8 +32,10 @@ def generate_name(base: str, source: random.Random) -> str:
 
 
 def new_uid(source: random.Random) -> str:
-    """A random UUID."""
-    return str(uuid.UUID(int=source.getrandbits(128), version=4))
+    """A random UUID, of version 4."""
+    digits = f"{source.getrandbits(128):032x}"
+    variant = _VARIANTS[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def check_namespace(metadata: Document, resource: Resource, namespace: str) -> None:

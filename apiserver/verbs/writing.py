@@ -94,7 +94,8 @@ async def create_object(
     try:
         _validate(served, obj, decoded.causes)
         _warn(context, strategy.warn(obj, None))
-        await registry.admission.validate(replace(admission, name=meta["name"]))
+        admission.name = meta["name"]
+        await registry.admission.validate(admission)
         value = await _store_new(registry, served, obj, generated=generated, context=context)
     except ApiError as error:
         if finish is not None and _was_not_written(error):
@@ -286,19 +287,25 @@ def _validate(
     found = metadata_rules.validate(checked, namespaced=served.resource.namespaced, name_rule=strategy.name_rule)
     if old is not None:
         found += metadata_rules.validate_update(meta, old["metadata"])
-    known = {cause.field for cause in found}
     if old is not None and subresource:
         found += strategy.validate_subresource(subresource, obj, old)
     else:
         rules = strategy.validate(obj) if old is None else strategy.validate_again(obj, old)
-        found += [cause for cause in rules if cause.field not in known]
+        found += _unsaid(rules, found)
         found += strategy.validate_create(obj) if old is None else strategy.validate_update(obj, old)
     # The kind's own words say more than the schema's "Required value".
-    said = {cause.field for cause in found}
-    found += [cause for cause in causes if cause.field not in said]
+    found += _unsaid(causes, found)
     if found:
         name = meta.get("name") or meta.get("generateName") or ""
         raise invalid(served.resource.kind, name, found, group=served.resource.group)
+
+
+def _unsaid(causes: list[Cause], said: list[Cause]) -> list[Cause]:
+    """Those of fields about which nothing was said yet."""
+    if not causes or not said:
+        return causes
+    known = {cause.field for cause in said}
+    return [cause for cause in causes if cause.field not in known]
 
 
 def decode(registry: Registry, call: Call, resource: Resource) -> Decoded:
@@ -310,7 +317,8 @@ def decode(registry: Registry, call: Call, resource: Resource) -> Decoded:
         noticed.append("\n  ".join(["yaml: unmarshal errors:", *call.repeated]))
     decoded = _decode_body(registry, resource, body, strictness, noticed)
     call.metadata = decoded.object.get("metadata")
-    call.warnings.extend(" ".join(warning.split()) for warning in decoded.warnings)
+    if decoded.warnings:
+        call.warnings.extend(" ".join(warning.split()) for warning in decoded.warnings)
     return decoded
 
 

@@ -26,7 +26,7 @@ Strictness = Literal["Ignore", "Warn", "Strict"]
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as that costs: one is made for every write
 class Decoded:
     """A document that passed.
 

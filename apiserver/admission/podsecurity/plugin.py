@@ -30,6 +30,8 @@ _TEMPLATES: dict[tuple[str, str], tuple[str, ...]] = {
 _IGNORED = frozenset({"exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"})
 """Subresources of pods that change nothing that is judged. One that nobody has thought of is judged."""
 _NAMESPACES = 10_000
+_ENFORCED = PREFIX + "enforce-policy"
+_NOTHING = str(Standard())
 
 
 class PodSecurity(Plugin):
@@ -43,7 +45,7 @@ class PodSecurity(Plugin):
         self._settings = settings
         self._clock = clock
         self._evaluator = Evaluator()
-        self._policies: dict[str, tuple[int, Policy, str]] = {}
+        self._policies: dict[str, tuple[int, tuple[Policy, str, bool]]] = {}
 
     async def validate(self, admission: Admission) -> None:
         """Judge a pod, a workload's template, or what a namespace's labels ask for. Raises ApiError 403, 422."""
@@ -67,10 +69,10 @@ class PodSecurity(Plugin):
             problem = f'failed to lookup namespace "{admission.namespace}"'
             _annotate(admission, "error", f"Internal error occurred: {problem}")
             raise internal(problem)
-        policy, problem = found
-        if policy.is_privileged and not problem:
-            metrics.count("allow", policy.enforce, "enforce", admission)
-            _annotate(admission, "enforce-policy", str(Standard()))
+        policy, problem, unasking = found
+        if unasking:
+            metrics.EVALUATIONS.add_unasked(admission.operation, admission.subresource)
+            admission.context.annotations[_ENFORCED] = _NOTHING
             return
         if admission.old is not None and not is_significant(pod, admission.old):
             return
@@ -78,7 +80,7 @@ class PodSecurity(Plugin):
         if self._has_exempt_class(admission, spec):
             return
         verdict = self._evaluator.evaluate(policy.enforce, pod["metadata"], spec)
-        _annotate(admission, "enforce-policy", str(policy.enforce))
+        admission.context.annotations[_ENFORCED] = str(policy.enforce)
         metrics.count("allow" if verdict.allowed else "deny", policy.enforce, "enforce", admission)
         self._note(admission, policy, problem, pod["metadata"], spec, refused=not verdict.allowed)
         if not verdict.allowed:
@@ -93,7 +95,7 @@ class PodSecurity(Plugin):
             metrics.count_error(admission, fatal=True)
             _annotate(admission, "error", f'failed to lookup namespace "{admission.namespace}"')
             return
-        policy, problem = found
+        policy, problem, _ = found
         if policy.warn.level == policy.audit.level == "privileged" and not problem:
             return
         template: Document | None = admission.object
@@ -146,8 +148,11 @@ class PodSecurity(Plugin):
         metrics.count_exempt(admission)
         return True
 
-    def _policy(self, namespace: str) -> tuple[Policy, str] | None:
-        """What a namespace asks for, and what is wrong with its labels; worked out once for each state of it."""
+    def _policy(self, namespace: str) -> tuple[Policy, str, bool] | None:
+        """What a namespace asks for, what is wrong with its labels, and whether it clearly asks for nothing.
+
+        It is worked out once for each state of the namespace.
+        """
         entry = self._namespaces.get("", namespace)
         if entry is None:
             return None
@@ -157,9 +162,9 @@ class PodSecurity(Plugin):
                 self._policies.clear()
             policy, causes = policy_of(entry.labels, self._settings.defaults)
             problem = ", ".join(map(str, causes))
-            known = entry.revision, policy, f"[{problem}]" if len(causes) > 1 else problem
-            self._policies[namespace] = known
-        return known[1], known[2]
+            found = policy, f"[{problem}]" if len(causes) > 1 else problem, policy.is_privileged and not causes
+            known = self._policies[namespace] = entry.revision, found
+        return known[1]
 
     # Namespaces
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,6 +52,8 @@ class Encrypting:
         self._former: list[Table] = []
         self._forms: dict[str, bytes] = {}
         """Of what is stored encrypted: under which key."""
+        self._sealed: dict[bytes, tuple[str, bytes, bytes]] = {}
+        """What is being written: key, plain value and form by the encrypted one."""
         self._told = ""
         self.revision = store.revision
         self.compact = store.compact
@@ -121,24 +124,34 @@ class Encrypting:
 
     async def _create(self, providers: Providers, key: str, value: bytes, unless: Sequence[Unless]) -> Record:
         await providers.writer.ready()
-        record = await self._store.create(key, providers.writer.encrypt(value, key.encode()), unless=unless)
+        with self._sealing(providers, key, value) as sealed:
+            record = await self._store.create(key, sealed, unless=unless)
         return self._written(providers, key, value, record)
 
     async def update(self, key: str, value: bytes, *, expected: int, unless: Sequence[Unless] = ()) -> Record:
         """Replace a value at an expected revision. Raises RevisionMismatch, Overtaken."""
         providers = self._writers(key)
-        sealed = value
-        if providers is not None:
-            await providers.writer.ready()
-            sealed = providers.writer.encrypt(value, key.encode())
         try:
-            record = await self._store.update(key, sealed, expected=expected, unless=unless)
+            if providers is None:
+                record = await self._store.update(key, value, expected=expected, unless=unless)
+                self._forms.pop(key, None)
+                return record
+            await providers.writer.ready()
+            with self._sealing(providers, key, value) as sealed:
+                record = await self._store.update(key, sealed, expected=expected, unless=unless)
         except RevisionMismatch as mismatch:
             raise RevisionMismatch(await self._read(mismatch.current)) from None
-        if providers is not None:
-            return self._written(providers, key, value, record)
-        self._forms.pop(key, None)
-        return record
+        return self._written(providers, key, value, record)
+
+    @contextmanager
+    def _sealing(self, providers: Providers, key: str, value: bytes) -> Iterator[bytes]:
+        """The encrypted value, which need not be decrypted when the store tells of the write within the block."""
+        sealed = providers.writer.encrypt(value, key.encode())
+        self._sealed[sealed] = key, value, providers.writer.form
+        try:
+            yield sealed
+        finally:
+            self._sealed.pop(sealed, None)
 
     def _written(self, providers: Providers, key: str, value: bytes, record: Record) -> Record:
         self._forms[key] = providers.writer.form
@@ -220,7 +233,8 @@ class Encrypting:
 
     def _follow(self, follower: Follower) -> Callable[[], None]:
         def take(batch: Batch) -> None:
-            follower(Batch([self.change(change, live=True) for change in batch], reached(batch)))
+            changes = [self.change(change, live=True) for change in batch]
+            follower(batch if changes == batch else Batch(changes, reached(batch)))
 
         return cast(Embedded, self._store).follow(take)
 
@@ -261,6 +275,9 @@ class Encrypting:
 
     def _plain(self, key: str, value: bytes) -> tuple[bytes, bytes]:
         """A stored value in plain, without its revision if it was encrypted, and its form. Raises StoreUnavailable."""
+        own = self._sealed.get(value)
+        if own is not None and own[0] == key:
+            return own[1:]
         place = key.encode()
         try:
             return self._table.of(key).decrypt(value, place)

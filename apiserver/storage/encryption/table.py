@@ -19,11 +19,8 @@ class Providers:
     def __init__(self, providers: Sequence[Provider]) -> None:
         self.writer = providers[0]
         self.readers = tuple(providers)
-
-    @property
-    def encrypts(self) -> bool:
+        self.encrypts = bool(self.writer.prefix)
         """Whether what is written is encrypted."""
-        return bool(self.writer.prefix)
 
     @property
     def strict(self) -> bool:
