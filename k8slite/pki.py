@@ -343,7 +343,7 @@ def _write_pair(pair: KeyPair, certificate: x509.Certificate, key: ec.EllipticCu
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace a file in one step; its mode is 0600 from its first moment on."""
+    """Replace a file in one step; its mode is 0600 from its first moment on. It outlives a loss of power."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -352,7 +352,17 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
+        _sync(path.parent)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise
+
+
+def _sync(directory: Path) -> None:
+    """Make the names in a directory last: what is written under a key must not outlive the key."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -14,7 +14,7 @@ def _no_iptables(it: Examined) -> list[str]:
 
 
 CONTROLS = [
-    Control("4.2.1", "kubelets know nobody without a certificate", built_in="TLS asks for it, for all but /healthz"),
+    Control("4.2.1", "kubelets know nobody without a certificate", built_in="TLS asks for it"),
     Control("4.2.2", "kubelets obey the API server only", built_in="its certificate names a group that they look for"),
     Control("4.2.3", "kubelets verify their clients", built_in="they do not start without their authority"),
     Control("4.2.4", "kubelets have no open port", built_in="there is none"),

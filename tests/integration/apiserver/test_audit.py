@@ -415,6 +415,7 @@ async def test_an_end_that_fails_elsewhere_loses_no_event(tmp_path: Path, monkey
     async def fail(_: object) -> None:
         raise RuntimeError("that went wrong")
 
+    monkeypatch.setattr("k8slite.apiserver.audit.log.DELAY", 3600)  # so that only the end hands over what waits
     with contextlib.suppress(RuntimeError, SystemExit):
         async with audited(tmp_path) as log, log.server.http() as http:
             monkeypatch.setattr(FlowControl, "stop", fail)

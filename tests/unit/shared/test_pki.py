@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import yaml
 from cryptography import x509
 
 from k8slite import kubeconfig
-from k8slite.pki import Authority, PkiError, ensure_signing_key
+from k8slite.pki import Authority, PkiError, ensure_signing_key, write_private
 
 NOW = datetime.now(UTC)
 
@@ -121,3 +123,17 @@ def test_kubeconfig(tmp_path: Path, inline: bool) -> None:
 
 def test_a_token_is_not_in_the_repr(tmp_path: Path) -> None:
     assert "s3cret" not in repr(kubeconfig.Access("https://x", tmp_path, token="s3cret"))
+
+
+def test_a_private_file_lasts_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real = tmp_path / "secret.key", os.fsync
+    synced: list[tuple[bool, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_private(path, b"key")
+    assert synced == [(False, False), (True, True)]  # the content before it has its name, the name once it has it
+    assert path.read_bytes() == b"key" and stat.S_IMODE(path.stat().st_mode) == 0o600
