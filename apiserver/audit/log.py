@@ -84,6 +84,8 @@ class LogSink:
         self._given, self._given_bytes = 0, 0
         self._taken, self._taken_bytes = 0, 0
         self._failing = False
+        self._dropped = False
+        """Whether the last line was: who put it asks for it in the same breath."""
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -110,7 +112,9 @@ class LogSink:
             if not self.errors["buffered"]:
                 _log.error("audit events are lost: they come faster than they can be written")
             self.errors["buffered"] += 1
+            self._dropped = True
             return
+        self._dropped = False
         self._lines.append(line)
         self._bytes += len(line)
         if self._bytes >= PROMPT:
@@ -131,8 +135,9 @@ class LogSink:
         self._queue.put((lines, done))
 
     async def flushed(self) -> bool:
-        """Wait until all lines are written; whether they could be."""
-        if self._thread is None:
+        """Wait until all lines are written; whether they could be, and the last one was taken."""
+        dropped, self._dropped = self._dropped, False
+        if self._thread is None or dropped:
             return False
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._hand_over(done)

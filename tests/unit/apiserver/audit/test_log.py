@@ -63,10 +63,30 @@ async def test_what_a_slow_disk_cannot_take_is_dropped_and_counted() -> None:
         log.put(b"%d\n" % number)
     assert log.errors == {"buffered": 50, "log": 0}
     disk.free.set()
+    assert not await log.flushed()  # the last one is not
     assert await log.flushed()
     log.put(b"again\n")
     await log.stop()
     assert disk.lines == [*(b"%d\n" % number for number in range(100)), b"again\n"]
+
+
+async def test_what_was_dropped_is_not_called_written() -> None:
+    disk = Disk()
+    disk.free.clear()
+    log = sink(disk, mode="blocking-strict", buffer_size=1)
+    await log.start()
+    log.put(b"waits\n")
+    waiting = asyncio.create_task(log.flushed())
+    await asyncio.sleep(0)
+    log.put(b"dropped\n")
+    async with asyncio.timeout(20):
+        assert not await log.flushed()  # at once: there is nothing to wait for
+        disk.free.set()
+        assert await waiting
+        log.put(b"again\n")
+        assert await log.flushed()
+    await log.stop()
+    assert disk.lines == [b"waits\n", b"again\n"]
 
 
 async def test_large_events_are_bounded_by_their_bytes() -> None:
