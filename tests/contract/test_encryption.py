@@ -534,6 +534,25 @@ async def test_a_plugin_that_is_ill_or_gone(file: Path, tmp_path: Path, monkeypa
             await store.update(SECRET, secret("a", "3"), expected=changed.revision)
 
 
+async def test_a_plugin_that_lost_a_key_is_asked_once_for_all_its_values(file: Path, tmp_path: Path) -> None:
+    plugin, socket = Plugin(), tmp_path / "vault.sock"
+    write(file, kms(socket), IDENTITY)
+    raw = MemoryStore()
+    with plugin.serving(socket):
+        async with opened(raw):
+            writer, reader = Encrypting(raw, file), Encrypting(raw, file)
+            for name in "abcdef":
+                await writer.create(f"/core/secrets/ns/{name}", secret(name, "1"))
+            plugin.forget("one")
+            plugin.calls.clear()
+            with pytest.raises(StoreUnavailable, match=r"that key is gone \(and 5 more\)"):
+                await reader.range("/")
+            assert plugin.calls == ["Decrypt"]  # each call that comes late would hold up every request
+            with pytest.raises(StoreUnavailable, match="that key is gone"):
+                await reader.get("/core/secrets/ns/a")
+            assert plugin.calls == ["Decrypt"] * 2
+
+
 async def _form(raw: Store, key: str) -> bytes:
     """The name of the key that a value is under, empty if it is in plain."""
     stored = await raw.get(key)

@@ -33,6 +33,8 @@ _FRESH = 30.0
 """Seconds that a status counts for."""
 _EXPIRY = 180.0
 """Seconds after the last good status in which the seed may still be written with."""
+_PAUSE = 10.0
+"""Seconds in which a seed that could not be learnt is not asked for where everybody would wait for the answer."""
 _KEY_ID_LIMIT = 1024
 _SOURCE_LIMIT = 1024
 _ANNOTATIONS_LIMIT = 32 * 1024
@@ -70,6 +72,8 @@ class KmsProvider:
         self._channel: Any = None
         self._seed: _Seed | None = None
         self._seeds: Recent[tuple[Any, ...], bytes] = Recent(_SEEDS)
+        self._refused: Recent[tuple[Any, ...], tuple[float, str]] = Recent(_SEEDS)
+        """Why a seed could not be decrypted when it was last to be learnt, and how long that counts."""
         self._asked = self._good = float("-inf")
         self.problem = "it was not asked yet"
         """Why the plugin cannot be used, empty if it can."""
@@ -136,11 +140,12 @@ class KmsProvider:
             envelope = self._envelope(value)
             if envelope is not None and _identity(envelope) not in self._seeds:
                 unknown[_identity(envelope)] = envelope
-        for envelope in unknown.values():
+        for identity, envelope in unknown.items():
             try:
                 await asyncio.to_thread(self._key_of, envelope)
             except Unreadable as error:
                 _log.error("the KMS provider %s: %s", self.name, error)
+                self._refused.keep(identity, (time.monotonic() + _PAUSE, str(error)))
 
     def encrypt(self, plain: bytes, place: bytes) -> bytes:
         """The envelope of a value. Raises StoreUnavailable."""
@@ -168,12 +173,19 @@ class KmsProvider:
         envelope = self._envelope(value)
         if envelope is None:
             raise Unreadable("the stored data is no envelope")
+        if self._refused:
+            self._require_askable(_identity(envelope))
         key, data, form = self._key_of(envelope), envelope.data, self._form(envelope.key_id)
         if envelope.source_type == AES_GCM_KEY:
             return gcm_open(AESGCM(key), data, place), form
         if len(data) < _INFO:
             raise Unreadable("the stored data was shorter than the required size")
         return gcm_open(_derived(key, data[:_INFO]), data[_INFO:], place), form
+
+    def _require_askable(self, identity: tuple[Any, ...]) -> None:
+        until, problem = self._refused.get(identity) or (0.0, "")
+        if time.monotonic() < until and identity not in self._seeds:
+            raise Unreadable(problem)
 
     def _key_of(self, envelope: Any) -> bytes:
         identity = _identity(envelope)
