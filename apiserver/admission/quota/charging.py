@@ -120,7 +120,9 @@ class Charging:
             waiters = [waiter for waiter in rises if not waiter.done.done()]
             if not waiters:
                 return
-            # Quotas whose write stands have these requests in them already.
+            # Quotas whose write stands have these requests in them already, and cover what must be covered.
+            for waiter in waiters:
+                waiter.request = replace(waiter.request, limited=(), covered_scopes=())
             records = {name: current for name, current in lost.items() if current is not None}
         _fail(waiters, conflict("resourcequotas", ", ".join(sorted(records))))
 
@@ -139,9 +141,11 @@ class Charging:
         document["status"]["used"] = {**document["status"]["used"], **wire(quota.used)}
         value = documents.encode_to_fit(document, registry.find("", "v1", "resourcequotas").stored)
         try:
-            return await registry.store.update(record.key, value, expected=record.revision)
+            written = await registry.store.update(record.key, value, expected=record.revision)
         except RevisionMismatch as mismatch:
             return mismatch
+        self._read[record.key] = (written.revision, quota)
+        return written
 
 
 def _judge(waiters: Collection[Waiter], quotas: dict[str, Quota]) -> dict[Waiter, dict[str, Amounts]]:

@@ -21,7 +21,6 @@ from ...lookup import Objects
 from ...registry import Registry
 from ...strategies.base import Document
 from ..base import Admission, Operation, Plugin, refused
-from ..per_namespace import PerNamespace
 from . import marks
 from .charging import Charging
 from .evaluate import Limited, Request
@@ -44,7 +43,6 @@ class ResourceQuota(Plugin):
     def __init__(
         self, objects: Objects, *, registry: Callable[[], Registry], configuration: Document | None = None
     ) -> None:
-        self._some = PerNamespace(objects.resource("", "resourcequotas"), bool)
         self._quotas = objects.resource("", "resourcequotas")
         self._registry = registry
         self._charging = Charging(registry)
@@ -53,7 +51,7 @@ class ResourceQuota(Plugin):
     async def validate(self, admission: Admission) -> None:
         """Raise ApiError 403 for what exceeds a quota."""
         namespace, resource = admission.namespace, admission.resource
-        if not namespace or not resource.namespaced or not (self._limited or self._some.get(namespace)):
+        if not namespace or not resource.namespaced or not (self._limited or self._quotas.select(namespace=namespace)):
             return
         place = (resource.group, resource.plural)
         if place == _QUOTAS:
