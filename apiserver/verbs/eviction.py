@@ -52,6 +52,7 @@ async def evict(registry: Registry, call: Call) -> Answer:
                 raise
         else:
             return Answer(SUCCESS, 201)
+    await registry.cache.consistent()  # another server may have made a budget a moment ago
     budget = _budget(registry, namespace, pod)
     unprotected = budget is not None and not _ready(pod) and _spares_unready(budget)
     if budget is not None and not unprotected:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from k8slite import conditions
 from k8slite.intorstr import scaled
@@ -111,6 +112,20 @@ def _disrupted(
         else:
             going[pod.name] = moment
     return going, tuple(lost)
+
+
+def in_words(selector: Mapping[str, Any]) -> str:
+    """A label selector as Kubernetes writes it into events: as Go prints it."""
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = "".join(
+        f"LabelSelectorRequirement{{Key:{one['key']},Operator:{one['operator']},"
+        f"Values:[{' '.join(one.get('values') or ())}],}},"
+        for one in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
 
 
 def stale_in(pod: Pod, *, now: datetime) -> float | None:

@@ -10,11 +10,12 @@ from k8slite.clock import timestamp
 from k8slite.controller import DONE, Controller, Result, TryAgain
 from k8slite.errors import ApiError
 from k8slite.kinds.base import Object
+from k8slite.selectors import LabelSelector
 
 from ..context import Context, Runnable
 from ..pods import PODS, Pod
 from .budget import BUDGETS, Budget, BudgetStatus
-from .plan import Expected, expected, failed, needs_scale, plan, stale_in
+from .plan import Expected, expected, failed, in_words, needs_scale, plan, stale_in
 from .scales import NoScaleError, Scales
 
 COMPONENT = "controllermanager"
@@ -41,6 +42,8 @@ class Disruption:
         self._scales = Scales(context)
         self._budgets = context.informers.of(BUDGETS)
         self._pods = context.informers.of(PODS)
+        self._selectors: dict[str, tuple[Budget, LabelSelector | None]] = {}
+        """By the budget's key: a pod's every change is held against all budgets of its namespace."""
         self.budgets = Controller(
             "disruption", self.sync, clock=context.clock, workers=context.config.workers, rest=REST
         )
@@ -51,12 +54,14 @@ class Disruption:
     def _budget_changed(self, old: Budget | None, new: Budget | None) -> None:
         if new is not None:
             self.budgets.queue.add(new.key)
+        elif old is not None:
+            self._selectors.pop(old.key, None)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         item = new or old
         assert item is not None  # an informer tells of something
         for budget in self._budgets.list(item.namespace):
-            if any(pod is not None and _selects(budget, pod) for pod in (old, new)):
+            if any(pod is not None and self._selects(budget, pod) for pod in (old, new)):
                 self.budgets.queue.add(budget.key)
         if new is not None and (left := stale_in(new, now=self._context.clock.now())) is not None:
             self.pods.queue.add_after(new.key, left + 0.1)
@@ -67,7 +72,7 @@ class Disruption:
         if budget is None:
             return DONE
         now = self._context.clock.now()
-        pods = [pod for pod in self._pods.list(budget.namespace) if _selects(budget, pod)]
+        pods = [pod for pod in self._pods.list(budget.namespace) if self._selects(budget, pod)]
         if not pods:
             self._say(budget, "NoPods", "No matching pods found", warn=False)
         try:
@@ -88,7 +93,7 @@ class Disruption:
             return expected(budget.spec, pods=len(pods), scale=0)
         scale = await self._scales.of(pods)
         if scale.unmanaged:
-            self._say(budget, "UnmanagedPods", _UNMANAGED % budget.spec.selector)
+            self._say(budget, "UnmanagedPods", _UNMANAGED % in_words(budget.spec.selector or {}))
         return expected(budget.spec, pods=len(pods), scale=scale.replicas)
 
     async def _write(self, budget: Budget, status: BudgetStatus) -> None:
@@ -132,11 +137,13 @@ class Disruption:
                 raise
         return DONE
 
+    def _selects(self, budget: Budget, pod: Pod) -> bool:
+        """An empty selector selects all pods of the namespace, none at all no pod."""
+        known = self._selectors.get(budget.key)
+        if known is None or known[0] is not budget:
+            known = self._selectors[budget.key] = (budget, selectors.from_object(budget.spec.selector))
+        selector = known[1]
+        return selector is not None and selector.matches(pod.metadata.labels)
+
     def _say(self, about: Object, reason: str, message: str, *, warn: bool = True) -> None:
         self._context.say(COMPONENT, about, reason, message, type="Warning" if warn else "Normal")
-
-
-def _selects(budget: Budget, pod: Pod) -> bool:
-    """An empty selector selects all pods of the namespace, none at all no pod."""
-    selector = selectors.from_object(budget.spec.selector)
-    return selector is not None and selector.matches(pod.metadata.labels)

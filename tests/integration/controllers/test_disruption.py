@@ -116,7 +116,9 @@ async def test_budgets_of_other_owners_and_of_none(cluster):
     await shows(cluster, "alone", expected_pods=0, disruptions_allowed=0, current_healthy=1)
 
     async def told() -> bool:
-        return any(event.reason == "UnmanagedPods" for event in await cluster.list(EVENTS))
+        words = "(selector: &LabelSelector{MatchLabels:map[string]string{lone: yes,},"
+        words += "MatchExpressions:[]LabelSelectorRequirement{},}) were found to be unmanaged."
+        return any(event.reason == "UnmanagedPods" and words in event.message for event in await cluster.list(EVENTS))
 
     await cluster.until(told)
     counted = budget("counted", minAvailable=1, selector={"matchLabels": {"lone": "yes"}})
