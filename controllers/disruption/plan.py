@@ -57,7 +57,9 @@ def expected(spec: BudgetSpec, *, pods: int, scale: int) -> Expected:
         return Expected(scale, max(0, scale - scaled(spec.max_unavailable, scale, round_up=True)))
     if isinstance(spec.min_available, str):
         return Expected(scale, scaled(spec.min_available, scale, round_up=True))
-    return Expected(pods, spec.min_available or 0)
+    if spec.min_available is None:  # who does not say how many may go lets none go
+        return Expected(0, 0)
+    return Expected(pods, spec.min_available)
 
 
 def plan(*, budget: Budget, pods: Sequence[Pod], expected: Expected, now: datetime) -> Plan:

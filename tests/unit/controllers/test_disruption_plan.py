@@ -34,7 +34,8 @@ def budget(*, generation: int = 3, disrupted: dict[str, datetime] | None = None,
         ({"maxUnavailable": 9}, 3, 5, Expected(5, 0)),
         ({"maxUnavailable": "30%"}, 3, 5, Expected(5, 3)),
         ({"maxUnavailable": "100%"}, 3, 5, Expected(5, 0)),
-        ({}, 3, 0, Expected(3, 0)),
+        ({"minAvailable": 0}, 3, 0, Expected(3, 0)),
+        ({}, 3, 0, Expected(0, 0)),
     ],
 )
 def test_what_must_be_there(spec: dict[str, Any], pods: int, scale: int, wanted: Expected) -> None:
