@@ -81,7 +81,7 @@ class Parts:
 PLUGINS: dict[str, Callable[[Parts], Plugin]] = {
     "NamespaceLifecycle": lambda parts: NamespaceLifecycle(parts.objects, consistent=parts.consistent),
     "LimitRanger": lambda parts: LimitRanger(parts.objects),
-    "ServiceAccount": lambda parts: ServiceAccount(parts.objects),
+    "ServiceAccount": lambda parts: ServiceAccount(parts.objects, consistent=parts.consistent, clock=parts.clock),
     "NodeRestriction": lambda parts: NodeRestriction(parts.authorizer),
     "TaintNodesByCondition": lambda parts: TaintNodesByCondition(),
     "AlwaysPullImages": lambda parts: AlwaysPullImages(),

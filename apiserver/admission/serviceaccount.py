@@ -1,5 +1,7 @@
 """ServiceAccount: every pod runs as a service account, with a token, the cluster's CA and its namespace at hand.
 
+The account `default` comes into a new namespace a moment after it: who makes a pod there at once waits for it.
+
 An account whose annotation says so lets its pods name only those Secrets that it lists; containers that are added later
 are looked at like those that the pod began with.
 
@@ -9,9 +11,11 @@ Source: Kubernetes documentation, "Managing Service Accounts: ServiceAccount adm
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any
 
+from k8slite.clock import Clock
 from k8slite.errors import ApiError, forbidden
 from k8slite.remembering import Recent
 
@@ -27,6 +31,10 @@ _MIRROR = "kubernetes.io/config.mirror"
 _TOKEN_SECONDS = 3607
 _NAME = "ServiceAccount"
 _REMEMBERED = 1024
+_DEFAULT = "default"
+_LOOKS = 15
+"""Times that we look for an account which a controller is about to make."""
+_PAUSE = 0.1
 _LOOKED_AT = frozenset({("CREATE", ""), ("UPDATE", "ephemeralcontainers")})
 
 
@@ -35,8 +43,10 @@ class ServiceAccount(Plugin):
 
     kinds = frozenset({("", "pods")})
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, *, consistent: Callable[[], Awaitable[None]], clock: Clock) -> None:
         self._accounts = objects.resource("", "serviceaccounts")
+        self._consistent = consistent
+        self._clock = clock
         self._known: Recent[str, tuple[int, Document]] = Recent(_REMEMBERED)
         """Accounts that were asked for lately, with their revisions: many pods are of few accounts."""
 
@@ -46,11 +56,9 @@ class ServiceAccount(Plugin):
         if admission.operation != "CREATE" or admission.subresource or pod is None or _is_mirror(pod):
             return
         spec = pod["spec"]
-        name = spec.get("serviceAccountName") or "default"
+        name = spec.get("serviceAccountName") or _DEFAULT
         spec["serviceAccountName"] = spec["serviceAccount"] = name
-        account = self._find(admission.namespace, name)
-        if account is None:
-            raise _no_account(admission, name)
+        account = await self._existing(admission, name)
         if (secrets := account.get("imagePullSecrets")) and not spec.get("imagePullSecrets"):
             spec["imagePullSecrets"] = [dict(secret) for secret in secrets]
         admission.reinvocation.memory[_NAME] = account
@@ -64,26 +72,38 @@ class ServiceAccount(Plugin):
         if pod is None or (admission.operation, admission.subresource) not in _LOOKED_AT:
             return
         if admission.subresource != "" or not _is_mirror(pod):
-            account = self._account(admission, pod)
+            account = await self._account(admission, pod)
             if mountable.enforced(account):
                 _refuse(admission, mountable.problem(pod, account, added=bool(admission.subresource)))
         else:
             _refuse(admission, mountable.problem_of_mirror(pod))
 
-    def _account(self, admission: Admission, pod: Document) -> Document:
+    async def _account(self, admission: Admission, pod: Document) -> Document:
         name = (pod.get("spec") or {}).get("serviceAccountName") or ""
         if not name:
             detail = f"no service account specified for pod {admission.namespace}/{admission.name}"
             raise forbidden("pods", admission.name, detail)
         known: Document | None = admission.reinvocation.memory.get(_NAME)
         if known is None or known["metadata"]["name"] != name:
-            known = self._find(admission.namespace, name)
-        if known is None:
-            raise _no_account(admission, name)
+            known = await self._existing(admission, name)
         return known
 
+    async def _existing(self, admission: Admission, name: str) -> Document:
+        """An account, which must not be changed. Raises ApiError 403 if there is none and none comes."""
+        found = self._find(admission.namespace, name)
+        if found is None:
+            await self._consistent()
+            found = self._find(admission.namespace, name)
+        for _ in range(_LOOKS if name == _DEFAULT else 0):
+            if found is not None:
+                break
+            await self._clock.sleep(_PAUSE)
+            found = self._find(admission.namespace, name)
+        if found is None:
+            raise _no_account(admission, name)
+        return found
+
     def _find(self, namespace: str, name: str) -> Document | None:
-        """An account, which must not be changed; None if there is none."""
         entry = self._accounts.get(namespace, name)
         if entry is None:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -94,6 +95,27 @@ async def test_pods_and_accounts_may_opt_out_of_tokens(
     [container] = made.json()["spec"]["containers"]
     paths = [mount["mountPath"] for mount in container.get("volumeMounts") or ()]
     assert paths == (["/var/run/secrets/kubernetes.io/serviceaccount"] if mounts else [])
+
+
+async def test_a_pod_waits_for_the_account_of_a_new_namespace(http: httpx.AsyncClient, namespace: str) -> None:
+    new = f"{namespace}-new"
+    assert (await http.post("/api/v1/namespaces", json={"metadata": {"name": new}})).status_code == 201
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    waiting = asyncio.create_task(http.post(f"/api/v1/namespaces/{new}/pods", json=pod))
+    # Accounts of other names are nobody's to come.
+    named = {**pod, "spec": {**pod["spec"], "serviceAccountName": "other"}}
+    refused = await http.post(f"/api/v1/namespaces/{new}/pods", json=named)
+    assert refused.status_code == 403 and 'serviceaccount "other" not found' in refused.json()["message"]
+    assert not waiting.done()
+    assert (await http.post(accounts(new), json={"metadata": {"name": "default"}})).status_code == 201
+    made = await waiting
+    assert made.status_code == 201, made.text
+    assert made.json()["spec"]["serviceAccountName"] == "default"
+    assert (await http.delete(f"/api/v1/namespaces/{new}/pods/p?gracePeriodSeconds=0")).status_code == 200
+    await http.delete(f"{accounts(new)}/default")
+    # Where none comes, one hears of it.
+    gone = await http.post(f"/api/v1/namespaces/{new}/pods", json=pod)
+    assert gone.status_code == 403 and 'serviceaccount "default" not found' in gone.json()["message"]
 
 
 @pytest.mark.parametrize("granted", [False, True])
