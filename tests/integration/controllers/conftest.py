@@ -51,8 +51,14 @@ def grace() -> float:
 
 
 @pytest.fixture
-async def cluster(tmp_path, grace) -> AsyncIterator[Cluster]:
-    async with running_server(serviceaccounts=False) as server, contextlib.AsyncExitStack() as stack:
+def settings() -> dict[str, Any]:
+    """Settings of the API server; modules may say otherwise."""
+    return {}
+
+
+@pytest.fixture
+async def cluster(tmp_path, grace, settings) -> AsyncIterator[Cluster]:
+    async with running_server(serviceaccounts=False, **settings) as server, contextlib.AsyncExitStack() as stack:
         identity = server.client_config("system:kube-controller-manager")
         acting = await stack.enter_async_context(Client(identity))
         admin = await stack.enter_async_context(Client(server.admin))
