@@ -42,6 +42,11 @@ HEAD_TIMEOUT = 32.0
 """Seconds in which a new connection's first request must begin, and the head of any request must have come."""
 _FAREWELL = 1.0
 _HEADER_LIMIT = 1 << 20
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n431 Request Header Fields Too Large"
+)
+"""In the words of Go's server."""
 _JOINED_BELOW = frozenset({"exec", "attach", "portforward", "proxy"})
 _EARLY = 64 * 1024
 """Bytes that a client may send of a new protocol before it is told that the change was made."""
@@ -136,7 +141,11 @@ class ConnectionProtocol(HttpToolsProtocol):
                     self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.abort)
                 return
             except httptools.HttpParserError:
-                self.send_400_response("Invalid HTTP request received.")
+                if self._header_bytes > _HEADER_LIMIT:
+                    self.transport.write(_TOO_LARGE)
+                    self.transport.close()
+                else:
+                    self.send_400_response("Invalid HTTP request received.")
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 if self._should_upgrade():

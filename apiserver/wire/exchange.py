@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 PIECE = 64 * 1024
 """Bytes of a body that are written at once."""
 _REFUSALS = frozenset({401, 429})
+_TOO_LARGE = 413
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _NOTHING = memoryview(b"")
 
@@ -78,6 +79,8 @@ class Exchange(RequestResponseCycle):
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         closing = False
         self._refused = status in _REFUSALS
+        if status == _TOO_LARGE and self.more_body:
+            self.keep_alive = False  # what still comes of the body would be read, to be thrown away
         pieces = [STATUS_LINE[status]]
         for name, value in headers:
             name = name.lower()
