@@ -15,7 +15,9 @@ import pytest_asyncio
 
 from k8slite.apiserver.documents import LARGEST
 from k8slite.apiserver.wire.limits import MOST_VALUES
+from k8slite.config import StoreConfig
 from k8slite.testing import RunningServer, running_server
+from tests.contract.etcd_server import etcd
 
 from .custom.definitions import definition, establish, path, version
 
@@ -27,10 +29,17 @@ JSON = {"content-type": "application/json"}
 OPEN: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "sqlite"])
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[RunningServer]:
-    async with running_server(store=request.param) as running:
-        yield running
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "sqlite", "etcd"])
+async def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningServer]:
+    if request.param != "etcd":
+        async with running_server(store=request.param) as running:
+            yield running
+        return
+    with etcd(tmp_path_factory.mktemp("etcd")) as [member]:
+        async with running_server(store=StoreConfig(engine="etcd", endpoints=[member.endpoint])) as running:
+            yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
