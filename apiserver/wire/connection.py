@@ -156,10 +156,16 @@ class ConnectionProtocol(HttpToolsProtocol):
         if len(self._early) > _EARLY:
             self.transport.abort()
 
+    def finish(self) -> None:
+        """Whatever is being answered is the last that this connection carries."""
+        for exchange in (self.sending, self.cycle):
+            if exchange is not None:
+                exchange.keep_alive = False
+
     def shutdown(self) -> None:
         """The server ends: an idle client that does not answer TLS's farewell is not waited for."""
-        if self.sending is not None:  # it is the last that this connection carries
-            self.sending.keep_alive = False
+        self.finish()
+        if self.sending is not None:
             return
         super().shutdown()
         if self.cycle is None or self.cycle.response_complete:
@@ -183,6 +189,11 @@ class ConnectionProtocol(HttpToolsProtocol):
     def busy(self) -> bool:
         """Whether a request is under way."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def streaming(self) -> bool:
+        """Whether an answer has begun that goes on until its end is reached, or its client leaves."""
+        return self.busy and self.cycle.response_started
 
     def unread(self) -> int:
         """Bytes that the client has not taken yet."""

@@ -79,6 +79,7 @@ class Doorway:
         self._most = most
         self._arriving: dict[asyncio.Task[None], None] = {}
         self._loop = asyncio.get_running_loop()
+        self._closed = False
 
     def open(self) -> None:
         """Begin to accept. Raises OSError."""
@@ -88,14 +89,21 @@ class Doorway:
             self._loop.add_reader(listening, self._accept, listening)
 
     def close(self) -> None:
-        """Accept no more, and let those go that have not arrived. The sockets are the caller's to close."""
+        """Accept those who wait already, and nobody after them. The sockets are the caller's to close."""
         for listening in self._listening:
+            self._accept(listening, most=ARRIVING)
             self._loop.remove_reader(listening)
+        self._closed = True
+
+    async def empty(self, *, within: float) -> None:
+        """Wait for those who have been let in and whose handshake is under way; whoever takes longer is let go."""
+        if self._arriving:
+            await asyncio.wait(list(self._arriving), timeout=within)
         for task in self._arriving:
             task.cancel()
 
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(AT_ONCE):
+    def _accept(self, listening: socket.socket, most: int = AT_ONCE) -> None:
+        for _ in range(most):
             try:
                 connection, _address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -113,7 +121,7 @@ class Doorway:
             task.add_done_callback(self._arrived)
 
     def _resume(self, listening: socket.socket) -> None:
-        if listening.fileno() >= 0:
+        if not self._closed:
             self._loop.add_reader(listening, self._accept, listening)
 
     def _make_room(self) -> None:

@@ -3,7 +3,7 @@
 uvicorn does HTTP (httptools, see `connection.py`) and WebSockets over uvloop. Two things differ from its server's
 defaults. Nothing ticks: uvicorn's loop wakes ten times a second to look at flags and the clock, ours waits for its
 cancellation. And the end has an order: `drain` is told first (readyz fails, answers close their connections), then
-watches end (`part`) and no connection is accepted, then requests under way may finish.
+nobody more is let in and watches end (`part`), then requests under way may finish.
 
 A client certificate is optional; one that no CA of ours signed ends the handshake.
 """
@@ -11,9 +11,11 @@ A client certificate is optional; one that no CA of ours signed ends the handsha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import uvicorn
@@ -25,8 +27,10 @@ from .connection import ConnectionProtocol, guests_among
 from .doorway import Doorway
 from .tls import tls_context
 
-_GRACE = 5
-"""Seconds that requests under way may take once the server is to end."""
+_LINGER, _ARRIVAL = 0.25, 2.0
+"""Seconds for whoever was let in last: his request may be on its way; and if his handshake is not over yet."""
+_STREAMS = 5.0
+"""Seconds until answers that have begun and do not end are cut."""
 _IDLE_CONNECTION = 180
 """Seconds that an idle connection is kept: longer than clients keep theirs, so that they are the ones to close it."""
 
@@ -61,7 +65,9 @@ async def serve_app(
     part: Callable[[], None] = lambda: None,
     sockets: Sequence[socket.socket] = (),
 ) -> None:
-    """Serve until cancelled. Raises OSError when an address cannot be bound.
+    """Serve until cancelled. A second cancellation cuts the configuration's delay short, a third one the rest.
+
+    Raises OSError when an address cannot be bound.
 
     `ready` gets the addresses as soon as they accept connections. `drain` is called when the end begins: from
     then on each answer closes its connection, so that clients go elsewhere. `part` is called after the configuration's
@@ -82,7 +88,7 @@ async def serve_app(
         server_header=False,
         date_header=False,
         timeout_keep_alive=_IDLE_CONNECTION,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=math.ceil(config.shutdown_grace),
         ssl_context_factory=lambda *_: context,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
@@ -109,11 +115,53 @@ async def serve_app(
     finally:
         drain()
         server.server_state.draining = True  # type: ignore[attr-defined]
-        await asyncio.sleep(config.shutdown_delay)
-        part()
-        door.close()
-        await server.shutdown(sockets=listening)
+        hurry = asyncio.Event()
+        leaving = asyncio.create_task(_leave(server, door, listening, part=part, delay=_up_to(config, hurry)))
+        while not leaving.done():
+            try:
+                await asyncio.shield(leaving)
+            except asyncio.CancelledError:
+                if hurry.is_set():
+                    leaving.cancel()
+                    raise
+                hurry.set()
         _log.info("stopped serving")
+
+
+async def _up_to(config: ApiServerConfig, hurry: asyncio.Event) -> None:
+    """The time in which clients notice that the server is to end."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(hurry.wait(), config.shutdown_delay)
+
+
+async def _leave(
+    server: uvicorn.Server,
+    door: Doorway,
+    listening: Sequence[socket.socket],
+    *,
+    part: Callable[[], None],
+    delay: Coroutine[Any, Any, None],
+) -> None:
+    await delay
+    door.close()
+    for each in listening:
+        each.close()
+    for connection in guests_among(server.server_state.connections):
+        connection.finish()
+    part()
+    await asyncio.sleep(_LINGER)
+    await door.empty(within=_ARRIVAL)
+    part()  # for those who have come meanwhile
+    cutting = asyncio.get_running_loop().call_later(_STREAMS, _cut_streams, server)
+    await server.shutdown()
+    cutting.cancel()
+
+
+def _cut_streams(server: uvicorn.Server) -> None:
+    """Logs that are followed, and whatever else goes on as long as its client likes: nobody waits for their end."""
+    for connection in guests_among(server.server_state.connections):
+        if connection.streaming:
+            connection.transport.close()
 
 
 _LEFT = ("SSL connection is closed", "socket.send() raised exception.")

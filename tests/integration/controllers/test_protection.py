@@ -42,6 +42,32 @@ async def test_a_claim_stays_while_a_pod_uses_it(cluster):
     await cluster.until(lambda: gone("data"))
 
 
+async def test_a_pod_that_waits_for_its_own_claim_does_not_hold_it(cluster):
+    client = cluster.client
+    await account(cluster)
+    cluster.puppets.stopped.add("n1")  # its kubelet says nothing more
+    template = {"spec": claim("")["spec"]}
+    volumes = [{"name": "v", "ephemeral": {"volumeClaimTemplate": template}}]
+    spec = {"containers": [{"name": "c", "image": "i"}], "volumes": volumes, "nodeName": "n1"}
+    metadata = {"name": "user"}
+    pod = await client.create(
+        PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, namespace="default"
+    )
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "user", "uid": pod.uid}
+    body = claim("user-v")
+    body["metadata"]["ownerReferences"] = [{**owner, "controller": True, "blockOwnerDeletion": True}]
+    await client.create(CLAIMS, body, namespace="default")
+    await client.delete(CLAIMS, "user-v", namespace="default")
+    assert (await client.get(CLAIMS, "user-v", namespace="default")).deleting
+    # The pod goes after its dependents, and of these the claim goes after the pod that uses it.
+    await client.delete(PODS, "user", namespace="default", grace_period=0, propagation="Foreground")
+
+    async def gone() -> bool:
+        return await cluster.get(CLAIMS, "user-v") is None and await cluster.get(PODS, "user") is None
+
+    await cluster.until(gone)
+
+
 async def test_a_volume_stays_while_a_claim_has_it(cluster):
     client = cluster.client
     spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}}
