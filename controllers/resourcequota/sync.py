@@ -17,7 +17,7 @@ from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.kinds.base import Object, ResourceType
 from k8slite.kinds.core import PartialObject
-from k8slite.usage.measures import Place, Quota, places, read_quota
+from k8slite.usage.measures import Place, Quota, measure_of, places, read_quota
 
 from ..context import Context, Runnable
 from ..pods import PODS, Pod
@@ -113,8 +113,8 @@ class QuotaSync:
     def _changed(self, place: Place, old: Object | None, new: Object | None) -> None:
         """Something of a kind that some quotas count was made, changed, or (`new` is None) is used no more."""
         item = new or old
-        if item is None:
-            return
+        if item is None or (new is not None and old is not None and measure_of(*place).plain):
+            return  # a lease that is renewed is still one
         for key, named in self._named.get(item.namespace, {}).items():
             if place in named:
                 if new is None:
