@@ -17,11 +17,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
+from typing import Any
 from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from k8slite.takeover import take_over
 
@@ -87,6 +88,8 @@ class ConnectionProtocol(HttpToolsProtocol):
     _awaiting_head = True
     """Whether the next thing to come is a head, or the rest of one; `_deadline` bounds the wait."""
     _deadline: asyncio.TimerHandle | None = None
+    _resting_since: float | None = None
+    """When the last answer was written, None while there is something to do."""
     sending: Exchange | None = None
     """The exchange of whose answer something is still to be written."""
     _requests = 0
@@ -117,6 +120,7 @@ class ConnectionProtocol(HttpToolsProtocol):
         if self.sending is not None:
             self.sending.drop()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
         # These lead back here: the last request, with its body, would live until the collector comes.
         self.cycle = self.scope = None  # type: ignore[assignment]
         self.app_state = {}
@@ -133,7 +137,7 @@ class ConnectionProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, but for what is no HTTP any more: that waits for whoever takes the connection over."""
-        self._unset_keepalive_if_required()
+        self._resting_since = None
         if self._early is None:
             try:
                 self.parser.feed_data(data)
@@ -240,9 +244,42 @@ class ConnectionProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer has been written: the next request may come, if its client reads."""
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._rest()
         if self.flow.write_paused:
             self.flow.pause_reading()
+        else:
+            self.flow.resume_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.tasks.add(self.loop.create_task(cycle.run_asgi(app)))  # it takes itself out
+
+    # A connection that has been idle for long is closed. The timer that sees to it is not set anew at each request: it
+    # looks when the last one was.
+
+    def _rest(self) -> None:
+        self._resting_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._rest_for(self.timeout_keep_alive)
+
+    def _rest_for(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if it has been idle for long enough; nothing is to be done if it is not idle."""
+        self.timeout_keep_alive_task = None
+        if self._resting_since is None:
+            return
+        left = self._resting_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._rest_for(left)
+        else:
+            super().timeout_keep_alive_handler()
 
     def on_message_begin(self) -> None:
         """A request begins: renew the Date header if a second has passed."""
@@ -256,18 +293,20 @@ class ConnectionProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Part of the URL."""
-        self._count(len(url))
-        super().on_url(url)
+        self._header_bytes += len(url)
+        if self._header_bytes > _HEADER_LIMIT:
+            raise ValueError("request headers too large")
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
-
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
+        self._header_bytes += len(name) + len(value)
         if self._header_bytes > _HEADER_LIMIT:
             raise ValueError("request headers too large")
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Serve the request, or queue it behind the one under way."""
@@ -278,7 +317,8 @@ class ConnectionProtocol(HttpToolsProtocol):
         version = parser.get_http_version()
         scope["method"] = parser.get_method().decode("ascii")
         scope["http_version"] = version
-        if parser.should_upgrade() and self._should_upgrade():
+        upgrades = parser.should_upgrade()
+        if upgrades and self._should_upgrade():
             return
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
@@ -287,22 +327,14 @@ class ConnectionProtocol(HttpToolsProtocol):
         scope["query_string"] = url.query or b""
         under_way = self.cycle
         exchange = self.cycle = Exchange(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
+            scope,
+            self,
             keep_alive=version != "1.0"
             and parser.should_keep_alive()
-            and not parser.should_upgrade()
+            and not upgrades
             and not getattr(self.server_state, "draining", False),
-            on_response=self.on_response_complete,
+            expects_100=self.expect_100_continue,
         )
-        exchange.connection = self
         self._requests += 1
         if under_way is None or (under_way.response_complete and self.sending is None):
             self._start_asgi_task(exchange, self.app)

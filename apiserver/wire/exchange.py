@@ -8,10 +8,14 @@ stay that large for as long as the connection lives. The application does not wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.server import ServerState
 
 PIECE = 64 * 1024
 """Bytes of a body that are written at once."""
@@ -19,13 +23,22 @@ _REFUSALS = frozenset({401, 429})
 _TOO_LARGE = 413
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _NOTHING = memoryview(b"")
+_log = logging.getLogger("uvicorn.error")
 
 
 class Connection(Protocol):
     """What an exchange may know of its connection."""
 
+    transport: asyncio.Transport
+    flow: FlowControl
+    server_state: ServerState
+    tasks: set[asyncio.Task[None]]
     sending: Exchange | None
     """The exchange whose answer the application has given and the client has not taken yet."""
+
+    def on_response_complete(self) -> None:
+        """An answer has been written."""
+        ...
 
     def refused(self) -> None:
         """An answer said that the request was too much, or its user unknown."""
@@ -37,26 +50,69 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def exchange_of(channel: Any) -> Exchange | None:
+    """The exchange whose `send` or `receive` this is; None if it is another server's, or somebody stands between."""
+    found = getattr(channel, "__self__", None)
+    return found if isinstance(found, Exchange) else None
+
+
 def has_whole_body(receive: Any) -> bool:
     """Whether `receive` gives a request's whole body without waiting for the client."""
-    exchange = getattr(receive, "__self__", None)
-    return isinstance(exchange, Exchange) and not exchange.more_body
+    exchange = exchange_of(receive)
+    return exchange is not None and not exchange.more_body
 
 
 def left(receive: Any) -> Callable[[], bool]:
     """Whether the client has left, told without waiting; never, under another server."""
-    exchange = getattr(receive, "__self__", None)
-    return (lambda: exchange.disconnected) if isinstance(exchange, Exchange) else (lambda: False)
+    exchange = exchange_of(receive)
+    return (lambda: exchange.disconnected) if exchange is not None else (lambda: False)
 
 
 class Exchange(RequestResponseCycle):
     """One request and its answer, as ASGI messages."""
 
-    connection: Connection
+    # What uvicorn's class sets for each request, set once.
+    logger = _log
+    access_log = disconnected = response_started = response_complete = False
+    more_body = True
+    chunked_encoding: bool | None = None
+    expected_content_length = 0
+    body = b""  # type: ignore[assignment]
     _head = b""
     _refused = False
     _tail = _NOTHING
     """What of the body is still to be written."""
+
+    def __init__(self, scope: Any, connection: Connection, *, keep_alive: bool, expects_100: bool) -> None:
+        self.scope = scope
+        self.connection = connection
+        self.transport = connection.transport
+        self.flow = connection.flow
+        self.default_headers = connection.server_state.default_headers
+        self.on_response = connection.on_response_complete
+        self.message_event = asyncio.Event()
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = expects_100
+
+    async def run_asgi(self, app: Any) -> None:
+        """Have the application serve the request. Its task is in `tasks` until then."""
+        try:
+            await super().run_asgi(app)
+        finally:
+            self.connection.tasks.discard(asyncio.current_task())
+
+    async def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer, as its two messages would."""
+        while (self.flow.write_paused or self._tail) and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if self.response_started:
+            raise RuntimeError("an answer after the answer has begun")
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        self._start(status, [*self.default_headers, *headers])
+        self._body(body, last=True)
 
     async def send(self, message: Any) -> None:
         """Take the answer's start or a part of its body. The start is held back until the body begins."""
@@ -145,12 +201,14 @@ class Exchange(RequestResponseCycle):
             self.transport.write(head + body if head else body)
             return
         self._tail = memoryview(body)
-        self.transport.write(head + self._next_piece())
+        if head:
+            self.transport.write(head + self._next_piece())
         self.go_on()
 
-    def _next_piece(self) -> bytes:
+    def _next_piece(self) -> memoryview:
+        """A piece that is not copied: the transport keeps it only until it is encrypted."""
         piece, self._tail = self._tail[:PIECE], self._tail[PIECE:]
-        return bytes(piece)
+        return piece
 
     def go_on(self) -> None:
         """Write more of a long body, as much as the client takes."""

@@ -20,6 +20,7 @@ from k8slite.errors import ApiError
 from ..calls import Answer, Receive, Send, Stream
 from ..watching.watch import WatchStream
 from .connection import Outlet
+from .exchange import exchange_of
 from .fanout import Delivery, Fanout
 from .negotiation import JSON, YAML, Representation, dump_yaml, prettified
 
@@ -103,6 +104,9 @@ async def send_answer(
         headers.append((b"content-encoding", b"gzip"))
         headers.append((b"vary", b"Accept-Encoding"))
     headers.append((b"content-length", b"%d" % len(body)))
+    if (exchange := exchange_of(send)) is not None:
+        await exchange.answer(answer.code, headers, body)
+        return
     await send({"type": "http.response.start", "status": answer.code, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
