@@ -15,7 +15,6 @@ from .wire.options import DEFAULT, Options
 from .wire.request import RequestInfo
 from .wire.respond import Headers, audit_id
 
-_LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})
 _NARROWED = frozenset({"list", "watch", "deletecollection"})
 """Verbs whose selectors say what they reach."""
 _UNREAD = RequestInfo("", "", "")
@@ -84,16 +83,16 @@ class Passage:
         """Whether the client can read a compressed answer."""
         return negotiation.accepts_gzip(self.headers.get(b"accept-encoding", b""))
 
+    def listen(self) -> None:
+        """Record what somebody else sends."""
+        if self.record is not None:
+            self.send = self.record.listening(self.send)
+
     def leave(self) -> None:
         """Give the seat back."""
         if self.seat is not None:
             self.seat.leave(self.seconds)
             self.seat = None
-
-
-def is_long_running(info: RequestInfo | Attributes) -> bool:
-    """Whether the answer goes on as long as the client likes."""
-    return info.verb in _LONG_RUNNING or info.subresource in _LONG_RUNNING
 
 
 def attributes_of(info: RequestInfo, parsed: Options, user: User) -> Attributes:

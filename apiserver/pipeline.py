@@ -16,13 +16,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from k8slite.catalogue import Catalogue, Resource
+from k8slite.catalogue import Resource
 from k8slite.errors import ApiError, internal, no_such_path, service_unavailable
 
 from .aggregation.aggregator import Aggregator
 from .aggregation.proxy import Passing
 from .aggregation.services import ApiService
 from .audit.auditor import Auditor
+from .audit.policy import Decision as AuditRule
+from .audit.record import Record
 from .authn.base import Credentials, User
 from .authn.impersonation import impersonate, wanted
 from .authn.presented import presented
@@ -35,7 +37,7 @@ from .discovery import DiscoveryAnswer
 from .dispatch import Dispatch
 from .flowcontrol.control import FlowControl
 from .flowcontrol.refusal import ANSWER, Refused
-from .passage import Passage, attributes_of, is_long_running
+from .passage import Passage, attributes_of
 from .proxying import joining
 from .storage.base import FutureRevision, StoreUnavailable
 from .watching.watch import WatchStream
@@ -45,7 +47,7 @@ from .wire.connection import OUTLET
 from .wire.exchange import has_whole_body, left
 from .wire.fanout import Fanout
 from .wire.incoming import Body, readable
-from .wire.metrics import RequestMetrics
+from .wire.metrics import RequestMetrics, key_of
 from .wire.respond import (
     Headers,
     disconnected,
@@ -146,8 +148,7 @@ class Pipeline:
         """Find out who asks for what; from here on it is recorded. Raises ApiError."""
         credentials = presented(passage.scope, passage.headers)
         user = passage.user = await self._authenticator.authenticate(credentials)
-        outlet = passage.scope.get("state", {}).get(OUTLET)
-        if outlet is not None:
+        if (state := passage.scope.get("state")) and (outlet := state.get(OUTLET)) is not None:
             outlet.owner = user.name
         if credentials.notes is not None:
             passage.warnings += credentials.notes.warnings
@@ -155,24 +156,26 @@ class Pipeline:
         parsed = passage.options = options.parse(passage.scope["query_string"], passage.method)
         info = passage.info = request.parse(passage.method, passage.scope["path"], parsed)
         attributes = passage.attributes = attributes_of(info, parsed, user)
-        if self._auditor is not None:
-            await self._record(passage, attributes)
-        if any(name.startswith(b"impersonate-") for name in passage.headers):
+        if self._auditor is not None and (rule := self._auditor.wants(attributes)) is not None:
+            await self._record(passage, attributes, rule)
+        if b"impersonate-" in b" ".join(passage.headers):
             await self._impersonate(passage, attributes)
 
-    async def _record(self, passage: Passage, attributes: Attributes) -> None:
+    async def _record(self, passage: Passage, attributes: Attributes, rule: AuditRule) -> None:
         assert self._auditor is not None
-        record = self._auditor.begin(
+        passage.record = record = Record(
+            self._auditor,
+            rule,
             attributes,
             scope=passage.scope,
             audit_id=passage.audit_id,
             seconds=passage.seconds,
-            long_running=is_long_running(attributes),
+            long_running=passage.info.long_running,
             annotations=passage.annotations,
         )
-        if record is not None:
-            passage.record = record
-            passage.send = await record.received(passage.scope, passage.send)
+        await record.received()
+        if self._auditor.waits or passage.info.long_running or passage.info.subresource:
+            passage.listen()
 
     async def _impersonate(self, passage: Passage, attributes: Attributes) -> None:
         other = wanted(passage.scope["headers"])
@@ -187,7 +190,7 @@ class Pipeline:
     async def _enter(self, passage: Passage) -> None:
         """Wait for a turn, where too many ask for theirs. Raises Refused."""
         info = passage.info
-        if info.verb != "watch" and is_long_running(info):
+        if info.long_running and info.verb != "watch":
             return
         flow = self._flow.flow(passage.user, info)
         passage.extra += flow.headers
@@ -238,6 +241,7 @@ class Pipeline:
             await self._stream(outcome, call, extra)
 
     async def _pass_on(self, passage: Passage, route: ApiService) -> None:
+        passage.listen()
         send = with_headers(passage.send, passage.extra[1:])
         passing = Passing(passage.info, passage.user, b"", passage.scope, passage.receive, send, passage.audit_id)
         if passage.method in _WITH_BODY and not joining.wanted(passing):
@@ -288,9 +292,10 @@ class Pipeline:
         passage.code = problem.code
         if not passage.is_known:  # a stranger, or a query that cannot be read
             passage.info = request.parse(passage.method, passage.scope["path"], options.DEFAULT)
-            if self._auditor is not None:
+            attributes = attributes_of(passage.info, options.DEFAULT, passage.user)
+            if self._auditor is not None and (rule := self._auditor.wants(attributes)) is not None:
                 with contextlib.suppress(ApiError):  # it is refused as it is
-                    await self._record(passage, attributes_of(passage.info, options.DEFAULT, passage.user))
+                    await self._record(passage, attributes, rule)
         if passage.record is not None:
             passage.record.failed(problem, error)
         answer = ANSWER if isinstance(problem, Refused) else error_answer(problem)
@@ -300,13 +305,13 @@ class Pipeline:
     def _finish(self, passage: Passage) -> None:
         passage.leave()
         info = passage.info
-        seconds = -1.0 if is_long_running(info) else passage.seconds
-        self._metrics.observe(_metric_key(info, self._catalogue), passage.code, seconds)
+        seconds = -1.0 if info.long_running else passage.seconds
+        self._metrics.observe(key_of(info, self._catalogue), passage.code, seconds)
         if passage.record is not None:
             passage.record.finish()
 
     async def _stream(self, stream: Stream, call: Call, extra: Headers) -> None:
-        key = _metric_key(call.info, self._catalogue)
+        key = key_of(call.info, self._catalogue)
         streams = self._metrics.streams
         streams[key] = streams.get(key, 0) + 1
         try:
@@ -331,6 +336,7 @@ class Pipeline:
             await stream.chunks.aclose()
 
     async def _non_resource(self, passage: Passage) -> None:
+        passage.listen()
         path: str = passage.scope["path"]
         if path.startswith(_DOCUMENTS) and passage.scope["type"] == "http":
             known = passage.headers.get(b"if-none-match", b"").decode("latin-1")
@@ -387,12 +393,3 @@ def _has_tables(resource: Resource, subresource: str) -> bool:
         return "get" in resource.verbs
     row = resource.subresource(subresource)
     return row is not None and row.kind in (resource.kind, "Scale")
-
-
-def _metric_key(info: request.RequestInfo, catalogue: Catalogue) -> tuple[str, str, str, str, str, str]:
-    """The labels of a request. Only words of the catalogue are labels: clients could make up others without end."""
-    resource = catalogue.by_path(info.group, info.version, info.plural) if info.plural else None
-    if resource is None or (info.subresource and resource.subresource(info.subresource) is None):
-        return (info.verb.upper(), "", "", "", "", "")
-    scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
-    return (info.verb.upper(), info.group, info.version, info.plural, info.subresource, scope)

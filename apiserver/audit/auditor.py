@@ -17,11 +17,9 @@ from k8slite.config import AuditConfig
 
 from ..authn.base import User
 from ..authz.base import Attributes
-from ..calls import Scope
 from . import event
 from .log import LogSink
-from .policy import Level, Policy, load
-from .record import Record
+from .policy import Decision, Level, Policy, load
 from .webhook import WebhookSink
 
 STRANGER = User("")
@@ -70,31 +68,11 @@ class Auditor(Collector):
         self._events = self._cut = 0
         self._levels = [0, 0, 0, 0]
 
-    def begin(
-        self,
-        attributes: Attributes,
-        *,
-        scope: Scope,
-        audit_id: bytes,
-        seconds: float,
-        long_running: bool,
-        annotations: dict[str, str],
-    ) -> Record | None:
-        """A record of a request that came so many seconds ago, None if the policy wants none."""
+    def wants(self, attributes: Attributes) -> Decision | None:
+        """What to record of a request, None if nothing."""
         rule = self._policy.decide(attributes)
         self._levels[rule.level] += 1
-        if rule.level is Level.NONE:
-            return None
-        return Record(
-            self,
-            rule,
-            attributes,
-            scope=scope,
-            audit_id=audit_id,
-            seconds=seconds,
-            long_running=long_running,
-            annotations=annotations,
-        )
+        return rule if rule.level is not Level.NONE else None
 
     def write(self, made: event.Event, level: Level) -> None:
         """Hand an event to every sink, to some without its objects if it is too large for them."""

@@ -1,8 +1,8 @@
 """One request that is recorded: what is learnt of it on its way, and its events at the stages it comes to.
 
-The pipeline tells what it does (`impersonated`, `authorized`, `answered`, `failed`); what is sent is seen by standing
-between it and the connection (`received`), so that handlers which answer on the connection themselves, proxies and
-exec among them, are recorded like all others.
+The pipeline tells what it does (`impersonated`, `authorized`, `answered`, `failed`). What others send, handlers that
+answer on the connection themselves, proxies and exec among them, is seen by standing between them and the connection
+(`listening`).
 
 Source: Kubernetes' apiserver, endpoints/filters/audit.go and authn_audit.go.
 """
@@ -45,16 +45,18 @@ class Record:
         "_attributes",
         "_audit_id",
         "_auditor",
+        "_before",
         "_code",
         "_constraint",
         "_done",
-        "_fixed",
         "_impersonated",
+        "_listens",
         "_long_running",
         "_panic",
         "_problem",
         "_received",
         "_rule",
+        "_scope",
         "annotations",
         "call",
     )
@@ -76,8 +78,9 @@ class Record:
         self._attributes = attributes
         self._audit_id = audit_id.decode("latin-1")
         self._long_running = long_running
-        self._received = event.moment(auditor.clock.now(), before=seconds)
-        self._fixed = (event.request_uri(scope), event.source_ips(scope), event.user_agent(scope["headers"]))
+        self._scope = scope
+        self._received, self._before = auditor.clock.now(), seconds
+        self._listens = False
         self._impersonated: User | None = None
         self._constraint = ""
         self._code = 0
@@ -90,8 +93,8 @@ class Record:
         self.call: Call | None = None
         """The request with its body, once it was read."""
 
-    async def received(self, scope: Scope, send: Send) -> Send:
-        """Record that the request came; what is sent by the function returned is recorded.
+    async def received(self) -> None:
+        """Record that the request came.
 
         Raises ApiError 500 if every request must be recorded and this one cannot be.
         """
@@ -99,7 +102,13 @@ class Record:
         if self._emit(policy.REQUEST_RECEIVED) and auditor.waits and not await auditor.flushed() and auditor.strict:
             auditor.rejected += 1
             raise internal("failed to store audit event")
-        state: MutableMapping[str, Any] = scope.get("state") or {}
+
+    def listening(self, send: Send) -> Send:
+        """What is sent by the function returned is recorded."""
+        if self._listens:
+            return send
+        self._listens, auditor = True, self._auditor
+        state: MutableMapping[str, Any] = self._scope.get("state") or {}
         if (hand_over := state.get(HANDOVER)) is not None:
 
             def handing_over() -> Any:
@@ -134,12 +143,15 @@ class Record:
     def answered(self, answer: Answer) -> None:
         """The answer that is about to be sent."""
         self._answer = answer
+        self._started(answer.code)
 
     def failed(self, problem: ApiError, error: Exception) -> None:
         """The request ends with a refusal, `problem` being what the client is told of `error`."""
         self._problem = problem
         if problem is not error and problem.code == 500:
             self._panic = type(error).__name__
+        if not self._listens:
+            self._started(problem.code)
 
     def finish(self) -> None:
         """The answer is complete, or the connection gone."""
@@ -152,6 +164,7 @@ class Record:
             self._emit(policy.PANIC if self._panic else policy.RESPONSE_COMPLETE)
         # All of this leads back here: the request, with its bodies, would live until the collector comes.
         self.call = self._answer = self._problem = None
+        self._scope = {}
 
     def _started(self, code: int) -> None:
         if self._code:
@@ -169,7 +182,7 @@ class Record:
         return True
 
     def _event(self, stage: policy.Stage) -> event.Event:
-        attributes, (uri, ips, agent) = self._attributes, self._fixed
+        attributes, scope = self._attributes, self._scope
         users = self._auditor.users
         made: event.Event = {
             "kind": "Event",
@@ -177,7 +190,7 @@ class Record:
             "level": self._rule.level.label,
             "auditID": self._audit_id,
             "stage": stage,
-            "requestURI": uri,
+            "requestURI": event.request_uri(scope),
             "verb": attributes.verb,
             "user": users.encoded(attributes.user),
         }
@@ -185,20 +198,21 @@ class Record:
             made["impersonatedUser"] = event.user_info(self._impersonated)
             if self._constraint:
                 made["authenticationMetadata"] = {"impersonationConstraint": self._constraint}
-        if ips:
+        if ips := event.source_ips(scope):
             made["sourceIPs"] = ips
-        if agent:
+        if agent := event.user_agent(scope["headers"]):
             made["userAgent"] = agent
         call = self.call
         if (reference := event.object_ref(attributes, call.metadata if call is not None else None)) is not None:
             made["objectRef"] = reference
+        received = event.moment(self._received, before=self._before)
         if stage is policy.REQUEST_RECEIVED:
-            made["requestReceivedTimestamp"] = made["stageTimestamp"] = self._received
+            made["requestReceivedTimestamp"] = made["stageTimestamp"] = received
         else:
             made["responseStatus"] = self._status()
             if self._rule.level >= Level.REQUEST:
                 self._add_objects(made)
-            made["requestReceivedTimestamp"] = self._received
+            made["requestReceivedTimestamp"] = received
             made["stageTimestamp"] = event.moment(self._auditor.clock.now())
         if annotations := _shown(self.annotations, self._rule.level):
             made["annotations"] = annotations

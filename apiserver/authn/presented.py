@@ -32,7 +32,11 @@ def presented(scope: Scope, headers: Mapping[bytes, bytes]) -> Credentials:
 
 def _bearer(credentials: Credentials) -> None:
     """Of several headers the first counts, here as in a proxy before us."""
-    header = next(value for name, value in credentials.headers if name == b"authorization")
+    header = b""
+    for name, value in credentials.headers:
+        if name == b"authorization":
+            header = value
+            break
     scheme, _, rest = header.strip().partition(b" ")
     if scheme.lower() != b"bearer":
         return

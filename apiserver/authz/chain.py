@@ -35,7 +35,7 @@ class Chain:
             decision, reason = await authorizer.authorize(attributes)
             if decision is not Decision.NO_OPINION:
                 return decision, reason
-            if reason or fault_of(reason):
+            if reason or type(reason) is not str:  # one that is empty may be of a fault
                 reasons.append(reason)
         return Decision.NO_OPINION, _together(reasons)
 

@@ -43,12 +43,17 @@ class DemandMeter:
         self._sum = self._sum_of_squares = 0.0
         self._highest = self._value
 
-    def note(self, value: int, now: float) -> None:
-        """The figure is `value` from now on."""
-        self._integrate(now)
-        self._value = value
-        if value > self._highest:
-            self._highest = value
+    def note(self, value: int, now: float, *, peak: int = 0) -> None:
+        """The figure is `value` from now on; it was as high as `peak` just before."""
+        last, span = self._value, now - self._moment
+        if last:
+            self._sum += span * last
+            self._sum_of_squares += span * last * last
+        self._moment, self._value = now, value
+        if value > peak:
+            peak = value
+        if peak > self._highest:
+            self._highest = peak
 
     def _integrate(self, now: float) -> None:
         span, value = now - self._moment, self._value

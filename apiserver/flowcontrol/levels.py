@@ -192,13 +192,16 @@ class Level:
     def settle(self, now: float) -> None:
         """The turn is over: take back what was spent in it, and serve who waits."""
         self.due = False
-        self.demand.note(self.in_use + self.queues.wanted, now)
+        before, queues = self.in_use, self.queues
         self.in_use -= self.spent
         self.spent = 0
-        if self.queues.waiting:
-            self.queues.advance(now, limit=self.limit)
-            self.dispatch(now)
-        self.demand.note(self.in_use + self.queues.wanted, now)
+        if not queues.waiting:
+            self.demand.note(self.in_use, now, peak=before)
+            return
+        peak = before + queues.wanted
+        queues.advance(now, limit=self.limit)
+        self.dispatch(now)
+        self.demand.note(self.in_use + queues.wanted, now, peak=peak)
 
     def dispatch(self, now: float) -> None:
         """Serve those that wait, as far as there are seats; some now, others in the turns that follow.

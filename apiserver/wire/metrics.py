@@ -13,11 +13,24 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from k8slite.catalogue import Catalogue
+
+from .request import RequestInfo
+
 _BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0)
 _REQUEST = ("verb", "group", "version", "resource", "subresource", "scope")
 
 Key = tuple[str, str, str, str, str, str]
 """verb, group, version, resource, subresource, scope"""
+
+
+def key_of(info: RequestInfo, catalogue: Catalogue) -> Key:
+    """The labels of a request. Only words of the catalogue are labels: clients could make up others without end."""
+    resource = catalogue.by_path(info.group, info.version, info.plural) if info.plural else None
+    if resource is None or (info.subresource and resource.subresource(info.subresource) is None):
+        return (info.verb.upper(), "", "", "", "", "")
+    scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
+    return (info.verb.upper(), info.group, info.version, info.plural, info.subresource, scope)
 
 
 class _Durations:

@@ -16,6 +16,7 @@ from .options import Options
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _COLLECTION_VERBS = {"get": "list", "delete": "deletecollection"}
+_LONG_RUNNING = frozenset({"watch", "exec", "attach", "log", "portforward", "proxy"})
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 
 
@@ -37,6 +38,8 @@ class RequestInfo:
     name: str = ""
     subresource: str = ""
     rest: str = ""
+    long_running: bool = False
+    """Whether the answer goes on as long as the client likes."""
 
     @property
     def is_resource(self) -> bool:
@@ -76,4 +79,6 @@ def _parse(path: str, method: str, watch: bool) -> RequestInfo:
     subresource = rest[2] if len(rest) > 2 else ""
     if not name:
         verb = "watch" if watch and verb == "get" else _COLLECTION_VERBS.get(verb, verb)
-    return RequestInfo(method, path, verb, group, version, namespace, plural, name, subresource, "/".join(rest[3:]))
+    below = "/".join(rest[3:])
+    long = verb in _LONG_RUNNING or subresource in _LONG_RUNNING
+    return RequestInfo(method, path, verb, group, version, namespace, plural, name, subresource, below, long)
