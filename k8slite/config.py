@@ -164,6 +164,8 @@ class ApiServerConfig(Config):
     node_port_range: tuple[int, int] = (30000, 32767)
     shutdown_delay: float = 0.0
     """Seconds between the end's begin, when readyz fails, and the last new connection: a load balancer's to notice."""
+    shutdown_grace: float = 60.0
+    """Seconds that requests under way may then take; watches end at once, logs and other streams within five."""
     max_connections: int = Field(4096, gt=0)
     """Connections that are open at the same time; who has most loses some when there are more."""
     max_requests_inflight: int = Field(300, gt=0)

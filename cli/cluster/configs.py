@@ -131,6 +131,7 @@ def apiserver(spec: ClusterSpec) -> ApiServerConfig:
         proxy_client_cert_file=pki / "front-proxy-client.crt",
         proxy_client_key_file=pki / "front-proxy-client.key",
         service_cidr=spec.service_cidr,
+        shutdown_grace=5.0,  # the supervisor kills after ten
         audit=audit.settings(spec),
         encryption_config_file=encryption.file(spec) if spec.encrypts else None,
     )
