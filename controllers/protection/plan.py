@@ -29,11 +29,16 @@ def _uses(pod: Pod, claim: Claim) -> bool:
         if volume.persistent_volume_claim is not None:
             if volume.persistent_volume_claim.claim_name == claim.name:
                 return True
-        elif f"{pod.name}-{volume.name}" == claim.name and not pod.finished:
+        elif f"{pod.name}-{volume.name}" == claim.name and not shut_down(pod):
             owner = claim.metadata.controller
             if owner is not None and owner.uid == pod.uid:
                 return True
     return False
+
+
+def shut_down(pod: Pod) -> bool:
+    """Whether only finalizers keep the pod: it may wait for the very claims that were made for it."""
+    return pod.deleting and pod.metadata.deletion_grace_period_seconds == 0
 
 
 def volume_in_use(volume: Volume) -> bool:

@@ -15,7 +15,7 @@ from k8slite.kinds.base import K, Object, ResourceType
 
 from ..context import Context, Runnable
 from ..pods import PODS, Pod, by_claim
-from .plan import claim_in_use, class_in_use, volume_in_use, waits
+from .plan import claim_in_use, class_in_use, shut_down, volume_in_use, waits
 from .storage import CLAIMS, CLASSES, VOLUMES, Claim, Volume
 
 CLAIM, VOLUME, CLASS = (f"kubernetes.io/{word}-protection" for word in ("pvc", "pv", "vac"))
@@ -59,7 +59,7 @@ class Protection:
             _enqueue(self.classes, self._classes.get(name), CLASS)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        if old is not None and old.spec.volumes and (new is None or new.finished):
+        if old is not None and old.spec.volumes and (new is None or shut_down(new)):
             for key in by_claim(old):
                 _enqueue(self.claims, self._claims.get(key), CLAIM)
 
