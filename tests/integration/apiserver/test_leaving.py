@@ -42,12 +42,19 @@ class Plane:
         assert self.server.process is not None
         return await asyncio.to_thread(self.server.process.wait, 60)
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    def tls(self) -> ssl.SSLContext:
         config = self.plane.client_config("admin", user="kubernetes-admin", groups=["system:masters"])
         assert config.cert_file is not None
         context = ssl.create_default_context(cafile=str(config.ca_file))
         context.load_cert_chain(config.cert_file, config.key_file)
-        return await asyncio.open_connection("127.0.0.1", int(self.plane.urls[0].rpartition(":")[2]), ssl=context)
+        return context
+
+    async def knock(self, tls: ssl.SSLContext | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection, without a handshake if there is no `tls`."""
+        return await asyncio.open_connection("127.0.0.1", int(self.plane.urls[0].rpartition(":")[2]), ssl=tls)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await self.knock(self.tls())
 
 
 @contextlib.asynccontextmanager
@@ -151,6 +158,25 @@ async def test_no_request_is_lost_and_watches_resume_where_they_were(tmp_path: P
             assert sorted(names) == sorted(load.written)
 
 
+async def test_whoever_was_let_in_last_is_answered(tmp_path: Path) -> None:
+    """His handshake had not begun when the server was told to end."""
+    async with running(tmp_path) as plane:
+        tls = plane.tls()
+        reader, writer = await plane.knock()
+        assert await revision_now(plane), "what came before this has been let in"
+        plane.tell()
+        with contextlib.suppress(OSError):
+            while True:
+                _, other = await plane.knock()
+                other.transport.abort()
+        await writer.start_tls(tls, server_hostname="127.0.0.1")
+        writer.write(request("GET", MAPS))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 200 " in head and b"connection: close" in head.lower()
+        writer.close()
+        assert await plane.ended() == 0
+
+
 async def test_readyz_fails_first_and_a_second_signal_cuts_the_delay_short(tmp_path: Path) -> None:
     async with running(tmp_path, shutdown_delay=600.0) as plane:
         plane.tell()
@@ -177,7 +203,7 @@ async def test_clients_that_hang_do_not_hold_it_up(tmp_path: Path) -> None:
         _, idle = await plane.connect()
         _, halfway = await plane.connect()
         halfway.write(b"GET /api HTTP/1.1\r\nHost:")
-        _, bare = await asyncio.open_connection("127.0.0.1", int(plane.plane.urls[0].rpartition(":")[2]))
+        _, bare = await plane.knock()
         assert await revision_now(plane)
         began = time.monotonic()
         plane.tell()
