@@ -131,6 +131,31 @@ async def test_a_pod_that_has_ended_or_not_begun_goes_without_asking(http: httpx
         assert (await evict(http, name)).status_code == 201
 
 
+@pytest.mark.parametrize(
+    ("name", "selector", "code"),
+    [("everybody", {"selector": {}}, 429), ("nobody", {"selector": None}, 201), ("unsaid", {}, 201)],
+)
+async def test_an_empty_selector_guards_every_pod_and_none_guards_none(
+    http: httpx.AsyncClient, name: str, selector: Any, code: int
+) -> None:
+    namespace = f"guarded-by-{name}"
+    assert (await http.post("/api/v1/namespaces", json={"metadata": {"name": namespace}})).is_success
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    assert (await http.post(accounts, json={"metadata": {"name": "default"}})).is_success
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    body = {"metadata": {"name": "p"}, "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}}
+    assert (await http.post(pods, json=body)).is_success
+    running = {"status": {"phase": "Running", "conditions": READY}}
+    assert (await http.patch(f"{pods}/p/status", headers=MERGE, json=running)).is_success
+    budgets = f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"
+    budget = {"metadata": {"name": "b"}, "spec": {"minAvailable": 1, **selector}}
+    assert (await http.post(budgets, json=budget)).is_success
+    filled = {"observedGeneration": 1, "expectedPods": 1, "currentHealthy": 1, "desiredHealthy": 1}
+    assert (await http.patch(f"{budgets}/b/status", headers=MERGE, json={"status": filled})).is_success
+    eviction = {"kind": "Eviction", "apiVersion": "policy/v1", "metadata": {"name": "p"}}
+    assert (await http.post(f"{pods}/p/eviction", json=eviction)).status_code == code
+
+
 async def test_evictions_at_once_spend_no_more_than_the_budget(http: httpx.AsyncClient) -> None:
     await guarded(http, "race", disruptionsAllowed=2)
     names = ["race", *(f"race-{number}" for number in range(5))]
