@@ -94,7 +94,10 @@ async def impersonate(attributes: Attributes, user: User, *, authorizer: Chain) 
             continue
         return Impersonated(acting, "" if mode is _LEGACY else mode.verb)
     assert refusal is not None
-    raise refusal
+    try:
+        raise refusal
+    finally:
+        del refusal  # it holds this frame: together they would wait for the collector, with whatever a client sent
 
 
 def _modes(user: User, requestor: User) -> list[_Mode]:
