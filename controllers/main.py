@@ -15,14 +15,14 @@ from k8slite.config import ControllerManagerConfig
 from k8slite.leader import LeadershipLost, lead
 from k8slite.metrics import serve_metrics
 
-from .manager import enabled, manage
+from .manager import load, manage
 
 log = logging.getLogger(__name__)
 
 
 async def serve(config: ControllerManagerConfig) -> None:
     """Run until cancelled; exit when another instance takes over, to begin anew. Raises ConfigError at once."""
-    enabled(config.controllers)
+    load(config.controllers)
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import cast
 
 from k8slite.client import Client
@@ -50,11 +51,18 @@ def enabled(wanted: Sequence[str]) -> list[str]:
     return [n for n in CONTROLLERS if f"-{n}" not in wanted and (everything or n in wanted)]
 
 
+def load(wanted: Sequence[str]) -> list[ModuleType]:
+    """The modules of these controllers. It takes a while, so it comes before there is a lease to renew.
+
+    Raises ConfigError for a name that is none.
+    """
+    return [importlib.import_module(f".{CONTROLLERS[name]}.sync", __package__) for name in enabled(wanted)]
+
+
 def build(context: Context) -> list[Runnable]:
     """Everything that the configuration enables."""
     made: list[Runnable] = []
-    for name in enabled(context.config.controllers):
-        module = importlib.import_module(f".{CONTROLLERS[name]}.sync", __package__)
+    for module in load(context.config.controllers):
         made += cast(Callable[[Context], Sequence[Runnable]], module.build)(context)
     return made
 

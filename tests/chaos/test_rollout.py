@@ -27,7 +27,7 @@ from k8slite.kinds.resources import DEPLOYMENTS, NODES, PODS, REPLICA_SETS
 from .processes import ControlPlane, Program, control_plane
 
 #: Short, so that a successor does not wait long for the Lease of the dead.
-ELECTION = LeaderElectionConfig(lease_duration=1.0, renew_deadline=0.8, retry_period=0.1)
+ELECTION = LeaderElectionConfig(lease_duration=3.0, renew_deadline=2.5, retry_period=0.2)
 
 
 @dataclass(frozen=True)
