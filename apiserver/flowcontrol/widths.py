@@ -52,9 +52,12 @@ def width(info: RequestInfo, options: Options, resources: Resources) -> int:
     selector = options.field_selector
     if selector and selector.value_of("metadata.name"):
         return 1
+    limit = 0 if selector or options.label_selector else options.limit
+    if 0 < limit <= OBJECTS_PER_SEAT:
+        return 1
     objects = rows.count(info.namespace)
-    if options.limit and not selector and not options.label_selector:
-        objects = min(objects, options.limit)
+    if limit and limit < objects:
+        objects = limit
     return max(1, -(-objects // OBJECTS_PER_SEAT))
 
 

@@ -17,8 +17,11 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
-PIECE = 64 * 1024
-"""Bytes of a body that are written at once."""
+PIECE = 256 * 1024
+"""Bytes of a body that are written at once. Each piece is a system call and wakes the reader; the connection keeps a
+buffer of the largest that it ever wrote."""
+_COPIED = 64 * 1024
+"""Bytes of a body that are joined to the head: a longer one is not copied for that."""
 _REFUSALS = frozenset({401, 429})
 _TOO_LARGE = 413
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
@@ -197,17 +200,17 @@ class Exchange(RequestResponseCycle):
             self._complete()
 
     def _write(self, head: bytes, body: bytes) -> None:
-        if len(body) <= PIECE:
+        if len(body) <= _COPIED:
             self.transport.write(head + body if head else body)
             return
         self._tail = memoryview(body)
         if head:
-            self.transport.write(head + self._next_piece())
+            self.transport.write(head + self._next_piece(_COPIED // 4))
         self.go_on()
 
-    def _next_piece(self) -> memoryview:
+    def _next_piece(self, size: int = PIECE) -> memoryview:
         """A piece that is not copied: the transport keeps it only until it is encrypted."""
-        piece, self._tail = self._tail[:PIECE], self._tail[PIECE:]
+        piece, self._tail = self._tail[:size], self._tail[size:]
         return piece
 
     def go_on(self) -> None:

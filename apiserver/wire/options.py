@@ -22,6 +22,7 @@ from k8slite.errors import (
     required,
     too_long,
 )
+from k8slite.remembering import remembered
 from k8slite.selectors import (
     EVERYTHING,
     FieldSelector,
@@ -72,7 +73,7 @@ class Options:
     precondition_uid: str = ""
     precondition_resource_version: str = ""
     query: Mapping[str, list[str]] = field(default_factory=dict)
-    """Every parameter as it came, for subresources with parameters of their own."""
+    """Every parameter as it came, for subresources with parameters of their own. Requests may share it."""
 
 
 DEFAULT = Options()
@@ -84,8 +85,11 @@ def parse(query_string: bytes, method: str) -> Options:
     Raises ApiError: 400 for what cannot be understood, 422 for a value outside its range. Reads do not look at the
     parameters of writes.
     """
-    if not query_string:
-        return DEFAULT
+    return _parse(query_string, method) if query_string else DEFAULT
+
+
+@remembered(256)  # clients list, page and patch with the same few parameters
+def _parse(query_string: bytes, method: str) -> Options:
     query: dict[str, list[str]] = {}
     try:
         for key, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
