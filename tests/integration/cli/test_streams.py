@@ -185,9 +185,9 @@ async def test_a_watch_shows_what_comes_in_the_same_columns(
     namespace: str,
 ) -> None:
     path = f"/api/v1/namespaces/{namespace}/configmaps"
+    await http.post(path, json={"metadata": {"name": "first-one"}, "data": {"a": "1"}})  # the columns are made for it
     async with start("get", "cm", "-A", "-w", "--field-selector", f"metadata.namespace={namespace}") as process:
         assert process.stdout
-        await http.post(path, json={"metadata": {"name": "first-one"}, "data": {"a": "1"}})
         header = (await process.stdout.readline()).decode()
         first = (await process.stdout.readline()).decode()
         await http.post(path, json={"metadata": {"name": "b"}, "data": {"a": "1"}})
