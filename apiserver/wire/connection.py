@@ -42,6 +42,10 @@ HANDOVER = "handover"
 HEAD_TIMEOUT = 32.0
 """Seconds in which a new connection's first request must begin, and the head of any request must have come."""
 _FAREWELL = 1.0
+_LINGER = 2.0
+"""Seconds in which a client whose body was refused may read why."""
+_SPARE = 16 << 20
+"""Bytes of it that are taken meanwhile, and thrown away."""
 _HEADER_LIMIT = 1 << 20
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -85,6 +89,8 @@ class ConnectionProtocol(HttpToolsProtocol):
     _outlet: Outlet | None = None
     _early: bytearray | None = None
     """What came behind a request to change the protocol, which is the last request of its connection."""
+    _spare: int | None = None
+    """Bytes that may still come of a refused body; None if there was none."""
     _awaiting_head = True
     """Whether the next thing to come is a head, or the rest of one; `_deadline` bounds the wait."""
     _deadline: asyncio.TimerHandle | None = None
@@ -138,6 +144,11 @@ class ConnectionProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse, but for what is no HTTP any more: that waits for whoever takes the connection over."""
         self._resting_since = None
+        if self._spare is not None:
+            self._spare -= len(data)
+            if self._spare < 0:
+                self.transport.close()
+            return
         if self._early is None:
             try:
                 self.parser.feed_data(data)
@@ -223,6 +234,15 @@ class ConnectionProtocol(HttpToolsProtocol):
         self._resume_reading()
         if self._outlet is not None and self._outlet.on_room is not None:
             self._outlet.on_room()
+
+    def linger(self) -> None:
+        """Close in a while: a client that still sends its body would lose the answer with the connection.
+
+        What comes until then is thrown away.
+        """
+        self._spare = _SPARE
+        self.flow.resume_reading()
+        self.loop.call_later(_LINGER, self.transport.close)
 
     def refused(self) -> None:
         """A request was refused: read no further ones for a while if it came too early after the last one."""

@@ -43,6 +43,10 @@ class Connection(Protocol):
         """An answer has been written."""
         ...
 
+    def linger(self) -> None:
+        """The answer is the last, and came before the body."""
+        ...
+
     def refused(self) -> None:
         """An answer said that the request was too much, or its user unknown."""
         ...
@@ -237,7 +241,10 @@ class Exchange(RequestResponseCycle):
 
     def _complete(self) -> None:
         if not self.keep_alive:
-            self.transport.close()
+            if self.more_body:
+                self.connection.linger()
+            else:
+                self.transport.close()
         self._finish()
         if self._refused:
             self.connection.refused()
