@@ -17,11 +17,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
-PIECE = 256 * 1024
-"""Bytes of a body that are written at once. Each piece is a system call and wakes the reader; the connection keeps a
-buffer of the largest that it ever wrote."""
-_COPIED = 64 * 1024
-"""Bytes of a body that are joined to the head: a longer one is not copied for that."""
+PIECE = 64 * 1024
+"""Bytes of a body that are written at once. Each piece is a system call and wakes the reader; but a TLS connection keeps
+buffers as large as the largest piece that it ever wrote, and a tenant may open a thousand."""
 _REFUSALS = frozenset({401, 429})
 _TOO_LARGE = 413
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
@@ -204,12 +202,12 @@ class Exchange(RequestResponseCycle):
             self._complete()
 
     def _write(self, head: bytes, body: bytes) -> None:
-        if len(body) <= _COPIED:
+        if len(body) <= PIECE:
             self.transport.write(head + body if head else body)
             return
         self._tail = memoryview(body)
         if head:
-            self.transport.write(head + self._next_piece(_COPIED // 4))
+            self.transport.write(head + self._next_piece(PIECE // 4))
         self.go_on()
 
     def _next_piece(self, size: int = PIECE) -> memoryview:
