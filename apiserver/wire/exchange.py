@@ -18,8 +18,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from uvicorn.server import ServerState
 
 PIECE = 64 * 1024
-"""Bytes of a body that are written at once. Each piece is a system call and wakes the reader; but a TLS connection keeps
-buffers as large as the largest piece that it ever wrote, and a tenant may open a thousand."""
+"""Bytes of a body that are written at once. Each piece is a system call and wakes the reader; but a TLS connection
+keeps buffers as large as the largest piece that it ever wrote, and a tenant may open a thousand."""
 _REFUSALS = frozenset({401, 429})
 _TOO_LARGE = 413
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
