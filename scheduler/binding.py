@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,6 +16,7 @@ from k8slite.errors import ApiError
 
 from .framework import Profile
 from .queue import Waiting
+from .view import Pod
 
 log = logging.getLogger(__name__)
 
@@ -43,16 +44,16 @@ Outcome = Bound | Refused
 
 
 class Binder:
-    """Runs permit and bind plugins with bounded concurrency. `settle` gets each outcome."""
+    """Runs the binding plugins of the profile that a pod names, so many at once; `settle` gets each outcome."""
 
     def __init__(
         self,
-        profile: Profile,
+        profiles: Mapping[str, Profile],
         *,
         settle: Callable[[Waiting, str, Outcome], None],
         has_node: Callable[[str], bool],
     ) -> None:
-        self._profile = profile
+        self._profiles = profiles
         self._settle = settle
         self._has_node = has_node
         self._jobs: asyncio.Queue[tuple[Waiting, str]] = asyncio.Queue()
@@ -94,18 +95,28 @@ class Binder:
 
     async def _bind(self, waiting: Waiting, node: str) -> Outcome:
         pod = waiting.pod
-        for plugin in self._profile.permit:
+        profile = self._profiles[pod.spec.scheduler_name]
+        for plugin in profile.permit:
             if reason := await plugin.permit(pod, node):
                 return Refused(reason)
         if not self._has_node(node):
             return Refused(f'node "{node}" is gone')
-        return await attempt(lambda: self._profile.bind.bind(pod, node))
+        return await attempt(lambda: _write(profile, pod, node))
 
 
-async def attempt(bind: Callable[[], Awaitable[None]]) -> Outcome:
-    """Carry a binding out and say what its failure means."""
+async def _write(profile: Profile, pod: Pod, node: str) -> str:
+    for plugin in profile.pre_bind:
+        if reason := await plugin.pre_bind(pod, node):
+            return reason
+    await profile.bind.bind(pod, node)
+    return ""
+
+
+async def attempt(bind: Callable[[], Awaitable[str]]) -> Outcome:
+    """Carry a binding out and say what its failure means; `bind` returns why it could not be tried."""
     try:
-        await bind()
+        if reason := await bind():
+            return Refused(reason)
     except ApiError as error:
         return Refused(str(error), outrun=error.reason in ("NotFound", "Conflict"))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:

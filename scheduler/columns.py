@@ -11,45 +11,52 @@ float64, which is exact up to 2**53 and what numpy compares and divides fastest.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Flag, auto
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from .change import NOWHERE, Change, Event
 from .journal import Journal
 from .labels import LabelColumns, Mask
-from .peers import Kind, PeerColumns
+from .peers import Kind, PeerColumns, kind_of
 from .ports import PortColumns
 from .shape import CPU, MEMORY, PODS, Shape, amounts_of
 from .taints import TaintColumn, TaintSet
-from .view import Node
+from .view import Node, Pod
 
 Amounts = npt.NDArray[np.float64]
 
 
-class Change(Flag):
-    """What happened in the cluster that could let a rejected pod fit."""
-
-    NOTHING = 0
-    NODE_ADDED = auto()
-    NODE_ALLOCATABLE = auto()
-    NODE_LABELS = auto()
-    NODE_TAINTS = auto()
-    """Taints, or the mark `unschedulable`."""
-    POD_REMOVED = auto()
-    """A pod left its node, or ended."""
-    PEERS = auto()
-    """A pod was put on a node, or counts as another kind of pod than before."""
-
-
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What a pod takes of a row."""
+    """A pod that is, or is assumed to be, on the node of a row; `kind` is None if spreading does not count it."""
 
     row: int
+    pod: Pod
     shape: Shape
     kind: Kind | None
+
+
+class Column(Protocol):
+    """What a plugin knows by row and keeps in step with nodes and pods; made by `Columns.of` without arguments."""
+
+    def set_node(self, row: int, node: Node | None) -> Change:
+        """The node of a row came or changed, or is gone; what of it that is kept here changed."""
+        ...
+
+    def account(self, placed: Placed, sign: int) -> None:
+        """A pod comes (1) or goes (-1)."""
+        ...
+
+    def grow(self, capacity: int) -> None:
+        """There are that many rows now; also called once at first."""
+        ...
+
+
+C = TypeVar("C", bound=Column)
 
 
 #: Stands for every resource that no node has: a row that is always empty.
@@ -62,6 +69,7 @@ class Columns:
     def __init__(self, capacity: int = 64) -> None:
         self.capacity = capacity
         self.names: list[str] = [""] * capacity
+        self.nodes: list[Node | None] = [None] * capacity
         self.rows: dict[str, int] = {}
         self.resources = {CPU: 0, MEMORY: 1, PODS: 2, UNKNOWN: 3}
         self.allocatable: Amounts = np.zeros((4, capacity))
@@ -82,7 +90,8 @@ class Columns:
         self.usage = Journal()
         self._needs: dict[tuple[tuple[str, int], ...], Amounts] = {}
         self._placed: dict[str, Placed] = {}
-        self._count = [0] * capacity
+        self._on: list[dict[str, Placed]] = [{} for _ in range(capacity)]
+        self._followers: dict[type[Column], Column] = {}
         self._free = list(range(capacity - 1, -1, -1))
 
     @property
@@ -100,6 +109,27 @@ class Columns:
         placed = self._placed.get(uid)
         return self.names[placed.row] if placed else None
 
+    def pods_on(self, row: int) -> Mapping[str, Placed]:
+        """The pods of a row, by UID: to be read, and at once."""
+        return self._on[row]
+
+    def placed(self, uid: str) -> Placed | None:
+        """Where a pod is, and what it takes there."""
+        return self._placed.get(uid)
+
+    def of(self, column: type[C]) -> C:
+        """The one column of its kind, made when it is first asked for and kept in step from then on."""
+        found = self._followers.get(column)
+        if found is None:
+            found = self._followers[column] = column()
+            found.grow(self.capacity)
+            for row, node in enumerate(self.nodes):
+                if node is not None:
+                    found.set_node(row, node)
+            for placed in self._placed.values():
+                found.account(placed, 1)
+        return cast(C, found)
+
     def needs(self, requests: tuple[tuple[str, int], ...]) -> Amounts:
         """Requests as one number for each resource row, minus infinity where nothing is requested."""
         found = self._needs.get(requests)
@@ -112,9 +142,10 @@ class Columns:
                 found[index, 0] = max(found[index, 0], amount)
         return found
 
-    def set_node(self, node: Node) -> Change:
+    def set_node(self, node: Node) -> Event:
         """Add a node or bring it up to date; what changed of it."""
         row = self._row(node.name)
+        before, self.nodes[row] = self.nodes[row], node
         change = Change.NOTHING
         if not self.live[row]:
             self.live[row] = True
@@ -127,63 +158,79 @@ class Columns:
         if self.taints.set(row, taints) or self.unschedulable[row] != node.spec.unschedulable:
             self.unschedulable[row] = node.spec.unschedulable
             change |= Change.NODE_TAINTS
+        for follower in self._followers.values():
+            change |= follower.set_node(row, node)
         if change:
             self.static.mark(row)
-        return change
+        return Event(change, row, before, node)
 
-    def remove_node(self, name: str) -> None:
+    def remove_node(self, name: str) -> Event:
         """The node is gone; its pods stay accounted until they go too."""
-        row = self.rows.get(name)
-        if row is None:
-            return
+        row = self.rows.get(name, NOWHERE)
+        if row == NOWHERE or not self.live[row]:
+            return Event(Change.NOTHING)
+        before, self.nodes[row] = self.nodes[row], None
         self.live[row] = False
         self.unschedulable[row] = False
         self._set_allocatable(row, {})
         self.labels.set(row, {})
         self.taints.set(row, ())
+        for follower in self._followers.values():
+            follower.set_node(row, None)
         self.static.mark(row)
         self._release(row)
+        return Event(Change.NODE_REMOVED, old=before)
 
-    def place(self, uid: str, shape: Shape, node: str, *, kind: Kind | None = None) -> Change:
-        """A pod is, or is assumed to be, on a node; what that may change for others.
-
-        `kind` is what it counts as for those that spread; None if it does not count.
-        """
-        before = self._placed.get(uid)
+    def place(self, pod: Pod, shape: Shape, node: str) -> Event:
+        """A pod is, or is assumed to be, on a node; what that may change for others."""
+        before, kind = self._placed.get(pod.uid), kind_of(pod)
         if before is not None:
-            if self.names[before.row] == node and before.shape.requests == shape.requests:
-                return self._relabel(uid, before, kind)
-            self.remove(uid)
+            if self.names[before.row] == node and before.shape.taken == shape.taken:
+                return self._relabel(before, Placed(before.row, pod, shape, kind))
+            self._take_away(before)
         row = self._row(node)
-        self._placed[uid] = Placed(row, shape, kind)
-        self._count[row] += 1
-        self._account(row, shape, 1)
-        if kind is not None:
-            self.peers.account(row, kind, 1)
-        return Change.PEERS if before is None else Change.PEERS | Change.POD_REMOVED
+        self._put(Placed(row, pod, shape, kind))
+        if before is None:
+            return Event(Change.PEERS, row, None, pod)
+        self._release(before.row)
+        return Event(Change.PEERS | Change.POD_REMOVED, row, before.pod, pod)
 
-    def remove(self, uid: str) -> bool:
-        """A pod is on no node any more; whether it was on one."""
-        placed = self._placed.pop(uid, None)
+    def remove(self, uid: str) -> Event:
+        """A pod is on no node any more."""
+        placed = self._placed.get(uid)
         if placed is None:
-            return False
-        self._count[placed.row] -= 1
+            return Event(Change.NOTHING)
+        self._take_away(placed)
+        self._release(placed.row)
+        return Event(Change.POD_REMOVED, placed.row, placed.pod, None)
+
+    def _put(self, placed: Placed) -> None:
+        self._placed[placed.pod.uid] = self._on[placed.row][placed.pod.uid] = placed
+        self._account(placed.row, placed.shape, 1)
+        if placed.kind is not None:
+            self.peers.account(placed.row, placed.kind, 1)
+        for follower in self._followers.values():
+            follower.account(placed, 1)
+
+    def _take_away(self, placed: Placed) -> None:
+        del self._placed[placed.pod.uid], self._on[placed.row][placed.pod.uid]
         self._account(placed.row, placed.shape, -1)
         if placed.kind is not None:
             self.peers.account(placed.row, placed.kind, -1)
-        self._release(placed.row)
-        return True
+        for follower in self._followers.values():
+            follower.account(placed, -1)
 
-    def _relabel(self, uid: str, placed: Placed, kind: Kind | None) -> Change:
-        if placed.kind == kind:
-            return Change.NOTHING
-        if placed.kind is not None:
-            self.peers.account(placed.row, placed.kind, -1)
-        if kind is not None:
-            self.peers.account(placed.row, kind, 1)
-        self._placed[uid] = Placed(placed.row, placed.shape, kind)
-        self.usage.mark(placed.row)
-        return Change.PEERS
+    def _relabel(self, before: Placed, now: Placed) -> Event:
+        """The same place and needs; another object, and maybe another kind."""
+        self._placed[now.pod.uid] = self._on[now.row][now.pod.uid] = now
+        if before.kind == now.kind:
+            return Event(Change.NOTHING)
+        if before.kind is not None:
+            self.peers.account(before.row, before.kind, -1)
+        if now.kind is not None:
+            self.peers.account(now.row, now.kind, 1)
+        self.usage.mark(now.row)
+        return Event(Change.PEERS, now.row, before.pod, now.pod)
 
     def _account(self, row: int, shape: Shape, sign: int) -> None:
         for name, amount in shape.requests:
@@ -227,7 +274,7 @@ class Columns:
         return row
 
     def _release(self, row: int) -> None:
-        if not self._count[row] and not self.live[row] and self.names[row]:
+        if not self._on[row] and not self.live[row] and self.names[row]:
             del self.rows[self.names[row]]
             self.names[row] = ""
             self._free.append(row)
@@ -237,7 +284,8 @@ class Columns:
         before, more = self.capacity, self.capacity // 4 + 64
         self.capacity += more
         self.names += [""] * more
-        self._count += [0] * more
+        self.nodes += [None] * more
+        self._on += [{} for _ in range(more)]
         self._free = list(range(self.capacity - 1, before - 1, -1))
         self.allocatable = np.pad(self.allocatable, ((0, 0), (0, more)))
         self.requested = np.pad(self.requested, ((0, 0), (0, more)))
@@ -249,5 +297,7 @@ class Columns:
         self.labels.grow(self.capacity)
         self.taints.grow(self.capacity)
         self.peers.grow(self.capacity)
+        for follower in self._followers.values():
+            follower.grow(self.capacity)
         self.static.reset()
         self.usage.reset()

@@ -8,13 +8,15 @@ first was put on. What depends on the pods of other nodes (filters that read the
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 import numpy as np
+import numpy.typing as npt
 
 from .columns import Columns
-from .framework import MAX_SCORE, Filter, Normalize, Profile, Reads, Score, Scores
+from .framework import MAX_SCORE, Filter, Normalize, PodFilter, Profile, Reads, Score, Scores
 from .journal import ALL, Rows
 from .labels import Mask
 from .shape import Shape
@@ -82,19 +84,35 @@ class Cycle:
                 return Unschedulable(_message(columns.node_count, reason), frozenset({plugin.name}))
         view = self._view(shape, columns)
         filters = [plugin for plugin in self._cluster_filters if plugin.concerns(shape)]
+        pod_filters = [plugin for plugin in self._profile.pod_filter if plugin.concerns_pod(pod)]
         total = view.total
         for filtering in filters:
             total = np.where(filtering.filter(shape, columns, ALL), total, -1.0)
-        total = self._compared(self._relative(view, total), shape, columns)
+        for judging in pod_filters:
+            rows = np.flatnonzero(total >= 0)
+            total = total.copy()
+            total[rows[~judging.filter_pod(pod, shape, columns, rows)]] = -1.0
+        total = self._compared(self._relative(view, total), pod, shape, columns)
         best = total.max()
         if best < 0:
-            if filters:
-                return explain(shape, columns, view.filters + filters)
+            if filters or pod_filters:
+                return explain(pod, shape, columns, view.filters + filters, pod_filters)
             if view.failure is None:
-                view.failure = explain(shape, columns, view.filters)
+                view.failure = explain(pod, shape, columns, view.filters)
             return view.failure
         ties = np.flatnonzero(total == best)
         return Placement(columns.names[ties[self._random.randrange(ties.size)]])
+
+    def feasible(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """Which of the rows can run the pod as the columns stand; nothing is remembered."""
+        mask: Mask = columns.live[rows]
+        for plugin in self._profile.filter:
+            if plugin.concerns(shape):
+                mask = mask & plugin.filter(shape, columns, rows)
+        for judging in self._profile.pod_filter:
+            if judging.concerns_pod(pod):
+                mask = mask & judging.filter_pod(pod, shape, columns, rows)
+        return mask
 
     def _view(self, shape: Shape, columns: Columns) -> _View:
         """The shape's view, brought up to date."""
@@ -145,12 +163,12 @@ class Cycle:
                 total = np.where(feasible, total + plugin.weight * normalized(raw, plugin, feasible), -1.0)
         return total
 
-    def _compared(self, total: Scores, shape: Shape, columns: Columns) -> Scores:
+    def _compared(self, total: Scores, pod: Pod, shape: Shape, columns: Columns) -> Scores:
         """The totals with the scores that depend on what is placed on other nodes."""
         for plugin in self._profile.compare:
-            if plugin.concerned(shape):
+            if plugin.concerned(pod, shape):
                 feasible = total >= 0
-                scores = plugin.compare(shape, columns, feasible)
+                scores = plugin.compare(pod, shape, columns, feasible)
                 scores *= plugin.weight
                 scores += total
                 total = np.where(feasible, scores, -1.0)
@@ -164,7 +182,9 @@ def normalized(raw: Scores, plugin: Score, feasible: Mask) -> Scores:
     return MAX_SCORE - scaled if plugin.normalize is Normalize.REVERSED else scaled
 
 
-def explain(shape: Shape, columns: Columns, filters: list[Filter]) -> Unschedulable:
+def explain(
+    pod: Pod, shape: Shape, columns: Columns, filters: Sequence[Filter], pod_filters: Sequence[PodFilter] = ()
+) -> Unschedulable:
     """Count, node by node, the reasons of the first filter that rejects it."""
     rows = np.flatnonzero(columns.live)
     count = rows.size
@@ -178,6 +198,13 @@ def explain(shape: Shape, columns: Columns, filters: list[Filter]) -> Unschedula
         if failed.size:
             rejected_by.add(plugin.name)
             reasons += plugin.explain(shape, columns, failed)
+            rows = rows[passed]
+    for judging in pod_filters:
+        passed = judging.filter_pod(pod, shape, columns, rows)
+        failed = rows[~passed]
+        if failed.size:
+            rejected_by.add(judging.name)
+            reasons += judging.explain_pod(pod, shape, columns, failed)
             rows = rows[passed]
     texts = sorted(f"{number} {reason}" for reason, number in reasons.items())
     return Unschedulable(_message(count, ", ".join(texts)), frozenset(rejected_by))

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import socket
+from collections.abc import Mapping
 from dataclasses import replace
 
 from k8slite.client import Client, ClientConfig
@@ -14,6 +15,8 @@ from k8slite.config import SchedulerConfig
 from k8slite.leader import lead
 from k8slite.metrics import serve_metrics
 
+from .framework import Handle, Profile
+from .plugins import build
 from .scheduler import Scheduler
 
 
@@ -28,8 +31,11 @@ async def serve(config: SchedulerConfig) -> None:
         if config.metrics_port:
             await stack.enter_async_context(serve_metrics(config.metrics_port))
 
+        def profiles(handle: Handle) -> Mapping[str, Profile]:
+            return {config.scheduler_name: build(handle)}
+
         async def work() -> None:
-            await Scheduler(client, clock=clock, random=random.Random(), name=config.scheduler_name).run()
+            await Scheduler(client, clock=clock, random=random.Random(), profiles=profiles).run()
 
         await lead(
             client,

@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from k8slite.clock import Clock
 
-from .columns import Change
+from .change import Change, Event
 from .shape import Shape
 from .view import Pod
 
@@ -157,11 +157,11 @@ class SchedulingQueue:
         if self._in_flight(waiting):
             self._move(waiting, Place.BACKOFF)
 
-    def changed(self, change: Change) -> None:
+    def changed(self, event: Event) -> None:
         """Something happened in the cluster: let those try again whom it may help."""
-        if change:
+        if event.change:
             self._changes += 1
-            self._wake_those(change)
+            self._wake_those(event.change)
 
     def placed(self) -> None:
         """A pod was put on a node, before any other pod was decided for: those decided for later know of it."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import aiohttp
 
@@ -32,9 +34,9 @@ class _Said:
 
 
 class Reporter:
-    """Writes conditions in the background, and hands events to the recorder."""
+    """Writes conditions in the background, and hands events to the recorder of the pod's scheduler."""
 
-    def __init__(self, client: Client, *, events: EventRecorder, clock: Clock) -> None:
+    def __init__(self, client: Client, *, events: Mapping[str, EventRecorder], clock: Clock) -> None:
         self._client = client
         self._events = events
         self._clock = clock
@@ -45,11 +47,13 @@ class Reporter:
     def bound(self, pod: Pod, node: str) -> None:
         """The pod was put on a node."""
         self.forget(pod.uid)
-        self._events.record(pod, reason="Scheduled", message=f"Successfully assigned {pod.key} to {node}")
+        self._events[pod.spec.scheduler_name].record(
+            pod, reason="Scheduled", message=f"Successfully assigned {pod.key} to {node}"
+        )
 
     def failed(self, pod: Pod, message: str) -> None:
         """An attempt failed for another reason than the nodes."""
-        self._events.record(pod, reason="FailedScheduling", message=message, type="Warning")
+        self._record(pod, reason="FailedScheduling", message=message, type="Warning")
 
     def unschedulable(self, pod: Pod, message: str) -> None:
         """No node fits the pod, and why."""
@@ -57,7 +61,9 @@ class Reporter:
         said = self._said.get(pod.uid)
         if said is None or said.message != message or now - said.at >= REMIND_AFTER:
             self._said[pod.uid] = _Said(message, now)
-            self._events.record(pod, reason="FailedScheduling", message=message, type="Warning")
+            self._events[pod.spec.scheduler_name].record(
+                pod, reason="FailedScheduling", message=message, type="Warning"
+            )
         if condition_says(pod, message) and pod.uid not in self._wanted:
             return
         if pod.uid not in self._wanted:
@@ -68,6 +74,9 @@ class Reporter:
         """The pod is gone or bound."""
         self._said.pop(uid, None)
         self._wanted.pop(uid, None)
+
+    def _record(self, pod: Pod, *, reason: str, message: str, type: Literal["Normal", "Warning"] = "Normal") -> None:
+        self._events[pod.spec.scheduler_name].record(pod, reason=reason, message=message, type=type)
 
     async def run(self) -> None:
         """Write conditions until cancelled."""

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from random import Random
 
 from k8slite.client import Client
 from k8slite.clock import Clock
 from k8slite.events import EventRecorder
-from k8slite.informer import Informer
 
 from . import metrics
 from .binding import Binder, Bound, Outcome, Refused
-from .columns import Change, Columns
+from .change import Change
+from .columns import Columns
 from .cycle import Cycle, Placement
 from .framework import Handle, Profile
-from .peers import kind_of
-from .plugins import build
+from .informers import Informers
+from .plugins import default_profiles
 from .queue import Place, SchedulingQueue, Waiting
 from .reporting import Reporter
 from .services import Services
@@ -36,30 +37,37 @@ BATCH = 32
 
 
 class Scheduler:
-    """One scheduler, for the pods that name it."""
+    """One scheduler process, for the pods that name one of its profiles. `profiles` makes them, by scheduler name."""
 
     def __init__(
-        self, client: Client, *, clock: Clock, random: Random, name: str, profile: Profile | None = None
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        random: Random,
+        profiles: Callable[[Handle], Mapping[str, Profile]] = default_profiles,
     ) -> None:
-        profile = profile or build(Handle(client))
-        self._profile = profile
-        self._name = name
         self._clock = clock
-        self._events = EventRecorder(client, component=name, clock=clock)
-        self._pods = Informer(client, PODS, clock=clock)
-        self._nodes = Informer(client, NODES, clock=clock)
-        self._services = Informer(client, SERVICES, clock=clock)
-        self._reporter = Reporter(client, events=self._events, clock=clock)
-        self._cycle = Cycle(profile, random=random)
         self.columns = Columns()
+        self._informers = Informers(client, clock=clock)
+        # Services first: what selects a pod is looked up when the pod is first seen.
+        self._services = self._informers.of(SERVICES)
+        self._nodes = self._informers.of(NODES)
+        handle = Handle(client, clock, self.columns, self._informers, lambda event: self.queue.changed(event))
+        self.profiles = profiles(handle)
+        # Pods last: what plugins follow bears on the pods, not the other way round.
+        self._pods = self._informers.of(PODS)
+        self._events = {name: EventRecorder(client, component=name, clock=clock) for name in self.profiles}
+        self._reporter = Reporter(client, events=self._events, clock=clock)
+        self._cycles = {name: Cycle(profile, random=random) for name, profile in self.profiles.items()}
         self.services = Services()
         self.queue = SchedulingQueue(
             clock=clock,
-            sort_key=profile.queue_sort.sort_key,
-            admits=lambda pod: all(plugin.admits(pod) for plugin in profile.pre_enqueue),
-            cures=profile.cures,
+            sort_key=next(iter(self.profiles.values())).queue_sort.sort_key,
+            admits=lambda pod: all(p.admits(pod) for p in self.profiles[pod.spec.scheduler_name].pre_enqueue),
+            cures=_cures(self.profiles.values()),
         )
-        self._binder = Binder(profile, settle=self._settle, has_node=self.columns.has_node)
+        self._binder = Binder(self.profiles, settle=self._settle, has_node=self.columns.has_node)
         for place in (Place.ACTIVE, Place.BACKOFF, Place.UNSCHEDULABLE, Place.GATED):
             metrics.PENDING.labels(place).set_function(partial(self._waiting_in, place))
 
@@ -71,22 +79,19 @@ class Scheduler:
         self._services.add_handler(self.services.on_service)
         self._nodes.add_handler(self.on_node)
         self._pods.add_handler(self.on_pod)
-        async with asyncio.TaskGroup() as group:
-            # Services first: what selects a pod is looked up when the pod is first seen.
-            group.create_task(self._services.run())
-            await self._services.wait_synced()
-            group.create_task(self._nodes.run())
-            group.create_task(self._pods.run())
-            await self._nodes.wait_synced()
-            await self._pods.wait_synced()
+        async with self._informers.running():
             log.info("%d nodes, %d pods to schedule", self.columns.node_count, len(self.queue))
-            group.create_task(self.work())
+            await self.work()
 
     async def work(self) -> None:
         """Work on what the handlers brought, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for part in (self._events, self._reporter, self._binder):
-                group.create_task(part.run())
+            for events in self._events.values():
+                group.create_task(events.run())
+            for plugin in (plugin for profile in self.profiles.values() for plugin in profile.background):
+                group.create_task(plugin.run())
+            group.create_task(self._reporter.run())
+            group.create_task(self._binder.run())
             group.create_task(self._schedule())
 
     def on_node(self, old: Node | None, new: Node | None) -> None:
@@ -94,7 +99,7 @@ class Scheduler:
         if new is not None:
             self.queue.changed(self.columns.set_node(new))
         elif old is not None:
-            self.columns.remove_node(old.name)
+            self.queue.changed(self.columns.remove_node(old.name))
 
     def on_pod(self, old: Pod | None, new: Pod | None) -> None:
         """A pod changed."""
@@ -105,8 +110,8 @@ class Scheduler:
             self._drop(new.uid)
         elif new.spec.node_name:
             self.queue.done(new.uid)
-            self.queue.changed(self.columns.place(new.uid, shape_of(new), new.spec.node_name, kind=kind_of(new)))
-        elif new.spec.scheduler_name != self._name or new.deleting:
+            self.queue.changed(self.columns.place(new, shape_of(new), new.spec.node_name))
+        elif new.spec.scheduler_name not in self.profiles or new.deleting:
             self._drop(new.uid)
         elif self.columns.node_of(new.uid) is None or new.uid in self.queue:
             self.queue.put(new, shape_of(new, selected_by=self.services.selecting(new)))
@@ -114,8 +119,7 @@ class Scheduler:
     def _drop(self, uid: str) -> None:
         self.queue.delete(uid)
         self._reporter.forget(uid)
-        if self.columns.remove(uid):
-            self.queue.changed(Change.POD_REMOVED)
+        self.queue.changed(self.columns.remove(uid))
 
     async def _schedule(self) -> None:
         while True:
@@ -128,17 +132,20 @@ class Scheduler:
     def attempt(self, waiting: Waiting) -> None:
         """Decide for one pod, and start what follows from it."""
         pod, shape = waiting.pod, waiting.shape
+        profile, cycle = self.profiles[pod.spec.scheduler_name], self._cycles[pod.spec.scheduler_name]
         with metrics.DECISION_SECONDS.time():
-            decision = self._cycle.decide(pod, shape, self.columns)
+            decision = cycle.decide(pod, shape, self.columns)
         if isinstance(decision, Placement):
-            self.columns.place(pod.uid, shape, decision.node, kind=kind_of(pod))
+            self.columns.place(pod, shape, decision.node)
             self.queue.placed()
-            for plugin in self._profile.reserve:
-                plugin.reserve(pod, decision.node)
+            for plugin in profile.reserve:
+                if reason := plugin.reserve(pod, decision.node):
+                    self._settle(waiting, decision.node, Refused(reason))
+                    return
             self._binder.submit(waiting, decision.node)
             return
         metrics.ATTEMPTS.labels("unschedulable").inc()
-        said = [decision.message, *(plugin.post_filter(pod, self.columns) for plugin in self._profile.post_filter)]
+        said = [decision.message, *(p.post_filter(pod, shape, self.columns, cycle) for p in profile.post_filter)]
         self.queue.reject(waiting, decision.rejected_by)
         self._reporter.unschedulable(pod, " ".join(filter(None, said)))
 
@@ -153,11 +160,20 @@ class Scheduler:
                 self._reporter.bound(pod, node)
             case Refused(message, outrun):
                 metrics.ATTEMPTS.labels("error").inc()
-                for plugin in self._profile.reserve:
+                for plugin in self.profiles[pod.spec.scheduler_name].reserve:
                     plugin.unreserve(pod, node)
                 # The pod may have been bound, by us or others, although the answer did not reach us.
-                if pod.uid in self.queue and self.columns.remove(pod.uid):
-                    self.queue.changed(Change.POD_REMOVED)
+                if pod.uid in self.queue:
+                    self.queue.changed(self.columns.remove(pod.uid))
                 self.queue.retry(waiting)
                 if not outrun:
                     self._reporter.failed(pod, message)
+
+
+def _cures(profiles: Iterable[Profile]) -> dict[str, Change]:
+    """What may cure a rejection by each plugin, whichever profile it belongs to."""
+    found: dict[str, Change] = {}
+    for profile in profiles:
+        for name, change in profile.cures.items():
+            found[name] = found.get(name, Change.NOTHING) | change
+    return found

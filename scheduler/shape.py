@@ -81,6 +81,11 @@ class Shape:
     preferred: tuple[tuple[int, Term], ...] = ()
     spread: tuple[Spread, ...] = field(default=(), compare=False)
 
+    @property
+    def taken(self) -> tuple[object, ...]:
+        """What a pod of this shape takes of the node that it is on, and what it asks of pods that come later."""
+        return self.requests, self.scored, self.ports
+
 
 def shape_of(pod: Pod, *, selected_by: tuple[Requirement, ...] = ()) -> Shape:
     """The shape of a pod. `selected_by` is what the Services that select it ask for."""

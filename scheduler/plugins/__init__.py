@@ -5,7 +5,7 @@ The order is that in which filters are asked, and so whose reason a node is coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..framework import Factory, Handle, Profile, profile
 from .balanced_allocation import BalancedAllocation
@@ -21,17 +21,17 @@ from .taint_toleration import TaintToleration
 from .topology_spread import TopologySpread
 
 REGISTRY: dict[str, Factory] = {
-    "SchedulingGates": lambda _: SchedulingGates(),
-    "PrioritySort": lambda _: PrioritySort(),
-    "NodeUnschedulable": lambda _: NodeUnschedulable(),
-    "NodeName": lambda _: NodeName(),
-    "TaintToleration": lambda _: TaintToleration(),
-    "NodeAffinity": lambda _: NodeAffinity(),
-    "NodePorts": lambda _: NodePorts(),
-    "NodeResourcesFit": lambda _: ResourcesFit(),
-    "PodTopologySpread": lambda _: TopologySpread(),
-    "NodeResourcesBalancedAllocation": lambda _: BalancedAllocation(),
-    "DefaultBinder": lambda handle: DefaultBinder(handle.client),
+    "SchedulingGates": lambda handle, args: SchedulingGates(),
+    "PrioritySort": lambda handle, args: PrioritySort(),
+    "NodeUnschedulable": lambda handle, args: NodeUnschedulable(),
+    "NodeName": lambda handle, args: NodeName(),
+    "TaintToleration": lambda handle, args: TaintToleration(),
+    "NodeAffinity": lambda handle, args: NodeAffinity(),
+    "NodePorts": lambda handle, args: NodePorts(),
+    "NodeResourcesFit": lambda handle, args: ResourcesFit(),
+    "PodTopologySpread": lambda handle, args: TopologySpread(),
+    "NodeResourcesBalancedAllocation": lambda handle, args: BalancedAllocation(),
+    "DefaultBinder": lambda handle, args: DefaultBinder(handle.client),
 }
 
 DEFAULT = tuple(REGISTRY)
@@ -39,4 +39,9 @@ DEFAULT = tuple(REGISTRY)
 
 def build(handle: Handle, *, names: Iterable[str] = DEFAULT) -> Profile:
     """A profile of the named plugins. Raises KeyError for an unknown name."""
-    return profile(REGISTRY[name](handle) for name in names)
+    return profile(REGISTRY[name](handle, {}) for name in names)
+
+
+def default_profiles(handle: Handle) -> Mapping[str, Profile]:
+    """The one scheduler that every cluster has."""
+    return {"default-scheduler": build(handle)}

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from k8slite.selectors import Requirement
 
-from ..columns import Change, Columns
+from ..change import Change
+from ..columns import Columns
 from ..framework import Normalize, Reads, Scores
 from ..journal import Rows
 from ..labels import Mask

@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import Change, Columns
+from ..change import Change
+from ..columns import Columns
 from ..framework import Reads
 from ..journal import Rows
 from ..labels import Mask

@@ -11,7 +11,8 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import UNKNOWN, Change, Columns
+from ..change import Change
+from ..columns import UNKNOWN, Columns
 from ..framework import MAX_SCORE, Normalize, Reads, Scores
 from ..journal import Rows
 from ..labels import Mask

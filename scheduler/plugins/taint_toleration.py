@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import Change, Columns
+from ..change import Change
+from ..columns import Columns
 from ..framework import Normalize, Reads, Scores
 from ..journal import Rows
 from ..labels import Mask

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import Change, Columns
+from ..change import Change
+from ..columns import Columns
 from ..framework import MAX_SCORE, Reads, Scores
 from ..journal import ALL, Rows
 from ..labels import ABSENT, Mask
 from ..shape import Shape
 from ..spread import HOSTNAME, Spread
+from ..view import Pod
 from .node_affinity import NodeAffinity
 from .taint_toleration import TaintToleration
 
@@ -114,11 +116,11 @@ class TopologySpread:
         labelled = int(np.count_nonzero(plan.complete[rows]))
         return Counter({reason: n for reason, n in ((UNLABELLED, rows.size - labelled), (SKEWED, labelled)) if n})
 
-    def concerned(self, shape: Shape) -> bool:
+    def concerned(self, pod: Pod, shape: Shape) -> bool:
         """Whether a constraint is soft."""
         return any(not spread.hard for spread in shape.spread)
 
-    def compare(self, shape: Shape, columns: Columns, feasible: Mask) -> Scores:
+    def compare(self, pod: Pod, shape: Shape, columns: Columns, feasible: Mask) -> Scores:
         """Higher where there are fewer pods of the group; 0 for nodes that lack a label which the pod named."""
         spreads = [spread for spread in shape.spread if not spread.hard]
         plan = self._plan(shape, spreads, columns)

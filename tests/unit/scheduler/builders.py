@@ -8,9 +8,12 @@ from random import Random
 from typing import Any, cast
 
 from k8slite.client import Client
+from k8slite.clock import VirtualClock
+from k8slite.scheduler.change import Change
 from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.cycle import Cycle, Decision
 from k8slite.scheduler.framework import Handle, Profile
+from k8slite.scheduler.informers import Informers
 from k8slite.scheduler.plugins import build
 from k8slite.scheduler.shape import Shape, shape_of
 from k8slite.scheduler.view import Node, Pod
@@ -100,7 +103,13 @@ def columns(*nodes: Node) -> Columns:
 
 def default_profile() -> Profile:
     """The default plugins; binding is not for these tests."""
-    return build(Handle(cast(Client, None)))
+    return build(handle())
+
+
+def handle(state: Columns | None = None) -> Handle:
+    """What plugins are made of, without a server."""
+    client, clock = cast(Client, None), VirtualClock()
+    return Handle(client, clock, state or Columns(), Informers(client, clock=clock), changed=lambda event: None)
 
 
 def cycle(seed: int = 1) -> Cycle:
@@ -113,3 +122,8 @@ def decide(asking: Pod, state: Columns) -> Decision:
 
 def shape(**spec: Any) -> Shape:
     return shape_of(pod(**spec))
+
+
+def put(state: Columns, uid: str, taken: Shape, name: str) -> Change:
+    """Place some pod of a shape on a node; what that may change."""
+    return state.place(pod(uid=uid), taken, name).change

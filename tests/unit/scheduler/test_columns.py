@@ -9,13 +9,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k8slite.scheduler.columns import Change, Columns
+from k8slite.scheduler.change import Change
+from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.cycle import Cycle, Placement
 from k8slite.scheduler.plugins.taint_toleration import repelled_by
 from k8slite.scheduler.shape import Shape, Term, shape_of
 from k8slite.scheduler.view import Node, Pod
 
-from .builders import affinity, columns, default_profile, expression, node, pod, shape
+from .builders import affinity, columns, default_profile, expression, node, pod, put, shape
 
 NAMES = [f"n{number}" for number in range(6)]
 names = st.sampled_from(NAMES)
@@ -133,12 +134,12 @@ def test_incremental_columns_and_decisions(actions: list[Any]) -> None:
                 state.remove_node(name)
             case "bound", found, name:
                 world.placed[found.uid] = (shape_of(found), name)
-                state.place(found.uid, shape_of(found), name)
+                state.place(found, shape_of(found), name)
             case "ended", number:
                 if world.placed:
                     uid = list(world.placed)[number % len(world.placed)]
                     del world.placed[uid]
-                    assert state.remove(uid)
+                    assert state.remove(uid).change
             case "pending", found:
                 wanted = shape_of(found)
                 able = {name for name in world.nodes if world.fits(wanted, name)}
@@ -146,14 +147,14 @@ def test_incremental_columns_and_decisions(actions: list[Any]) -> None:
                 if isinstance(decision, Placement):
                     assert decision.node in able
                     world.placed[found.uid] = (wanted, decision.node)
-                    state.place(found.uid, wanted, decision.node)
+                    state.place(found, wanted, decision.node)
                 else:
                     assert not able
     fresh = Columns()
     for found in world.nodes.values():
         fresh.set_node(found)
     for uid, (wanted, name) in world.placed.items():
-        fresh.place(uid, wanted, name)
+        put(fresh, uid, wanted, name)
     seen, expected = by_name(state), by_name(fresh)
     assert seen.keys() == expected.keys()
     for name, values in expected.items():
@@ -165,16 +166,16 @@ def test_incremental_columns_and_decisions(actions: list[Any]) -> None:
 
 def test_pods_may_be_seen_before_their_node() -> None:
     state = Columns()
-    state.place("a", shape(requests={"cpu": "3"}), "late")
+    put(state, "a", shape(requests={"cpu": "3"}), "late")
     assert not state.has_node("late")
     assert state.node_count == 0
-    assert Change.NODE_ADDED in state.set_node(node("late"))
+    assert Change.NODE_ADDED in state.set_node(node("late")).change
     assert state.requested[0, state.rows["late"]] == 3000
 
 
 def test_a_node_that_went_and_came_back_still_has_its_pods() -> None:
     state = columns(node("a"))
-    state.place("x", shape(requests={"cpu": "3"}), "a")
+    put(state, "x", shape(requests={"cpu": "3"}), "a")
     state.remove_node("a")
     state.set_node(node("a"))
     assert state.requested[0, state.rows["a"]] == 3000
@@ -183,20 +184,20 @@ def test_a_node_that_went_and_came_back_still_has_its_pods() -> None:
 def test_placing_twice_counts_once() -> None:
     state = columns(node("a"), node("b"))
     wanted = shape(requests={"cpu": "1"})
-    assert state.place("x", wanted, "a") == Change.PEERS
-    assert state.place("x", wanted, "a") == Change.NOTHING
+    assert put(state, "x", wanted, "a") == Change.PEERS
+    assert put(state, "x", wanted, "a") == Change.NOTHING
     assert state.requested[0, state.rows["a"]] == 1000
-    assert Change.POD_REMOVED in state.place("x", wanted, "b"), "moving frees something"
+    assert Change.POD_REMOVED in put(state, "x", wanted, "b"), "moving frees something"
     assert state.requested[0, state.rows["a"]] == 0
 
 
 def test_what_changed_of_a_node_is_named() -> None:
     state = columns(node("a"))
-    assert state.set_node(node("a")) == Change.NOTHING
-    assert state.set_node(node("a", labels={"x": "y"})) == Change.NODE_LABELS
-    assert state.set_node(node("a", labels={"x": "y"}, unschedulable=True)) == Change.NODE_TAINTS
-    assert state.set_node(node("a", taints=["k=v:NoSchedule"])) == Change.NODE_LABELS | Change.NODE_TAINTS
-    assert state.set_node(node("a", allocatable={"cpu": "8"})) == Change.NODE_ALLOCATABLE | Change.NODE_TAINTS
+    assert state.set_node(node("a")).change == Change.NOTHING
+    assert state.set_node(node("a", labels={"x": "y"})).change == Change.NODE_LABELS
+    assert state.set_node(node("a", labels={"x": "y"}, unschedulable=True)).change == Change.NODE_TAINTS
+    assert state.set_node(node("a", taints=["k=v:NoSchedule"])).change == Change.NODE_LABELS | Change.NODE_TAINTS
+    assert state.set_node(node("a", allocatable={"cpu": "8"})).change == Change.NODE_ALLOCATABLE | Change.NODE_TAINTS
 
 
 def test_rows_and_label_codes_are_used_again() -> None:

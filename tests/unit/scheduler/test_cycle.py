@@ -3,22 +3,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from random import Random
-from typing import cast
 
-from k8slite.client import Client
-from k8slite.scheduler.columns import Change, Columns
+from k8slite.scheduler.change import Change
+from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.cycle import Cycle, Placement, Unschedulable
-from k8slite.scheduler.framework import Handle
 from k8slite.scheduler.plugins import build
 from k8slite.scheduler.shape import shape_of
 from k8slite.scheduler.view import Pod
 
-from .builders import affinity, columns, cycle, decide, default_profile, expression, node, pod, shape
+from .builders import affinity, columns, cycle, decide, default_profile, expression, handle, node, pod, put, shape
 
 
 def test_the_emptier_node_wins() -> None:
     state = columns(node("a"), node("b"))
-    state.place("x", shape(requests={"cpu": "1", "memory": "2Gi"}), "a")
+    put(state, "x", shape(requests={"cpu": "1", "memory": "2Gi"}), "a")
     assert decide(pod(requests={"cpu": "1", "memory": "1Gi"}), state) == Placement("b")
 
 
@@ -77,11 +75,11 @@ def test_what_is_remembered_follows_every_change() -> None:
         return decision.node if isinstance(decision, Placement) else None
 
     assert chosen() == "a"
-    state.place("1", wanted, "a")
+    put(state, "1", wanted, "a")
     assert chosen() is None
     state.set_node(node("b"))
     assert chosen() == "b"
-    state.place("2", wanted, "b")
+    put(state, "2", wanted, "b")
     assert chosen() is None
     state.remove("1")
     assert chosen() == "a"
@@ -94,7 +92,7 @@ def test_what_is_remembered_follows_every_change() -> None:
 
 def test_preferred_affinity_outweighs_emptiness() -> None:
     state = columns(node("liked", labels={"zone": "a"}), node("other"))
-    state.place("x", shape(requests={"cpu": "1", "memory": "2Gi"}), "liked")
+    put(state, "x", shape(requests={"cpu": "1", "memory": "2Gi"}), "liked")
     term = {"matchExpressions": [expression("zone", "In", "a")]}
     assert decide(pod(affinity=affinity(preferred=[(1, term)])), state) == Placement("liked")
 
@@ -111,14 +109,14 @@ def test_a_preference_is_scaled_by_the_nodes_that_can_run_the_pod() -> None:
     ]
     # Among 2 and 1 the first is worth 100 and the second 50; by the rejected node's 100 they would be 2 and 1, and
     # the load on "good" would decide.
-    state.place("x", shape(requests={"cpu": "1", "memory": "2Gi"}), "good")
+    put(state, "x", shape(requests={"cpu": "1", "memory": "2Gi"}), "good")
     asking = pod(requests={"cpu": "100m"}, affinity=affinity(preferred=wishes))
     assert decide(asking, state) == Placement("good")
 
 
 def test_nodes_with_soft_taints_are_the_second_choice() -> None:
     state = columns(node("soft", taints=["k=v:PreferNoSchedule"]), node("busy"))
-    state.place("x", shape(requests={"cpu": "1", "memory": "2Gi"}), "busy")
+    put(state, "x", shape(requests={"cpu": "1", "memory": "2Gi"}), "busy")
     assert decide(pod(), state) == Placement("busy")
 
 
@@ -141,7 +139,7 @@ def test_a_pre_filter_rejects_without_looking_at_nodes() -> None:
 
 
 def test_a_profile_may_leave_plugins_out() -> None:
-    profile = build(Handle(cast(Client, None)), names=["PrioritySort", "TaintToleration", "DefaultBinder"])
+    profile = build(handle(), names=["PrioritySort", "TaintToleration", "DefaultBinder"])
     state = columns(node("a", allocatable={"cpu": "0"}))
     asking = pod(requests={"cpu": "2"})
     assert Cycle(profile, random=Random(1)).decide(asking, shape_of(asking), state) == Placement("a")

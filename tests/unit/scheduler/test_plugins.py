@@ -19,7 +19,7 @@ from k8slite.scheduler.plugins.resources_fit import ResourcesFit
 from k8slite.scheduler.plugins.taint_toleration import TaintToleration
 from k8slite.scheduler.shape import Shape
 
-from .builders import affinity, columns, expression, node, shape
+from .builders import affinity, columns, expression, node, put, shape
 
 
 def passing(plugin: Filter, wanted: Shape, state: Columns) -> set[str]:
@@ -64,8 +64,8 @@ def test_resources_fit(requests: dict[str, str], expected: set[str], why: dict[s
     state = columns(
         node("empty", allocatable={"example.com/gpu": "1"}), node("half"), node("full", allocatable={"pods": "1"})
     )
-    state.place("a", shape(requests={"cpu": "2"}), "half")
-    state.place("b", shape(), "full")
+    put(state, "a", shape(requests={"cpu": "2"}), "half")
+    put(state, "b", shape(), "full")
     wanted = shape(requests=requests)
     assert passing(ResourcesFit(), wanted, state) == expected
     assert reasons(ResourcesFit(), wanted, state) == why
@@ -73,7 +73,7 @@ def test_resources_fit(requests: dict[str, str], expected: set[str], why: dict[s
 
 def test_what_is_not_requested_does_not_matter_on_an_overcommitted_node() -> None:
     state = columns(node())
-    state.place("a", shape(requests={"cpu": "8"}), "node")
+    put(state, "a", shape(requests={"cpu": "8"}), "node")
     assert passing(ResourcesFit(), shape(requests={"memory": "1Gi"}), state) == {"node"}
 
 
@@ -211,8 +211,8 @@ def with_port(port: int, *, address: str = "", protocol: str = "TCP") -> Shape:
 )
 def test_host_ports(wanted: Shape, fits: bool) -> None:
     state = columns(node("taken"), node("free"))
-    state.place("a", with_port(8080), "taken")
-    state.place("b", with_port(9090, address="10.0.0.1"), "taken")
+    put(state, "a", with_port(8080), "taken")
+    put(state, "b", with_port(9090, address="10.0.0.1"), "taken")
     assert passing(NodePorts(), wanted, state) == ({"taken", "free"} if fits else {"free"})
     state.remove("a")
     state.remove("b")
@@ -253,7 +253,7 @@ def test_a_resource_that_a_node_has_none_of_is_left_out_of_its_score() -> None:
 def test_balanced_allocation_score(placed: dict[str, str], requests: dict[str, str], expected: float) -> None:
     state = columns(node("n"))
     if placed:
-        state.place("a", shape(requests=placed), "n")
+        put(state, "a", shape(requests=placed), "n")
     wanted = shape(requests=requests)
     assert BalancedAllocation().pre_score(wanted)
     assert scores(BalancedAllocation(), wanted, state) == {"n": expected}

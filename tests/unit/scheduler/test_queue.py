@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k8slite.clock import VirtualClock
-from k8slite.scheduler.columns import Change
+from k8slite.scheduler.change import Change, Event
 from k8slite.scheduler.queue import FLUSH_AFTER, LONGEST_BACKOFF, Place, SchedulingQueue
 from k8slite.scheduler.shape import shape_of
 from k8slite.scheduler.view import Pod
@@ -50,9 +50,9 @@ async def test_an_unschedulable_pod_waits_for_a_change_that_helps() -> None:
     (popped,) = waiting.pop(1)
     waiting.reject(popped, AFFINITY)
     await clock.advance(60)
-    waiting.changed(Change.POD_REMOVED)
+    waiting.changed(Event(Change.POD_REMOVED))
     assert waiting.place_of("uid-a") is Place.UNSCHEDULABLE
-    waiting.changed(Change.NODE_LABELS)
+    waiting.changed(Event(Change.NODE_LABELS))
     assert names(waiting) == ["a"]
 
 
@@ -69,7 +69,7 @@ async def test_back_off_doubles_up_to_ten_seconds() -> None:
         seen.append(clock.monotonic() - started)
         (popped,) = waiting.pop(1)
         waiting.reject(popped, FIT)
-        waiting.changed(Change.POD_REMOVED)
+        waiting.changed(Event(Change.POD_REMOVED))
     assert seen[1:] == [1, 2, 4, 8, LONGEST_BACKOFF]
 
 
@@ -91,7 +91,7 @@ def test_a_change_during_an_attempt_is_not_missed() -> None:
     waiting = queue(VirtualClock())
     put(waiting, pod("a"))
     (popped,) = waiting.pop(1)
-    waiting.changed(Change.NODE_ADDED)
+    waiting.changed(Event(Change.NODE_ADDED))
     waiting.reject(popped, FIT)
     assert waiting.place_of("uid-a") is Place.BACKOFF
 
@@ -185,7 +185,7 @@ async def _never_loses(actions: list[Any]) -> None:
             case ("retry",) if flying:
                 waiting.retry(flying.pop())
             case "change", change:
-                waiting.changed(change)
+                waiting.changed(Event(change))
             case "time", seconds:
                 await clock.advance(seconds)
         assert {uid for uid in ("a", "b", "c", "d") if uid in waiting} == here

@@ -61,7 +61,7 @@ class Cluster:
     def __init__(self, api: Api, clock: VirtualClock) -> None:
         self.api = api
         self.clock = clock
-        self.scheduler = Scheduler(api, clock=clock, random=Random(1), name="default-scheduler")
+        self.scheduler = Scheduler(api, clock=clock, random=Random(1))
         self.seen: dict[str, Pod] = {}
 
     def show(self, *pods: Pod) -> None:

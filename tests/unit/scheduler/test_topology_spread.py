@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.cycle import Placement, Unschedulable
 from k8slite.scheduler.journal import ALL
-from k8slite.scheduler.peers import kind_of
 from k8slite.scheduler.plugins.topology_spread import SKEWED, UNLABELLED, TopologySpread
 from k8slite.scheduler.services import Services
 from k8slite.scheduler.shape import shape_of
@@ -45,7 +44,7 @@ def web(*constraints: dict[str, Any], labels: dict[str, str] | None = None, **mo
 def put(state: Columns, *, on: str, of: Pod | None = None, count: int = 1) -> None:
     for _ in range(count):
         placed = pod(labels={"app": "web"}) if of is None else pod(labels=of.metadata.labels, owner=_owner(of))
-        state.place(placed.uid, shape_of(placed), on, kind=kind_of(placed))
+        state.place(placed, shape_of(placed), on)
 
 
 def _owner(of: Pod) -> str:
@@ -59,7 +58,7 @@ def put_all(number: int, asking: Pod, state: Columns) -> Counter[str]:
         each = pod(labels=asking.metadata.labels, owner=_owner(asking), requests={"cpu": "10m"})
         decision = chooser.decide(each, shape_of(each), state)
         assert isinstance(decision, Placement)
-        state.place(each.uid, shape_of(each), decision.node, kind=kind_of(each))
+        state.place(each, shape_of(each), decision.node)
         nodes[decision.node] += 1
     return nodes
 
@@ -109,8 +108,9 @@ def test_replicas_spread_over_zones_and_then_over_nodes() -> None:
 def test_a_replica_that_is_leaving_does_not_count() -> None:
     state = columns(host("a"), host("b"))
     leaving = pod(owner="rs", deleting=True, requests={"cpu": "10m"})
-    state.place(leaving.uid, shape_of(leaving), "a", kind=kind_of(leaving))
-    scores = TopologySpread().compare(shape_of(pod(owner="rs")), state, state.live)
+    state.place(leaving, shape_of(leaving), "a")
+    asking = pod(owner="rs")
+    scores = TopologySpread().compare(asking, shape_of(asking), state, state.live)
     assert scores[state.rows["a"]] == scores[state.rows["b"]] == 100
 
 
@@ -231,7 +231,7 @@ def test_soft_constraints_prefer_and_nodes_without_the_label_come_last() -> None
     asking = web(constraint(hard=False))
     plugin = TopologySpread()
     assert not plugin.concerns(shape_of(asking))
-    scores = plugin.compare(shape_of(asking), state, state.live)
+    scores = plugin.compare(asking, shape_of(asking), state, state.live)
     by_name = {name: scores[row] for name, row in state.rows.items()}
     # Two domains: two pods count round(2 * log(4)) = 3.
     assert by_name == {"a1": 0, "a2": 0, "b1": 100, "bare": 0}
@@ -240,11 +240,11 @@ def test_soft_constraints_prefer_and_nodes_without_the_label_come_last() -> None
 def test_a_waiting_pod_is_known_again_when_its_peers_are_relabelled() -> None:
     state = columns(host("a", "a"), host("b", "b", unschedulable=True))
     placed = pod("x", labels={"app": "web"})
-    state.place(placed.uid, shape_of(placed), "a", kind=kind_of(placed))
+    state.place(placed, shape_of(placed), "a")
     chooser, asking = cycle(), web(constraint())
     assert isinstance(chooser.decide(asking, shape_of(asking), state), Unschedulable)
     relabelled = pod("x", labels={"app": "other"})
-    assert state.place(placed.uid, shape_of(placed), "a", kind=kind_of(relabelled))
+    assert state.place(relabelled, shape_of(relabelled), "a")
     assert chooser.decide(asking, shape_of(asking), state) == Placement("a")
 
 
@@ -321,7 +321,7 @@ def test_filter_and_score_say_what_the_documents_say(
         whole = {name: math.floor(level + 0.5) for name, level in levels.items()}
         highest, lowest = max(whole.values(), default=0), min(whole.values(), default=0)
         mask = np.array([name in feasible for name in state.names])
-        scores = plugin.compare(shape, state, mask)
+        scores = plugin.compare(asking, shape, state, mask)
         for name in candidates:
             expected = 100 * (highest + lowest - whole[name]) // highest if highest else 100
             assert scores[state.rows[name]] == expected
