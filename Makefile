@@ -10,7 +10,7 @@ help:
 	@echo "make down   remove it"
 	@echo "make test   the whole test suite (installs what tests need)"
 	@echo "make chaos  programs killed at random for minutes; make test has small twins of these tests"
-	@echo "make durability  API servers killed some 500 times, also at every point of a write, a compaction, a start"
+	@echo "make durability  API servers killed some 500 times, also at every point of a write, a compaction, a start; files damaged; power failing"
 	@echo "make fuzz   the published OpenAPI fuzzed, every group of it; make test has a small twin"
 	@echo "make model  RBAC against a reference, 5,000 generated role graphs; make test has 300 of them"
 	@echo "make overload  a server flooded by one of its tenants; make test has small twins of these tests"
@@ -33,8 +33,8 @@ chaos: $(VENV)/.tests
 
 durability: $(VENV)/.tests
 	@scripts/prepare-tests
-	@scripts/packages strace=strace
-	$(BIN)/python -m pytest tests/chaos/test_apiserver.py tests/chaos/test_points.py -m chaos $(ARGS)
+	$(BIN)/python -m pytest tests/chaos/test_apiserver.py tests/chaos/test_points.py \
+	    tests/contract/test_damage.py tests/contract/test_power_loss.py -m chaos $(ARGS)
 
 fuzz: $(VENV)/.tests
 	$(BIN)/python -m pytest tests/integration/clients -m fuzz $(ARGS)

@@ -42,7 +42,7 @@ class SqliteThread:
                 result = job(connection)
             except StoreError as error:
                 result = error
-            except (sqlite3.Error, OSError) as error:
+            except Exception as error:  # whatever it is: without an answer somebody would wait for ever
                 result = StoreUnavailable(f"SQLite: {error}")
             self._report(lambda: done(result))
 
@@ -75,7 +75,7 @@ class SqliteThread:
     def _run(self) -> None:
         try:
             connection = self._connect()
-        except (StoreError, sqlite3.Error, OSError) as error:
+        except Exception as error:
             failure = error if isinstance(error, StoreError) else StoreUnavailable(f"SQLite: {error}")
             self._report(lambda: self._opened.set_exception(failure))
             return

@@ -1,6 +1,7 @@
 """What the SQLite store promises beyond the contract: durability, its file, compaction by itself."""
 
 import asyncio
+import functools
 import os
 import random
 import signal
@@ -8,11 +9,22 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from k8slite.apiserver.storage.base import Compacted, Record, RevisionMismatch, StoreUnavailable
+from k8slite.apiserver.storage.base import (
+    Change,
+    Compacted,
+    Record,
+    RevisionMismatch,
+    StoreError,
+    StoreUnavailable,
+)
+from k8slite.apiserver.storage.batch import Row
+from k8slite.apiserver.storage.embedded import EmbeddedStore
+from k8slite.apiserver.storage.memory import MemoryJournal
 from k8slite.apiserver.storage.sqlite import SqliteStore
 from k8slite.clock import VirtualClock
 
@@ -267,4 +279,40 @@ async def test_writes_of_one_batch_are_judged_in_order(tmp_path: Path) -> None:
         return_exceptions=True,
     )
     assert [type(outcome) for outcome in outcomes] == [Record, RevisionMismatch, Record, Record]
+    await store.close()
+
+
+class Held(MemoryJournal):
+    """A journal whose disk is slow: nothing is durable before `release`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[Callable[[], None]] = []
+
+    def append(self, rows: list[Row], done: Callable[[StoreError | None], None]) -> None:
+        self.waiting.append(functools.partial(super().append, rows, done))
+
+    def release(self) -> None:
+        for each in self.waiting:
+            each()
+        self.waiting.clear()
+
+
+async def test_nobody_sees_a_write_before_it_is_durable() -> None:
+    journal = Held()
+    store = EmbeddedStore(journal)
+    await store.open()
+    told: list[list[Change]] = []
+    store.follow(told.append)
+    watch = store.watch("/", after=0)
+    writing = asyncio.ensure_future(store.create("/core/pods/a/x", document("x")))
+    reading = asyncio.ensure_future(anext(watch))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert journal.waiting and not told and not reading.done() and not writing.done()
+    assert await store.get("/core/pods/a/x") is None and await store.revision() == 0
+    assert (await store.range("/")).records == []
+    journal.release()
+    record = await writing
+    assert [change.revision for change in await reading] == [record.revision] == [told[0][0].revision]
     await store.close()
