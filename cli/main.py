@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "exec": (".verbs.exec", "execute"),
     "scale": (".verbs.scale", "scale"),
     "rollout": (".verbs.rollout", "rollout"),
+    "why": (".verbs.why", "why"),
     "apiserver": (".run", "apiserver"),
     "controller-manager": (".run", "controller_manager"),
     "scheduler": (".run", "scheduler"),

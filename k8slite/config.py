@@ -198,6 +198,12 @@ class SchedulerConfig(Config):
     leader_election: LeaderElectionConfig = LeaderElectionConfig()
     metrics_port: int = 0
     """Plain HTTP on loopback for /metrics and /healthz; 0 is off."""
+    bind_address: str = "127.0.0.1"
+    port: int = 0
+    """HTTPS for /decisions, /metrics and /healthz, to certificates of `client_ca_file`; 0 is off."""
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    client_ca_file: Path | None = None
     scheduler_name: str = "default-scheduler"
 
 

@@ -8,9 +8,10 @@ first was put on. What depends on the pods of other nodes (filters that read the
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from random import Random
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from .framework import MAX_SCORE, Filter, Normalize, PodFilter, Profile, Reads, 
 from .journal import ALL, Rows
 from .labels import Mask
 from .shape import Shape
+from .trace import BEST, Roster, Scored, Trace
 from .view import Pod
 
 #: Shapes remembered; each takes about 25 bytes a node.
@@ -32,6 +34,7 @@ class Placement:
     """Where the pod goes."""
 
     node: str
+    trace: Trace | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,18 @@ class Unschedulable:
 
     message: str
     rejected_by: frozenset[str]
+    trace: Trace | None = field(default=None, compare=False, repr=False)
 
 
 Decision = Placement | Unschedulable
+
+
+class _Step(NamedTuple):
+    """All totals after a plugin added its scores."""
+
+    plugin: str
+    weight: int
+    total: Scores
 
 
 class _View:
@@ -55,6 +67,8 @@ class _View:
         self.filters = filters
         self.static_filters = [plugin for plugin in filters if plugin.reads is Reads.STATIC]
         self.usage_filters = [plugin for plugin in filters if plugin.reads is Reads.USAGE]
+        self.passed: dict[str, Mask] = {plugin.name: np.zeros(capacity, dtype=np.bool_) for plugin in filters}
+        """By filter, the rows that it let pass. Traces share those of static filters, so these are never written to."""
         self.plain_scores = [plugin for plugin in scores if plugin.normalize is Normalize.NONE]
         self.relative_scores = [plugin for plugin in scores if plugin.normalize is not Normalize.NONE]
         self.capacity = capacity
@@ -62,6 +76,7 @@ class _View:
         """Live, and passed by every filter that reads nodes only."""
         self.total: Scores = np.full(capacity, -1.0)
         """The plain scores of feasible nodes; -1 for the others."""
+        self.plain: list[Scores] = [np.zeros(capacity) for _ in self.plain_scores]
         self.raw: list[Scores] = [np.zeros(capacity) for _ in self.relative_scores]
         self.static_at = _NEVER
         self.usage_at = _NEVER
@@ -75,33 +90,74 @@ class Cycle:
         self._profile = profile
         self._cluster_filters = [plugin for plugin in profile.filter if plugin.reads is Reads.CLUSTER]
         self._random = random
+        self._roster = Roster()
         self._views: OrderedDict[Shape, _View] = OrderedDict()
 
-    def decide(self, pod: Pod, shape: Shape, columns: Columns) -> Decision:
-        """Where the pod should go as things stand."""
+    def decide(self, pod: Pod, shape: Shape, columns: Columns, *, thorough: bool = True) -> Decision:
+        """Where the pod should go as things stand. The trace of a `thorough` decision has reasons and the next best."""
+        trace = Trace(self._roster.names(columns))
         for plugin in self._profile.pre_filter:
             if reason := plugin.pre_filter(pod, columns):
-                return Unschedulable(_message(columns.node_count, reason), frozenset({plugin.name}))
+                trace.reasons = {plugin.name: {reason: columns.node_count}}
+                return Unschedulable(_message(columns.node_count, reason), frozenset({plugin.name}), trace)
         view = self._view(shape, columns)
+        trace.passed = [(p.name, view.passed[p.name]) for p in view.static_filters]
+        trace.passed += [(p.name, view.passed[p.name].copy()) for p in view.usage_filters]
         filters = [plugin for plugin in self._cluster_filters if plugin.concerns(shape)]
         pod_filters = [plugin for plugin in self._profile.pod_filter if plugin.concerns_pod(pod)]
         total = view.total
         for filtering in filters:
-            total = np.where(filtering.filter(shape, columns, ALL), total, -1.0)
+            passed = filtering.filter(shape, columns, ALL)
+            trace.passed.append((filtering.name, passed))
+            total = np.where(passed, total, -1.0)
         for judging in pod_filters:
             rows = np.flatnonzero(total >= 0)
             total = total.copy()
             total[rows[~judging.filter_pod(pod, shape, columns, rows)]] = -1.0
-        total = self._compared(self._relative(view, total), pod, shape, columns)
-        best = total.max()
+            trace.passed.append((judging.name, total >= 0))
+        steps = [*self._relative(view, total)]
+        steps += self._compared(steps[-1].total if steps else total, pod, shape, columns)
+        final = steps[-1].total if steps else total
+        best = final.max()
         if best < 0:
-            if filters or pod_filters:
-                return explain(pod, shape, columns, view.filters + filters, pod_filters)
-            if view.failure is None:
-                view.failure = explain(pod, shape, columns, view.filters)
-            return view.failure
-        ties = np.flatnonzero(total == best)
-        return Placement(columns.names[ties[self._random.randrange(ties.size)]])
+            if not filters and not pod_filters and view.failure is not None:
+                return view.failure
+            failure = explain(pod, shape, columns, view.filters + filters, pod_filters, trace=trace)
+            if not filters and not pod_filters:
+                view.failure = failure
+            return failure
+        ties = np.flatnonzero(final == best)
+        chosen = int(ties[self._random.randrange(ties.size)])
+        if thorough:
+            explain(pod, shape, columns, view.filters + filters, pod_filters, trace=trace)
+        self._note(trace, chosen, ties, view=view, base=total, steps=steps, thorough=thorough)
+        return Placement(columns.names[chosen], trace)
+
+    @staticmethod
+    def _note(
+        trace: Trace,
+        chosen: int,
+        ties: npt.NDArray[np.intp],
+        *,
+        view: _View,
+        base: Scores,
+        steps: Sequence[_Step],
+        thorough: bool,
+    ) -> None:
+        """Keep the scores of the chosen row and of the next best, which a burst has no time to look for."""
+        final = steps[-1].total if steps else base
+        others = ties[:BEST]
+        if thorough and ties.size < BEST:
+            others = np.argsort(-final, kind="stable")[:BEST]
+            others = others[final[others] >= 0]
+        rows = [chosen, *(row for row in others.tolist() if row != chosen)][:BEST]
+        trace.best, trace.total = rows, final.take(rows)
+        for plain, scores in zip(view.plain_scores, view.plain, strict=True):
+            trace.scores.append(Scored(plain.name, plain.weight, scores.take(rows)))
+        before = base
+        for name, weight, total in steps:
+            trace.scores.append(Scored(name, weight, (total.take(rows) - before.take(rows)) / weight))
+            before = total
 
     def feasible(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
         """Which of the rows can run the pod as the columns stand; nothing is remembered."""
@@ -134,17 +190,25 @@ class Cycle:
     def _renew_static(self, view: _View, shape: Shape, columns: Columns, rows: Rows) -> None:
         allowed = columns.live[rows]
         for plugin in view.static_filters:
-            allowed = allowed & plugin.filter(shape, columns, rows)
+            passed = plugin.filter(shape, columns, rows)
+            shared = view.passed[plugin.name].copy()
+            shared[rows] = passed
+            view.passed[plugin.name] = shared
+            allowed = allowed & passed
         view.allowed[rows] = allowed
         self._renew_raw(view, shape, columns, rows, Reads.STATIC)
 
     def _renew_usage(self, view: _View, shape: Shape, columns: Columns, rows: Rows) -> None:
         feasible = view.allowed[rows]
         for filtering in view.usage_filters:
-            feasible = feasible & filtering.filter(shape, columns, rows)
+            passed = filtering.filter(shape, columns, rows)
+            view.passed[filtering.name][rows] = passed
+            feasible = feasible & passed
         total = np.zeros(feasible.size)
-        for scoring in view.plain_scores:
-            total += scoring.weight * scoring.score(shape, columns, rows)
+        for scoring, kept in zip(view.plain_scores, view.plain, strict=True):
+            scores = scoring.score(shape, columns, rows)
+            kept[rows] = scores
+            total += scoring.weight * scores
         view.total[rows] = np.where(feasible, total, -1.0)
         self._renew_raw(view, shape, columns, rows, Reads.USAGE)
         view.failure = None
@@ -155,16 +219,16 @@ class Cycle:
                 raw[rows] = plugin.score(shape, columns, rows)
 
     @staticmethod
-    def _relative(view: _View, total: Scores) -> Scores:
-        """The totals with the scores that depend on which nodes are feasible."""
+    def _relative(view: _View, total: Scores) -> Iterator[_Step]:
+        """The totals with the scores that depend on which nodes are feasible, plugin by plugin."""
         for plugin, raw in zip(view.relative_scores, view.raw, strict=True):
             if raw.any():
                 feasible = total >= 0
                 total = np.where(feasible, total + plugin.weight * normalized(raw, plugin, feasible), -1.0)
-        return total
+                yield _Step(plugin.name, plugin.weight, total)
 
-    def _compared(self, total: Scores, pod: Pod, shape: Shape, columns: Columns) -> Scores:
-        """The totals with the scores that depend on what is placed on other nodes."""
+    def _compared(self, total: Scores, pod: Pod, shape: Shape, columns: Columns) -> Iterator[_Step]:
+        """The totals with the scores that depend on what is placed on other nodes, plugin by plugin."""
         for plugin in self._profile.compare:
             if plugin.concerned(pod, shape):
                 feasible = total >= 0
@@ -172,7 +236,7 @@ class Cycle:
                 scores *= plugin.weight
                 scores += total
                 total = np.where(feasible, scores, -1.0)
-        return total
+                yield _Step(plugin.name, plugin.weight, total)
 
 
 def normalized(raw: Scores, plugin: Score, feasible: Mask) -> Scores:
@@ -183,31 +247,35 @@ def normalized(raw: Scores, plugin: Score, feasible: Mask) -> Scores:
 
 
 def explain(
-    pod: Pod, shape: Shape, columns: Columns, filters: Sequence[Filter], pod_filters: Sequence[PodFilter] = ()
+    pod: Pod,
+    shape: Shape,
+    columns: Columns,
+    filters: Sequence[Filter],
+    pod_filters: Sequence[PodFilter] = (),
+    *,
+    trace: Trace | None = None,
 ) -> Unschedulable:
-    """Count, node by node, the reasons of the first filter that rejects it."""
+    """Count, node by node, the reasons of the first filter that rejects it; the trace gets them by plugin."""
     rows = np.flatnonzero(columns.live)
     count = rows.size
     if not count:
-        return Unschedulable("no nodes available to schedule pods", frozenset(plugin.name for plugin in filters))
-    reasons: Counter[str] = Counter()
-    rejected_by = set()
+        names = frozenset(plugin.name for plugin in (*filters, *pod_filters))
+        return Unschedulable("no nodes available to schedule pods", names, trace)
+    reasons: dict[str, Counter[str]] = {}
     for plugin in filters:
         passed = plugin.filter(shape, columns, rows)
-        failed = rows[~passed]
-        if failed.size:
-            rejected_by.add(plugin.name)
-            reasons += plugin.explain(shape, columns, failed)
+        if not passed.all():
+            reasons[plugin.name] = plugin.explain(shape, columns, rows[~passed])
             rows = rows[passed]
     for judging in pod_filters:
         passed = judging.filter_pod(pod, shape, columns, rows)
-        failed = rows[~passed]
-        if failed.size:
-            rejected_by.add(judging.name)
-            reasons += judging.explain_pod(pod, shape, columns, failed)
+        if not passed.all():
+            reasons[judging.name] = judging.explain_pod(pod, shape, columns, rows[~passed])
             rows = rows[passed]
-    texts = sorted(f"{number} {reason}" for reason, number in reasons.items())
-    return Unschedulable(_message(count, ", ".join(texts)), frozenset(rejected_by))
+    if trace is not None:
+        trace.reasons = reasons
+    texts = sorted(f"{number} {reason}" for reason, number in sum(reasons.values(), Counter[str]()).items())
+    return Unschedulable(_message(count, ", ".join(texts)), frozenset(reasons), trace)
 
 
 def _message(nodes: int, reasons: str) -> str:

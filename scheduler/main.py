@@ -15,6 +15,7 @@ from k8slite.config import SchedulerConfig
 from k8slite.leader import lead
 from k8slite.metrics import serve_metrics
 
+from .decisions import Decisions
 from .framework import Handle, Profile
 from .plugins import build
 from .scheduler import Scheduler
@@ -31,11 +32,17 @@ async def serve(config: SchedulerConfig) -> None:
         if config.metrics_port:
             await stack.enter_async_context(serve_metrics(config.metrics_port))
 
+        decisions = Decisions(clock=clock)
+        if config.port:
+            from .server import serving  # a web server takes memory
+
+            await stack.enter_async_context(serving(config, decisions))
+
         def profiles(handle: Handle) -> Mapping[str, Profile]:
             return {config.scheduler_name: build(handle)}
 
         async def work() -> None:
-            await Scheduler(client, clock=clock, random=random.Random(), profiles=profiles).run()
+            await Scheduler(client, clock=clock, random=random.Random(), profiles=profiles, decisions=decisions).run()
 
         await lead(
             client,

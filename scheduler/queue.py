@@ -26,6 +26,7 @@ from .view import Pod
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 10.0
 FLUSH_AFTER = 300.0
+BUSY = 32
 
 
 class Place(StrEnum):
@@ -89,6 +90,11 @@ class SchedulingQueue:
     def counts(self) -> dict[Place, int]:
         """How many pods are in each place."""
         return dict(self._counts)
+
+    @property
+    def busy(self) -> bool:
+        """Whether more pods are active than are decided about in one go."""
+        return self._counts[Place.ACTIVE] > BUSY
 
     def place_of(self, uid: str) -> Place | None:
         """Where a pod is; None if it is not here."""

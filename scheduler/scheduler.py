@@ -21,6 +21,7 @@ from .binding import Binder, Bound, Outcome, Refused
 from .change import Change
 from .columns import Columns
 from .cycle import Cycle, Placement
+from .decisions import Decisions
 from .framework import Handle, Profile
 from .informers import Informers
 from .plugins import default_profiles
@@ -46,8 +47,10 @@ class Scheduler:
         clock: Clock,
         random: Random,
         profiles: Callable[[Handle], Mapping[str, Profile]] = default_profiles,
+        decisions: Decisions | None = None,
     ) -> None:
         self._clock = clock
+        self._decisions = decisions or Decisions(clock=clock)
         self.columns = Columns()
         self._informers = Informers(client, clock=clock)
         # Services first: what selects a pod is looked up when the pod is first seen.
@@ -134,7 +137,8 @@ class Scheduler:
         pod, shape = waiting.pod, waiting.shape
         profile, cycle = self.profiles[pod.spec.scheduler_name], self._cycles[pod.spec.scheduler_name]
         with metrics.DECISION_SECONDS.time():
-            decision = cycle.decide(pod, shape, self.columns)
+            decision = cycle.decide(pod, shape, self.columns, thorough=not self.queue.busy)
+        self._decisions.note(waiting, decision)
         if isinstance(decision, Placement):
             self.columns.place(pod, shape, decision.node)
             self.queue.placed()

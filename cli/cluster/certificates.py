@@ -30,9 +30,12 @@ def ensure(spec: ClusterSpec, *, now: datetime | None = None) -> list[str]:
     authority = Authority.ensure(directory, now=now)
     ensure_signing_key(directory / "service-account.key")
     names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+    local = ["localhost", "127.0.0.1"]
     names += ["kubernetes.default.svc.cluster.local", "127.0.0.1", spec.bridge_ip, spec.kubernetes_ip]
     authority.issue_server("apiserver", common_name="kube-apiserver", hosts=names, now=now)
-    authority.issue_server("kubelet", common_name="kubelet", hosts=["localhost", "127.0.0.1", spec.bridge_ip], now=now)
+    authority.issue_server("kubelet", common_name="kubelet", hosts=[*local, spec.bridge_ip], now=now)
+    if spec.scheduler_port:
+        authority.issue_server("scheduler-server", common_name="kube-scheduler", hosts=local, now=now)
     authority.issue_client(
         "apiserver-kubelet-client", user="kube-apiserver-kubelet-client", groups=(KUBELET_CLIENTS,), now=now
     )

@@ -40,7 +40,18 @@ def services(spec: ClusterSpec) -> list[Service]:
     found = [etcd(spec)] if spec.runs_etcd else []
     found += [
         Service("apiserver", "apiserver", apiserver(spec), tier=1),
-        Service("scheduler", "scheduler", SchedulerConfig(kubeconfig=pki / "scheduler.conf", leader_election=election)),
+        Service(
+            "scheduler",
+            "scheduler",
+            SchedulerConfig(
+                kubeconfig=pki / "scheduler.conf",
+                leader_election=election,
+                port=spec.scheduler_port,
+                cert_file=pki / "scheduler-server.crt",
+                key_file=pki / "scheduler-server.key",
+                client_ca_file=pki / "ca.crt",
+            ),
+        ),
         Service(
             "controller-manager",
             "controller-manager",

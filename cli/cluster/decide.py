@@ -98,8 +98,10 @@ def new(wish: Wish) -> ClusterSpec:
         etcd_port = free.port(2379 + 10 * index, count=2, taken=taken, start=start)
         taken |= {etcd_port, etcd_port + 1}
         kubelet_port = free.port(10250 + 100 * index, count=1 if simulated else nodes, taken=taken, start=start)
+        taken |= set(range(kubelet_port, kubelet_port + (1 if simulated else nodes)))
         return ClusterSpec(
             name=wish.name,
+            scheduler_port=free.port(10259 + 100 * index, taken=taken, start=start),
             nodes=nodes,
             simulated=simulated,
             store=wish.store or ("etcd" if wish.etcd_endpoints else "sqlite"),

@@ -41,6 +41,8 @@ class ClusterSpec(Config):
     etcd_port: int = 2379
     kubelet_port: int = 10250
     """The first node's; the others follow."""
+    scheduler_port: int = 0
+    """Where the scheduler tells of its decisions; clusters that were made before this could be said have none."""
     pod_cidr: str = "10.42.0.0/16"
     service_cidr: str = "10.96.0.0/16"
     bridge: str = "k8slite0"
@@ -85,7 +87,7 @@ class ClusterSpec(Config):
     def ports(self) -> set[int]:
         """The TCP ports that are the cluster's, whether it runs or not."""
         kubelets = range(self.kubelet_port, self.kubelet_port + (1 if self.simulated else self.nodes))
-        return {self.api_port, self.etcd_port, self.etcd_port + 1, *kubelets}
+        return {self.api_port, self.etcd_port, self.etcd_port + 1, self.scheduler_port, *kubelets} - {0}
 
     @property
     def table(self) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from k8slite.cli.main import root
 from k8slite.client import Client
 from k8slite.config import LeaderElectionConfig, SchedulerConfig
 from k8slite.kinds.core import Pod
@@ -27,6 +33,13 @@ async def server() -> AsyncIterator[RunningServer]:
 async def client(server: RunningServer) -> AsyncIterator[Client]:
     async with Client(server.admin) as connected:
         yield connected
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @asynccontextmanager
@@ -234,3 +247,41 @@ async def test_replicas_and_pods_of_a_service_land_on_different_nodes(server: Ru
             await add_pod(client, f"web-{number}", metadata={"labels": {"app": "web"}})
         for kind in ("replica", "web"):
             assert {await bound_to(client, f"{kind}-{number}") for number in range(3)} == {"a", "b", "c"}
+
+
+async def test_administrators_are_told_why_a_pod_is_where_it_is(server: RunningServer, client: Client) -> None:
+    await add_node(client, "small", cpu="1")
+    await add_node(client, "large", cpu="8")
+    pair = server.authority.issue_server("scheduler-server", common_name="scheduler", hosts=["127.0.0.1"])
+    config = SchedulerConfig(
+        kubeconfig=server.kubeconfig(server.client_config("system:kube-scheduler")),
+        leader_election=LeaderElectionConfig(enabled=False),
+        port=(port := free_port()),
+        cert_file=pair.cert_file,
+        key_file=pair.key_file,
+        client_ca_file=server.authority.cert_file,
+    )
+    admin = server.kubeconfig(server.admin)
+    outsider = server.kubeconfig(server.client_config("somebody"))
+    task = asyncio.create_task(serve(config))
+    try:
+        await add_pod(client, "web", cpu="2")
+        await add_pod(client, "huge", cpu="20")
+        assert await bound_to(client, "web") == "large"
+        await waits_with(client, "huge", "0/2 nodes are available: 2 Insufficient cpu.")
+
+        async def why(pod: str, *more: str, kubeconfig: Path = admin) -> Result:
+            arguments = ["why", pod, f"--kubeconfig={kubeconfig}", f"--scheduler=https://127.0.0.1:{port}", *more]
+            return await asyncio.to_thread(CliRunner().invoke, root, arguments)
+
+        text = (await why("web")).output
+        assert "default/web was placed on large (default-scheduler, attempt 1" in text
+        assert re.search(r"NodeResourcesFit +1 +Insufficient cpu +small", text)
+        document = json.loads((await why("pod/huge", "-o", "json")).output)
+        assert document["message"].startswith("0/2 nodes are available: 2 Insufficient cpu.")
+        assert sorted(document["filters"][0]["nodes"]) == ["large", "small"]
+        assert "remembers no decision" in (await why("nobody")).output
+        assert "administrators only" in (await why("web", kubeconfig=outsider)).output
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
