@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .change import NOWHERE, Change, Event
+from .groups import Kind
 from .journal import Journal
 from .labels import LabelColumns, Mask
-from .peers import Kind, PeerColumns, kind_of
+from .peers import PeerColumns, kind_of
 from .ports import PortColumns
 from .shape import CPU, MEMORY, PODS, Shape, amounts_of
 from .taints import TaintColumn, TaintSet
@@ -32,12 +33,12 @@ Amounts = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A pod that is, or is assumed to be, on the node of a row; `kind` is None if spreading does not count it."""
+    """A pod that is, or is assumed to be, on the node of a row; `kind` is what it counts as for other pods."""
 
     row: int
     pod: Pod
     shape: Shape
-    kind: Kind | None
+    kind: Kind
 
 
 class Column(Protocol):
@@ -207,16 +208,14 @@ class Columns:
     def _put(self, placed: Placed) -> None:
         self._placed[placed.pod.uid] = self._on[placed.row][placed.pod.uid] = placed
         self._account(placed.row, placed.shape, 1)
-        if placed.kind is not None:
-            self.peers.account(placed.row, placed.kind, 1)
+        self.peers.account(placed.row, placed.kind, 1)
         for follower in self._followers.values():
             follower.account(placed, 1)
 
     def _take_away(self, placed: Placed) -> None:
         del self._placed[placed.pod.uid], self._on[placed.row][placed.pod.uid]
         self._account(placed.row, placed.shape, -1)
-        if placed.kind is not None:
-            self.peers.account(placed.row, placed.kind, -1)
+        self.peers.account(placed.row, placed.kind, -1)
         for follower in self._followers.values():
             follower.account(placed, -1)
 
@@ -225,10 +224,8 @@ class Columns:
         self._placed[now.pod.uid] = self._on[now.row][now.pod.uid] = now
         if before.kind == now.kind:
             return Event(Change.NOTHING)
-        if before.kind is not None:
-            self.peers.account(before.row, before.kind, -1)
-        if now.kind is not None:
-            self.peers.account(now.row, now.kind, 1)
+        self.peers.account(before.row, before.kind, -1)
+        self.peers.account(now.row, now.kind, 1)
         self.usage.mark(now.row)
         return Event(Change.PEERS, now.row, before.pod, now.pod)
 

@@ -1,4 +1,4 @@
-"""How many pods of a group run on each node: what spreading goes by.
+"""How many pods of a group run on each node: what spreading and affinity between pods go by.
 
 Pods with the same namespace and labels (and owner) are counted together, by row, whether somebody asks for them or
 not; there are about as many such kinds as there are owners. A group is what a selector selects. Its counts are a
@@ -10,19 +10,16 @@ kind, so that neither a pod nor a group looks at more than what has a label in c
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from k8slite.selectors import Requirement
-
+from .groups import Cover, Group, Index, Kind, Pair, covers, is_wide, pairs_of
 from .view import Pod
 
 Counts = npt.NDArray[np.float64]
-K = TypeVar("K")
 
 #: Stands among a pod's labels for the UID of its owner; no label can have this name.
 OWNER = "@owner"
@@ -33,50 +30,26 @@ SPREADING_OWNERS = frozenset({"ReplicaSet", "StatefulSet", "ReplicationControlle
 REMEMBERED = 256
 
 
-class Kind(NamedTuple):
-    """What tells pods apart for every selector."""
-
-    namespace: str
-    labels: frozenset[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The pods of a namespace that meet all requirements; without any there are none."""
-
-    namespace: str
-    requirements: tuple[Requirement, ...]
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether pods with these labels belong to it."""
-        return bool(self.requirements) and all(requirement.matches(labels) for requirement in self.requirements)
-
-
 def owner_of(pod: Pod) -> str:
     """The UID of the owner whose replica the pod is; empty if it is nobody's."""
     owner = pod.metadata.controller
     return owner.uid if owner is not None and owner.kind in SPREADING_OWNERS else ""
 
 
-def kind_of(pod: Pod) -> Kind | None:
-    """What the pod counts as; a pod on its way out counts no more."""
-    if pod.deleting:
-        return None
+def kind_of(pod: Pod) -> Kind:
+    """What the pod counts as."""
     labels = frozenset(pod.metadata.labels.items())
     owner = owner_of(pod)
-    return Kind(pod.namespace, labels | {(OWNER, owner)} if owner else labels)
-
-
-_Pair = tuple[str, str, str]
-"""Namespace, key and value of a label; key and value empty for whatever is in the namespace."""
+    return Kind(pod.namespace, labels | {(OWNER, owner)} if owner else labels, pod.deleting)
 
 
 @dataclass(slots=True, eq=False)
 class _Selected:
     """A group's column, and where the index has it."""
 
+    group: Group
     counts: Counts
-    pair: _Pair
+    cover: Cover
 
 
 @dataclass(slots=True, eq=False)
@@ -93,9 +66,9 @@ class PeerColumns:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._kinds: dict[Kind, _Counted] = {}
-        self._kinds_with: dict[_Pair, dict[Kind, None]] = {}
+        self._kinds_with: dict[Pair, dict[Kind, None]] = {}
         self._groups: OrderedDict[Group, _Selected] = OrderedDict()
-        self._groups_with: dict[_Pair, dict[Group, None]] = {}
+        self._index: Index[_Selected] = Index()
 
     def account(self, row: int, kind: Kind, sign: int) -> None:
         """A pod of this kind comes (1) or goes (-1)."""
@@ -109,7 +82,7 @@ class PeerColumns:
         del counted.rows[row]
         if not counted.rows:
             del self._kinds[kind]
-            for pair in _pairs(kind):
+            for pair in pairs_of(kind):
                 _discard(self._kinds_with, pair, kind)
 
     def counts(self, group: Group) -> Counts:
@@ -129,50 +102,47 @@ class PeerColumns:
     def _add_kind(self, kind: Kind) -> _Counted:
         counted = self._kinds[kind] = _Counted()
         labels = dict(kind.labels)
-        for pair in _pairs(kind):
+        for pair in pairs_of(kind):
             self._kinds_with.setdefault(pair, {})[kind] = None
-            for group in self._groups_with.get(pair, ()):
-                if group.matches(labels):
-                    counted.groups.append(self._groups[group])
+        for selected in self._index.about(kind.namespace, labels):
+            if selected.group.selects(kind, labels):
+                counted.groups.append(selected)
         return counted
 
     def _add_group(self, group: Group) -> _Selected:
         if len(self._groups) >= REMEMBERED:
             self._forget(next(iter(self._groups)))
-        pair = min(_selective(group), key=lambda pair: len(self._kinds_with.get(pair, ())))
-        selected = self._groups[group] = _Selected(np.zeros(self._capacity), pair)
-        self._groups_with.setdefault(pair, {})[group] = None
-        for kind in self._kinds_with.get(pair, ()):
-            if group.matches(dict(kind.labels)):
-                counted = self._kinds[kind]
-                counted.groups.append(selected)
-                selected.counts[list(counted.rows)] += list(counted.rows.values())
+        cover = min(covers(group.namespaces, group.requirements), key=self._number_filed)
+        selected = self._groups[group] = _Selected(group, np.zeros(self._capacity), cover)
+        self._index.add(selected, cover)
+        for counted in self._counted_in(selected):
+            counted.groups.append(selected)
+            selected.counts[list(counted.rows)] += list(counted.rows.values())
         return selected
 
     def _forget(self, group: Group) -> None:
         selected = self._groups.pop(group)
-        _discard(self._groups_with, selected.pair, group)
-        for kind in self._kinds_with.get(selected.pair, ()):
-            if group.matches(dict(kind.labels)):
-                self._kinds[kind].groups.remove(selected)
+        self._index.discard(selected, selected.cover)
+        for counted in self._counted_in(selected):
+            counted.groups.remove(selected)
+
+    def _counted_in(self, selected: _Selected) -> Iterator[_Counted]:
+        """The kinds that a group selects."""
+        for kinds in self._filed(selected.cover):
+            for kind in kinds:
+                if selected.group.selects(kind, dict(kind.labels)):
+                    yield self._kinds[kind]
+
+    def _filed(self, cover: Cover) -> list[Collection[Kind]]:
+        """Where to look for kinds. By label alone they are not filed, as few groups are about all namespaces."""
+        return [self._kinds] if is_wide(cover) else [self._kinds_with.get(pair, ()) for pair in cover]
+
+    def _number_filed(self, cover: Cover) -> int:
+        return sum(map(len, self._filed(cover)))
 
 
-def _pairs(kind: Kind) -> Iterator[_Pair]:
-    yield kind.namespace, "", ""
-    for key, value in kind.labels:
-        yield kind.namespace, key, value
-
-
-def _selective(group: Group) -> Iterator[_Pair]:
-    """The pairs that every pod of the group has."""
-    yield group.namespace, "", ""
-    for requirement in group.requirements:
-        if requirement.operator == "In" and len(requirement.values) == 1:
-            yield group.namespace, requirement.key, next(iter(requirement.values))
-
-
-def _discard(index: dict[_Pair, dict[K, None]], pair: _Pair, item: K) -> None:
+def _discard(index: dict[Pair, dict[Kind, None]], pair: Pair, kind: Kind) -> None:
     found = index[pair]
-    del found[item]
+    del found[kind]
     if not found:
         del index[pair]

@@ -8,16 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from k8slite.kinds.base import LabelSelectorModel
-from k8slite.selectors import Operator, Requirement
+from k8slite.selectors import Requirement
 
-from .peers import OWNER, Group, owner_of
+from .groups import NOBODY, Group, requirements_of
+from .peers import OWNER, owner_of
 from .view import Pod, TopologySpreadConstraint
 
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
-
-_OPERATORS: dict[str, Operator] = {"In": "In", "NotIn": "NotIn", "Exists": "Exists", "DoesNotExist": "DoesNotExist"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +52,24 @@ def spread_of(pod: Pod, *, selected_by: tuple[Requirement, ...] = ()) -> tuple[S
 
 @lru_cache(maxsize=4096)
 def _defaults(namespace: str, requirements: tuple[Requirement, ...]) -> tuple[Spread, ...]:
-    group = Group(namespace, requirements)
+    group = Group(frozenset({namespace}), requirements)
     return Spread(HOSTNAME, 3, group, default=True), Spread(ZONE, 5, group, default=True)
 
 
 def _explicit(pod: Pod, constraint: TopologySpreadConstraint) -> Spread:
-    labels = pod.metadata.labels
-    requirements = _requirements(constraint.label_selector)
-    requirements += tuple(
-        Requirement(key, "In", frozenset({labels[key]})) for key in constraint.match_label_keys if key in labels
-    )
+    labels, selector = pod.metadata.labels, constraint.label_selector
+    requirements: tuple[Requirement, ...] = ()
+    if selector is not None:
+        keys = (key for key in constraint.match_label_keys if key in labels)
+        requirements = *requirements_of(selector), *(Requirement(key, "In", frozenset({labels[key]})) for key in keys)
     return Spread(
         constraint.topology_key,
         constraint.max_skew,
-        Group(pod.namespace, requirements),
+        # A selector that selects everything counts nothing, although the pod itself meets it.
+        Group(frozenset({pod.namespace}), requirements) if requirements else NOBODY,
         hard=constraint.when_unsatisfiable == "DoNotSchedule",
-        counts_itself=constraint.label_selector is not None and all(r.matches(labels) for r in requirements),
+        counts_itself=selector is not None and all(requirement.matches(labels) for requirement in requirements),
         min_domains=constraint.min_domains or 1,
         honours_affinity=constraint.node_affinity_policy != "Ignore",
         honours_taints=constraint.node_taints_policy == "Honor",
     )
-
-
-def _requirements(selector: LabelSelectorModel | None) -> tuple[Requirement, ...]:
-    if selector is None:
-        return ()
-    labels = (Requirement(key, "In", frozenset({value})) for key, value in sorted(selector.match_labels.items()))
-    expressions = (
-        Requirement(item.key, _OPERATORS[item.operator], frozenset(item.values)) for item in selector.match_expressions
-    )
-    return *labels, *expressions
