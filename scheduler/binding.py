@@ -14,7 +14,7 @@ import aiohttp
 
 from k8slite.errors import ApiError
 
-from .framework import Profile
+from .profile import Profile
 from .queue import Waiting
 from .view import Pod
 
@@ -31,7 +31,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The binding failed, or was not permitted; the pod is tried again if it is still there to be bound.
+    """The binding failed; the pod is tried again if it is still there to be bound.
 
     `outrun` means that the pod was deleted, changed or bound meanwhile: nothing that a user must be told.
     """
@@ -96,20 +96,19 @@ class Binder:
     async def _bind(self, waiting: Waiting, node: str) -> Outcome:
         pod = waiting.pod
         profile = self._profiles[pod.spec.scheduler_name]
-        for plugin in profile.permit:
-            if reason := await plugin.permit(pod, node):
-                return Refused(reason)
         if not self._has_node(node):
             return Refused(f'node "{node}" is gone')
         return await attempt(lambda: _write(profile, pod, node))
 
 
 async def _write(profile: Profile, pod: Pod, node: str) -> str:
-    for plugin in profile.pre_bind:
-        if reason := await plugin.pre_bind(pod, node):
+    for preparing in profile.pre_bind:
+        if reason := await preparing.pre_bind(pod, node):
             return reason
-    await profile.bind.bind(pod, node)
-    return ""
+    for binding in profile.bind:
+        if await binding.bind(pod, node):
+            return ""
+    return f"no bind plugin of {pod.spec.scheduler_name} binds the pod"
 
 
 async def attempt(bind: Callable[[], Awaitable[str]]) -> Outcome:

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .columns import Columns
-from .framework import MAX_SCORE, Filter, Normalize, PodFilter, Profile, Reads, Score, Scores
+from .framework import MAX_SCORE, Filter, Normalize, PodFilter, Reads, Score, Scores
 from .journal import ALL, Rows
 from .labels import Mask
+from .profile import Profile
 from .shape import Shape
 from .trace import BEST, Roster, Scored, Trace
 from .view import Pod
@@ -69,8 +70,9 @@ class _View:
         self.usage_filters = [plugin for plugin in filters if plugin.reads is Reads.USAGE]
         self.passed: dict[str, Mask] = {plugin.name: np.zeros(capacity, dtype=np.bool_) for plugin in filters}
         """By filter, the rows that it let pass. Traces share those of static filters, so these are never written to."""
-        self.plain_scores = [plugin for plugin in scores if plugin.normalize is Normalize.NONE]
-        self.relative_scores = [plugin for plugin in scores if plugin.normalize is not Normalize.NONE]
+        weighted = [(plugin, profile.weight(plugin)) for plugin in scores]
+        self.plain_scores = [pair for pair in weighted if pair[0].normalize is Normalize.NONE]
+        self.relative_scores = [pair for pair in weighted if pair[0].normalize is not Normalize.NONE]
         self.capacity = capacity
         self.allowed: Mask = np.zeros(capacity, dtype=np.bool_)
         """Live, and passed by every filter that reads nodes only."""
@@ -89,6 +91,7 @@ class Cycle:
     def __init__(self, profile: Profile, *, random: Random) -> None:
         self._profile = profile
         self._cluster_filters = [plugin for plugin in profile.filter if plugin.reads is Reads.CLUSTER]
+        self._comparisons = [(plugin, profile.weight(plugin)) for plugin in profile.compare]
         self._random = random
         self._roster = Roster()
         self._views: OrderedDict[Shape, _View] = OrderedDict()
@@ -152,8 +155,8 @@ class Cycle:
             others = others[final[others] >= 0]
         rows = [chosen, *(row for row in others.tolist() if row != chosen)][:BEST]
         trace.best, trace.total = rows, final.take(rows)
-        for plain, scores in zip(view.plain_scores, view.plain, strict=True):
-            trace.scores.append(Scored(plain.name, plain.weight, scores.take(rows)))
+        for (plain, weight), scores in zip(view.plain_scores, view.plain, strict=True):
+            trace.scores.append(Scored(plain.name, weight, scores.take(rows)))
         before = base
         for name, weight, total in steps:
             trace.scores.append(Scored(name, weight, (total.take(rows) - before.take(rows)) / weight))
@@ -205,38 +208,38 @@ class Cycle:
             view.passed[filtering.name][rows] = passed
             feasible = feasible & passed
         total = np.zeros(feasible.size)
-        for scoring, kept in zip(view.plain_scores, view.plain, strict=True):
+        for (scoring, weight), kept in zip(view.plain_scores, view.plain, strict=True):
             scores = scoring.score(shape, columns, rows)
             kept[rows] = scores
-            total += scoring.weight * scores
+            total += weight * scores
         view.total[rows] = np.where(feasible, total, -1.0)
         self._renew_raw(view, shape, columns, rows, Reads.USAGE)
         view.failure = None
 
     def _renew_raw(self, view: _View, shape: Shape, columns: Columns, rows: Rows, reads: Reads) -> None:
-        for plugin, raw in zip(view.relative_scores, view.raw, strict=True):
+        for (plugin, _), raw in zip(view.relative_scores, view.raw, strict=True):
             if plugin.reads is reads:
                 raw[rows] = plugin.score(shape, columns, rows)
 
     @staticmethod
     def _relative(view: _View, total: Scores) -> Iterator[_Step]:
         """The totals with the scores that depend on which nodes are feasible, plugin by plugin."""
-        for plugin, raw in zip(view.relative_scores, view.raw, strict=True):
+        for (plugin, weight), raw in zip(view.relative_scores, view.raw, strict=True):
             if raw.any():
                 feasible = total >= 0
-                total = np.where(feasible, total + plugin.weight * normalized(raw, plugin, feasible), -1.0)
-                yield _Step(plugin.name, plugin.weight, total)
+                total = np.where(feasible, total + weight * normalized(raw, plugin, feasible), -1.0)
+                yield _Step(plugin.name, weight, total)
 
     def _compared(self, total: Scores, pod: Pod, shape: Shape, columns: Columns) -> Iterator[_Step]:
         """The totals with the scores that depend on what is placed on other nodes, plugin by plugin."""
-        for plugin in self._profile.compare:
+        for plugin, weight in self._comparisons:
             if plugin.concerned(pod, shape):
                 feasible = total >= 0
                 scores = plugin.compare(pod, shape, columns, feasible)
-                scores *= plugin.weight
+                scores *= weight
                 scores += total
                 total = np.where(feasible, scores, -1.0)
-                yield _Step(plugin.name, plugin.weight, total)
+                yield _Step(plugin.name, weight, total)
 
 
 def normalized(raw: Scores, plugin: Score, feasible: Mask) -> Scores:

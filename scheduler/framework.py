@@ -1,10 +1,10 @@
-"""The plugin interfaces, and the profile that a set of plugins makes.
+"""The plugin interfaces.
 
 A plugin implements one or several of these protocols; `plugins/__init__.py` names them. Filters and scores see a shape
 and the columns and answer for many nodes at once; the extension points around a single pod see the pod.
 
     queue: PreEnqueue, QueueSort, Hints     decision: PreFilter, Filter, PodFilter, PostFilter, PreScore, Score, Compare
-    binding: Reserve, Permit, PreBind, Bind
+    binding: Reserve, Permit, PreBind, Bind, PostBind
 
 Source: Kubernetes documentation, "Scheduling Framework"; the difference is that one call judges all nodes.
 """
@@ -12,10 +12,10 @@ Source: Kubernetes documentation, "Scheduling Framework"; the difference is that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from .columns import Columns
 from .informers import Informers
 from .journal import Rows
 from .labels import Mask
+from .permits import Wait, WaitingPods
 from .shape import Shape
 from .view import Pod
 
@@ -211,8 +212,8 @@ class Reserve(Plugin, Protocol):
 class Permit(Plugin, Protocol):
     """Delays or denies a binding."""
 
-    async def permit(self, pod: Pod, node: str) -> str:
-        """Return when the pod may be bound; a reason denies it."""
+    def permit(self, pod: Pod, node: str) -> str | Wait:
+        """Nothing lets the pod be bound, a reason denies it, `Wait` keeps it until `Handle.waiting` is told more."""
         ...
 
 
@@ -227,10 +228,19 @@ class PreBind(Plugin, Protocol):
 
 @runtime_checkable
 class Bind(Plugin, Protocol):
-    """Writes the binding; a profile has exactly one."""
+    """Writes the binding; those of a profile are asked in order until one does."""
 
-    async def bind(self, pod: Pod, node: str) -> None:
-        """Bind the pod. Raises ApiError, aiohttp.ClientError or TimeoutError."""
+    async def bind(self, pod: Pod, node: str) -> bool:
+        """Bind the pod, or leave it to the next (False). Raises ApiError, aiohttp.ClientError or TimeoutError."""
+        ...
+
+
+@runtime_checkable
+class PostBind(Plugin, Protocol):
+    """Hears of pods that were bound."""
+
+    def post_bind(self, pod: Pod, node: str) -> None:
+        """The pod was bound."""
         ...
 
 
@@ -248,6 +258,7 @@ class Handle:
     """What a plugin may be made of. Informers asked for by a factory are synced before the first decision.
 
     `changed` wakes pods that the plugin rejected, for what `informers` brings; nodes and pods are told without it.
+    `waiting` are the pods that a permit plugin keeps waiting, of all profiles.
     """
 
     client: Client
@@ -255,68 +266,10 @@ class Handle:
     columns: Columns
     informers: Informers
     changed: Callable[[Event], None]
+    waiting: WaitingPods = field(default_factory=WaitingPods)
 
 
 Args = Mapping[str, Any]
 """The plugin's `args` of a KubeSchedulerConfiguration, decoded; empty without."""
 Factory = Callable[[Handle, Args], Plugin]
 """Raises ValueError for arguments that it cannot accept."""
-P = TypeVar("P")
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """The plugins of one scheduler, by extension point and in order."""
-
-    queue_sort: QueueSort
-    bind: Bind
-    pre_enqueue: tuple[PreEnqueue, ...] = ()
-    pre_filter: tuple[PreFilter, ...] = ()
-    filter: tuple[Filter, ...] = ()
-    pod_filter: tuple[PodFilter, ...] = ()
-    post_filter: tuple[PostFilter, ...] = ()
-    pre_score: Mapping[str, PreScore] = field(default_factory=dict)
-    """By name, as they say something of the score of the same name."""
-    score: tuple[Score, ...] = ()
-    compare: tuple[Compare, ...] = ()
-    reserve: tuple[Reserve, ...] = ()
-    permit: tuple[Permit, ...] = ()
-    pre_bind: tuple[PreBind, ...] = ()
-    background: tuple[Background, ...] = ()
-    cures: Mapping[str, Change] = field(default_factory=dict)
-    """By name of a plugin that rejects: the changes that may cure it."""
-
-
-def profile(plugins: Iterable[Plugin]) -> Profile:
-    """Sort plugins into their extension points. Raises ValueError unless exactly one sorts and one binds."""
-    found = list(plugins)
-
-    def of(protocol: type[P]) -> tuple[P, ...]:
-        return tuple(plugin for plugin in found if isinstance(plugin, protocol))
-
-    sorts: tuple[QueueSort, ...] = of(QueueSort)  # type: ignore[type-abstract]
-    binds: tuple[Bind, ...] = of(Bind)  # type: ignore[type-abstract]
-    if len(sorts) != 1 or len(binds) != 1:
-        raise ValueError(f"a profile needs one queue sort and one bind plugin, not {len(sorts)} and {len(binds)}")
-    filters: tuple[Filter, ...] = of(Filter)  # type: ignore[type-abstract]
-    pod_filters: tuple[PodFilter, ...] = of(PodFilter)  # type: ignore[type-abstract]
-    pre_filters: tuple[PreFilter, ...] = of(PreFilter)  # type: ignore[type-abstract]
-    return Profile(
-        queue_sort=sorts[0],
-        bind=binds[0],
-        pre_enqueue=of(PreEnqueue),  # type: ignore[type-abstract]
-        pre_filter=pre_filters,
-        filter=filters,
-        pod_filter=pod_filters,
-        post_filter=of(PostFilter),  # type: ignore[type-abstract]
-        pre_score={p.name: p for p in of(PreScore)},  # type: ignore[type-abstract]
-        score=of(Score),  # type: ignore[type-abstract]
-        compare=of(Compare),  # type: ignore[type-abstract]
-        reserve=of(Reserve),  # type: ignore[type-abstract]
-        permit=of(Permit),  # type: ignore[type-abstract]
-        pre_bind=of(PreBind),  # type: ignore[type-abstract]
-        background=of(Background),  # type: ignore[type-abstract]
-        cures={p.name: p.cures for p in pre_filters}
-        | {p.name: p.cures for p in filters}
-        | {p.name: p.cures for p in pod_filters},
-    )

@@ -16,8 +16,9 @@ from k8slite.leader import lead
 from k8slite.metrics import serve_metrics
 
 from .decisions import Decisions
-from .framework import Handle, Profile
+from .framework import Handle
 from .plugins import build
+from .profile import Profile
 from .scheduler import Scheduler
 
 

@@ -17,14 +17,15 @@ from k8slite.clock import Clock
 from k8slite.events import EventRecorder
 
 from . import metrics
-from .binding import Binder, Bound, Outcome, Refused
 from .change import Change
 from .columns import Columns
 from .cycle import Cycle, Placement
 from .decisions import Decisions
-from .framework import Handle, Profile
+from .framework import Handle
 from .informers import Informers
+from .placing import Placer
 from .plugins import default_profiles
+from .profile import Profile
 from .queue import Place, SchedulingQueue, Waiting
 from .reporting import Reporter
 from .services import Services
@@ -70,7 +71,14 @@ class Scheduler:
             admits=lambda pod: all(p.admits(pod) for p in self.profiles[pod.spec.scheduler_name].pre_enqueue),
             cures=_cures(self.profiles.values()),
         )
-        self._binder = Binder(self.profiles, settle=self._settle, has_node=self.columns.has_node)
+        self._placer = Placer(
+            self.profiles,
+            columns=self.columns,
+            queue=self.queue,
+            reporter=self._reporter,
+            waiting=handle.waiting,
+            clock=clock,
+        )
         for place in (Place.ACTIVE, Place.BACKOFF, Place.UNSCHEDULABLE, Place.GATED):
             metrics.PENDING.labels(place).set_function(partial(self._waiting_in, place))
 
@@ -94,7 +102,7 @@ class Scheduler:
             for plugin in (plugin for profile in self.profiles.values() for plugin in profile.background):
                 group.create_task(plugin.run())
             group.create_task(self._reporter.run())
-            group.create_task(self._binder.run())
+            group.create_task(self._placer.run())
             group.create_task(self._schedule())
 
     def on_node(self, old: Node | None, new: Node | None) -> None:
@@ -113,6 +121,7 @@ class Scheduler:
             self._drop(new.uid)
         elif new.spec.node_name:
             self.queue.done(new.uid)
+            self._placer.forget(new.uid)
             self.queue.changed(self.columns.place(new, shape_of(new), new.spec.node_name))
         elif new.spec.scheduler_name not in self.profiles or new.deleting:
             self._drop(new.uid)
@@ -121,14 +130,15 @@ class Scheduler:
 
     def _drop(self, uid: str) -> None:
         self.queue.delete(uid)
+        self._placer.forget(uid)
         self._reporter.forget(uid)
         self.queue.changed(self.columns.remove(uid))
 
     async def _schedule(self) -> None:
         while True:
             await self.queue.wait()
-            await self._binder.room()
-            for waiting in self.queue.pop(min(BATCH, self._binder.free)):
+            await self._placer.binder.room()
+            for waiting in self.queue.pop(min(BATCH, self._placer.binder.free)):
                 self.attempt(waiting)
             await asyncio.sleep(0)
 
@@ -140,38 +150,12 @@ class Scheduler:
             decision = cycle.decide(pod, shape, self.columns, thorough=not self.queue.busy)
         self._decisions.note(waiting, decision)
         if isinstance(decision, Placement):
-            self.columns.place(pod, shape, decision.node)
-            self.queue.placed()
-            for plugin in profile.reserve:
-                if reason := plugin.reserve(pod, decision.node):
-                    self._settle(waiting, decision.node, Refused(reason))
-                    return
-            self._binder.submit(waiting, decision.node)
+            self._placer.place(waiting, decision.node)
             return
         metrics.ATTEMPTS.labels("unschedulable").inc()
         said = [decision.message, *(p.post_filter(pod, shape, self.columns, cycle) for p in profile.post_filter)]
         self.queue.reject(waiting, decision.rejected_by)
         self._reporter.unschedulable(pod, " ".join(filter(None, said)))
-
-    def _settle(self, waiting: Waiting, node: str, outcome: Outcome) -> None:
-        """A binding ended."""
-        pod = waiting.pod
-        match outcome:
-            case Bound():
-                metrics.ATTEMPTS.labels("scheduled").inc()
-                metrics.POD_SECONDS.observe(self._clock.monotonic() - waiting.arrived)
-                self.queue.done(pod.uid)
-                self._reporter.bound(pod, node)
-            case Refused(message, outrun):
-                metrics.ATTEMPTS.labels("error").inc()
-                for plugin in self.profiles[pod.spec.scheduler_name].reserve:
-                    plugin.unreserve(pod, node)
-                # The pod may have been bound, by us or others, although the answer did not reach us.
-                if pod.uid in self.queue:
-                    self.queue.changed(self.columns.remove(pod.uid))
-                self.queue.retry(waiting)
-                if not outrun:
-                    self._reporter.failed(pod, message)
 
 
 def _cures(profiles: Iterable[Profile]) -> dict[str, Change]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..framework import Factory, Handle, Profile, profile
+from ..framework import Factory, Handle
+from ..profile import Profile, profile
 from .balanced_allocation import BalancedAllocation
 from .default_binder import DefaultBinder
 from .node_affinity import NodeAffinity

@@ -15,8 +15,8 @@ class DefaultBinder:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def bind(self, pod: Pod, node: str) -> None:
-        """Bind the pod. Raises ApiError, aiohttp.ClientError or TimeoutError."""
+    async def bind(self, pod: Pod, node: str) -> bool:
+        """Always bind the pod. Raises ApiError, aiohttp.ClientError or TimeoutError."""
         await self._client.request(
             "POST",
             PODS.path(namespace=pod.namespace, name=pod.name, subresource="binding"),
@@ -27,3 +27,4 @@ class DefaultBinder:
                 "target": {"kind": "Node", "apiVersion": "v1", "name": node},
             },
         )
+        return True

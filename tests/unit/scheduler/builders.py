@@ -12,9 +12,10 @@ from k8slite.clock import VirtualClock
 from k8slite.scheduler.change import Change
 from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.cycle import Cycle, Decision
-from k8slite.scheduler.framework import Handle, Profile
+from k8slite.scheduler.framework import Handle
 from k8slite.scheduler.informers import Informers
 from k8slite.scheduler.plugins import build
+from k8slite.scheduler.profile import Profile
 from k8slite.scheduler.shape import Shape, shape_of
 from k8slite.scheduler.view import Node, Pod
 

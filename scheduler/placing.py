@@ -1,0 +1,136 @@
+"""From the decision to the binding, and back where that fails: assume, reserve, permit, bind.
+
+A pod counts as placed from the decision on, so that the next decision knows of it. Whatever then keeps it from being
+bound (a plugin that rejects it, a permit that is not given in time, a binding that fails) undoes everything: reserving
+plugins are told in reverse order, the place is given back, and the pod goes back to the queue.
+
+Source: Kubernetes documentation, "Scheduling Framework", for the order of the steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from k8slite.clock import Clock
+
+from . import metrics
+from .binding import Binder, Bound, Outcome, Refused
+from .columns import Columns
+from .permits import Rejection, Wait, WaitingPod, WaitingPods
+from .profile import Profile
+from .queue import SchedulingQueue, Waiting
+from .reporting import Reporter
+from .view import Pod
+
+log = logging.getLogger(__name__)
+
+
+class Placer:
+    """Carries decisions out; `waiting` are the pods held by permit plugins."""
+
+    def __init__(
+        self,
+        profiles: Mapping[str, Profile],
+        *,
+        columns: Columns,
+        queue: SchedulingQueue,
+        reporter: Reporter,
+        waiting: WaitingPods,
+        clock: Clock,
+    ) -> None:
+        self._profiles = profiles
+        self._columns = columns
+        self._queue = queue
+        self._reporter = reporter
+        self._waiting = waiting
+        self._clock = clock
+        self._holding: set[asyncio.Task[None]] = set()
+        self.binder = Binder(profiles, settle=self._settle, has_node=columns.has_node)
+
+    async def run(self) -> None:
+        """Bind until cancelled."""
+        try:
+            await self.binder.run()
+        finally:
+            for task in self._holding:
+                task.cancel()
+
+    def place(self, waiting: Waiting, node: str) -> None:
+        """Put a pod on the node chosen for it, and have it bound."""
+        pod = waiting.pod
+        profile = self._profiles[pod.spec.scheduler_name]
+        self._columns.place(pod, waiting.shape, node)
+        self._queue.placed()
+        if profile.reserve or profile.permit:
+            answer = accepted(profile, pod, node)
+            if isinstance(answer, Rejection):
+                self._settle(waiting, node, answer)
+                return
+            if answer:
+                self._hold(waiting, WaitingPod(pod, node, answer, clock=self._clock))
+                return
+        self.binder.submit(waiting, node)
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone, or somebody else's business: it need not wait for permits any more."""
+        self._waiting.reject(uid)
+
+    def _hold(self, waiting: Waiting, held: WaitingPod) -> None:
+        self._waiting.add(held)
+        task = asyncio.create_task(self._await_permit(waiting, held))
+        self._holding.add(task)
+        task.add_done_callback(self._holding.discard)
+
+    async def _await_permit(self, waiting: Waiting, held: WaitingPod) -> None:
+        rejection = await self._waiting.wait(held)
+        if rejection is not None:
+            self._settle(waiting, held.node, rejection)
+        else:
+            self.binder.submit(waiting, held.node)
+
+    def _settle(self, waiting: Waiting, node: str, outcome: Outcome | Rejection) -> None:
+        """A placement ended."""
+        pod = waiting.pod
+        profile = self._profiles[pod.spec.scheduler_name]
+        if isinstance(outcome, Bound):
+            metrics.ATTEMPTS.labels("scheduled").inc()
+            metrics.POD_SECONDS.observe(self._clock.monotonic() - waiting.arrived)
+            self._queue.done(pod.uid)
+            self._reporter.bound(pod, node)
+            for hearing in profile.post_bind:
+                hearing.post_bind(pod, node)
+            return
+        for reserving in reversed(profile.reserve):
+            reserving.unreserve(pod, node)
+        # The pod may be gone, or have been bound, by us or others, although the answer did not reach us.
+        wanted = pod.uid in self._queue
+        if wanted:
+            self._queue.changed(self._columns.remove(pod.uid))
+        match outcome:
+            case Rejection(plugin, reason):
+                self._queue.reject(waiting, frozenset({plugin}))
+                if wanted:
+                    metrics.ATTEMPTS.labels("unschedulable").inc()
+                    self._reporter.unschedulable(pod, f"0/1 nodes are available: 1 {reason}.")
+            case Refused(message, outrun):
+                metrics.ATTEMPTS.labels("error").inc()
+                self._queue.retry(waiting)
+                if wanted and not outrun:
+                    self._reporter.failed(pod, message)
+
+
+def accepted(profile: Profile, pod: Pod, node: str) -> Rejection | dict[str, float]:
+    """What plugins say of a place: a rejection, or for how many seconds each wants the pod to wait."""
+    for reserving in profile.reserve:
+        if reason := reserving.reserve(pod, node):
+            return Rejection(reserving.name, reason)
+    waits = {}
+    for permitting in profile.permit:
+        answer = permitting.permit(pod, node)
+        if isinstance(answer, Wait):
+            waits[permitting.name] = answer.seconds
+        elif answer:
+            return Rejection(permitting.name, answer)
+    return waits
