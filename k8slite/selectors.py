@@ -46,10 +46,16 @@ class Requirement:
 
 
 def _compares(value: str | None, bound: str, *, greater: bool) -> bool:
-    try:
-        return int(value or "") > int(bound) if greater else int(value or "") < int(bound)
-    except ValueError:
+    mine, limit = _number(value or ""), _number(bound)
+    if mine is None or limit is None:
         return False
+    return mine > limit if greater else mine < limit
+
+
+def _number(text: str) -> int | None:
+    """A number as Go reads one of 64 bits: `1_000`, which may be a label's value, is none."""
+    found = int(text) if len(text) <= _DIGITS and _INTEGER.fullmatch(text) else None
+    return found if found is not None and -(1 << 63) <= found < 1 << 63 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,8 @@ EVERYTHING = LabelSelector()
 
 _TOKEN = re.compile(r"[ \t\r\n]*(?:(?P<sign>==|!=|[=!(),<>])|(?P<word>[^ \t\r\n=!(),<>]+)|$)")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
+#: The most that a label's value may be long, and so a number in it.
+_DIGITS = 63
 _OPERATORS: dict[str, Operator] = {
     "in": "In",
     "notin": "NotIn",

@@ -5,6 +5,7 @@ Source: Kubernetes documentation, "Taints and Tolerations".
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -19,7 +20,9 @@ from ..labels import Mask
 from ..shape import Shape, Tolerated
 from ..taints import Taint, TaintSet
 
+REASON = "node(s) had untolerated taint(s)"
 REPELLING = ("NoSchedule", "NoExecute")
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def tolerates(toleration: Tolerated, taint: Taint) -> bool:
@@ -29,9 +32,27 @@ def tolerates(toleration: Tolerated, taint: Taint) -> bool:
         return False
     if toleration.key and toleration.key != key:
         return False
-    if toleration.operator == "Exists":
-        return True
-    return bool(toleration.key) and toleration.value == value
+    match toleration.operator:
+        case "Exists":
+            return True
+        case "Equal":
+            return toleration.value == value
+        case "Lt" | "Gt":
+            return _compares(value, toleration)
+    return False
+
+
+def _compares(value: str, toleration: Tolerated) -> bool:
+    """Whether a taint's value is below (or above) the toleration's; what is no number of 64 bits compares with none."""
+    mine, bound = _number(value), _number(toleration.value)
+    if mine is None or bound is None:
+        return False
+    return mine < bound if toleration.operator == "Lt" else mine > bound
+
+
+def _number(text: str) -> int | None:
+    found = int(text) if _NUMBER.fullmatch(text) else None
+    return found if found is not None and -(1 << 63) <= found < 1 << 63 else None
 
 
 def repelled_by(taints: Iterable[Taint], tolerations: tuple[Tolerated, ...]) -> Taint | None:
@@ -72,12 +93,8 @@ class TaintToleration:
         return columns.taints.gather(welcome, rows, np.bool_)
 
     def explain(self, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
-        """The first taint that is not tolerated, by node."""
-        reasons: Counter[str] = Counter()
-        for code, count in zip(*np.unique(columns.taints.codes[rows], return_counts=True), strict=True):
-            key, value, _ = repelled_by(columns.taints.sets[code], shape.tolerations) or ("", "", "")
-            reasons[f"node(s) had untolerated taint {{{key}: {value}}}"] += int(count)
-        return reasons
+        """One reason for all: taints may say what pods' owners need not know."""
+        return Counter({REASON: rows.size})
 
     def score(self, shape: Shape, columns: Columns, rows: Rows) -> Scores:
         """How many taints the shape would rather avoid."""

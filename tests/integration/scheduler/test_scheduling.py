@@ -136,7 +136,7 @@ async def test_a_pending_pod_says_why_and_is_bound_when_a_node_comes(server: Run
     await add_node(client, "tainted", taints=[{"key": "gpu", "value": "yes", "effect": "NoSchedule"}])
     async with scheduler(server):
         await add_pod(client, "big", cpu="2")
-        message = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {gpu: yes}."
+        message = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s)."
         await waits_with(client, "big", message)
         (condition,) = [c for c in (await get_pod(client, "big")).status.conditions if c.type == "PodScheduled"]
         assert (condition.status, condition.reason) == ("False", "Unschedulable")

@@ -28,7 +28,7 @@ def test_reasons_are_counted_by_node_in_kubernetes_words() -> None:
     )
     decision = decide(pod(requests={"cpu": "2"}), state)
     assert decision == Unschedulable(
-        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {key: value}.",
+        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s).",
         frozenset({"NodeResourcesFit", "TaintToleration"}),
     )
 

@@ -43,7 +43,7 @@ async def test_a_pod_that_fits_nowhere_is_told_why_once_and_bound_when_it_fits()
         it.scheduler.on_node(None, node("b", allocatable={"cpu": "1"}, taints=["k=v:NoSchedule"]))
         await it.clock.advance(20)
         assert it.api.conditions[1:] == [
-            ("big", "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {k: v}.")
+            ("big", "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s).")
         ]
 
         it.scheduler.on_node(None, node("c"))

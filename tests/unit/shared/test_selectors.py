@@ -98,3 +98,21 @@ def test_how_field_selectors_are_refused(text, message):
     with pytest.raises(SelectorError) as refused:
         parse_field_selector(text)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "above"),
+    [
+        pytest.param("2", True, id="a number"),
+        pytest.param("+02", True, id="a sign and zeros"),
+        pytest.param("-2", False, id="negative"),
+        pytest.param("1_000", False, id="Python's own way"),
+        pytest.param("9223372036854775807", True, id="the largest"),
+        pytest.param("9223372036854775808", False, id="too large"),
+        pytest.param("x", False, id="no number"),
+        pytest.param("", False, id="empty"),
+    ],
+)
+def test_labels_compare_as_numbers_of_64_bits(value: str, above: bool) -> None:
+    assert parse_label_selector("size>1").matches({"size": value}) is above
+    assert not parse_label_selector("size<-99999").matches({"size": value})
