@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from .columns import Columns
 from .framework import MAX_SCORE, Filter, Normalize, PodFilter, Reads, Score, Scores
-from .journal import ALL, Rows
+from .journal import ALL, NONE, Rows
+from .judging import Concerned, Filters
 from .labels import Mask
 from .profile import Profile
 from .shape import Shape
@@ -90,6 +91,7 @@ class Cycle:
 
     def __init__(self, profile: Profile, *, random: Random) -> None:
         self._profile = profile
+        self._filters = Filters(profile.filter, profile.pod_filter)
         self._cluster_filters = [plugin for plugin in profile.filter if plugin.reads is Reads.CLUSTER]
         self._comparisons = [(plugin, profile.weight(plugin)) for plugin in profile.compare]
         self._random = random
@@ -164,14 +166,17 @@ class Cycle:
 
     def feasible(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
         """Which of the rows can run the pod as the columns stand; nothing is remembered."""
-        mask: Mask = columns.live[rows]
-        for plugin in self._profile.filter:
-            if plugin.concerns(shape):
-                mask = mask & plugin.filter(shape, columns, rows)
-        for judging in self._profile.pod_filter:
-            if judging.concerns_pod(pod):
-                mask = mask & judging.filter_pod(pod, shape, columns, rows)
-        return mask
+        return self.concerned(pod, shape).passes(pod, shape, columns, rows)
+
+    def resolvable(self, pod: Pod, shape: Shape, columns: Columns) -> npt.NDArray[np.intp]:
+        """The rows that cannot run the pod, but might if pods left their node."""
+        if any(plugin.pre_filter(pod, columns) for plugin in self._profile.pre_filter):
+            return NONE
+        return self._filters.resolvable(self.concerned(pod, shape), pod, shape, columns)
+
+    def concerned(self, pod: Pod, shape: Shape) -> Concerned:
+        """The filters that have something to say of the pod."""
+        return self._filters.concerned(pod, shape)
 
     def _view(self, shape: Shape, columns: Columns) -> _View:
         """The shape's view, brought up to date."""

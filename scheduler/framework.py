@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,16 @@ from k8slite.client import Client
 from k8slite.clock import Clock
 
 from .change import Change, Event
-from .columns import Columns
+from .columns import Amounts, Columns
 from .informers import Informers
 from .journal import Rows
 from .labels import Mask
 from .permits import Wait, WaitingPods
 from .shape import Shape
 from .view import Pod
+
+if TYPE_CHECKING:
+    from .judging import Concerned
 
 Scores = npt.NDArray[np.float64]
 MAX_SCORE = 100.0
@@ -141,6 +144,30 @@ class PodFilter(Plugin, Protocol):
         ...
 
 
+@runtime_checkable
+class Unresolvable(Plugin, Protocol):
+    """A filter (of either kind) that knows nodes where its no stands, whatever pods leave them: preemption spares them.
+
+    A filter that is not of this kind may always have said no because of some pod.
+    """
+
+    def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """Which of the rows, all of which failed, would fail also without any pod on their node."""
+        ...
+
+
+@runtime_checkable
+class Measured(Plugin, Protocol):
+    """A filter that compares amounts and nothing else: `columns.requested + needs <= columns.allocatable`.
+
+    What it would say if other pods were placed is reckoned for all nodes at once, without asking it.
+    """
+
+    def needs(self, shape: Shape, columns: Columns) -> Amounts:
+        """A number for each resource row, as one column; minus infinity where the resource does not matter."""
+        ...
+
+
 class Judge(Protocol):
     """All filters of a profile, for somebody who asks what would be if columns were otherwise."""
 
@@ -148,13 +175,33 @@ class Judge(Protocol):
         """Which of the rows can run the pod as the columns stand; nothing is remembered."""
         ...
 
+    def resolvable(self, pod: Pod, shape: Shape, columns: Columns) -> npt.NDArray[np.intp]:
+        """The rows that cannot run the pod, but might if pods left their node."""
+        ...
+
+    def concerned(self, pod: Pod, shape: Shape) -> Concerned:
+        """The filters that have something to say of the pod."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What a post filter did for a pod: `made` if there will be room, else `message` says why not.
+
+    `nominate` is the node that the pod is to be tried on first: empty for none any more, None to leave it as it was.
+    """
+
+    message: str = ""
+    made: bool = False
+    nominate: str | None = None
+
 
 @runtime_checkable
 class PostFilter(Plugin, Protocol):
-    """Tries to make room for a pod that fits nowhere."""
+    """Tries to make room for a pod that fits nowhere; those of a profile are asked in order until one does."""
 
-    def post_filter(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> str:
-        """A sentence for the user on what came of it; empty to say nothing."""
+    def post_filter(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> Remedy:
+        """Start what may make room, and say what came of it."""
         ...
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from random import Random
 
@@ -21,7 +21,7 @@ from .change import Change
 from .columns import Columns
 from .cycle import Cycle, Placement
 from .decisions import Decisions
-from .framework import Handle
+from .framework import Handle, Judge, PostFilter, Remedy
 from .informers import Informers
 from .placing import Placer
 from .plugins import default_profiles
@@ -153,9 +153,23 @@ class Scheduler:
             self._placer.place(waiting, decision.node)
             return
         metrics.ATTEMPTS.labels("unschedulable").inc()
-        said = [decision.message, *(p.post_filter(pod, shape, self.columns, cycle) for p in profile.post_filter)]
+        remedy = remedied(profile.post_filter, waiting, self.columns, cycle)
         self.queue.reject(waiting, decision.rejected_by)
-        self._reporter.unschedulable(pod, " ".join(filter(None, said)))
+        self._reporter.unschedulable(pod, " ".join(filter(None, (decision.message, remedy.message))))
+
+
+def remedied(plugins: Sequence[PostFilter], waiting: Waiting, columns: Columns, judge: Judge) -> Remedy:
+    """What the first plugin did that could do something, or why none could; without any plugin nothing is nominated."""
+    messages, nominate = [], None if plugins else ""
+    for plugin in plugins:
+        remedy = plugin.post_filter(waiting.pod, waiting.shape, columns, judge)
+        if remedy.made:
+            return remedy
+        if remedy.message:
+            messages.append(remedy.message)
+        if remedy.nominate is not None:
+            nominate = remedy.nominate
+    return Remedy(", ".join(messages), nominate=nominate)
 
 
 def _cures(profiles: Iterable[Profile]) -> dict[str, Change]:

@@ -18,6 +18,7 @@ from ..framework import Normalize, Reads, Scores
 from ..journal import Rows
 from ..labels import Mask
 from ..shape import Shape, Term
+from ..view import Pod
 
 REASON = "node(s) didn't match Pod's node affinity/selector"
 
@@ -67,6 +68,10 @@ class NodeAffinity:
     def explain(self, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
         """One reason for all."""
         return Counter({REASON: rows.size})
+
+    def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """All: the node itself is the reason."""
+        return np.ones(rows.size, dtype=np.bool_)
 
     def pre_score(self, shape: Shape) -> bool:
         """Whether the shape likes some nodes better."""

@@ -13,6 +13,7 @@ from ..framework import Reads
 from ..journal import Rows
 from ..labels import Mask
 from ..shape import Shape
+from ..view import Pod
 from .taint_toleration import tolerates
 
 REASON = "node(s) were unschedulable"
@@ -37,3 +38,7 @@ class NodeUnschedulable:
     def explain(self, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
         """One reason for all."""
         return Counter({REASON: rows.size})
+
+    def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """All: the node itself is the reason."""
+        return np.ones(rows.size, dtype=np.bool_)

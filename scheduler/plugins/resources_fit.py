@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..change import Change
-from ..columns import UNKNOWN, Columns
+from ..columns import UNKNOWN, Amounts, Columns
 from ..framework import MAX_SCORE, Normalize, Reads, Scores
 from ..journal import Rows
 from ..labels import Mask
 from ..shape import PODS, Shape
+from ..view import Pod
 
 
 def has_room(needs: Scores, columns: Columns, rows: Rows) -> Mask:
@@ -54,7 +55,16 @@ class ResourcesFit:
 
     def filter(self, shape: Shape, columns: Columns, rows: Rows) -> Mask:
         """Nodes that have room for every request; a resource that is not requested does not matter."""
-        mask: Mask = np.logical_and.reduce(has_room(columns.needs(shape.requests), columns, rows), axis=0)
+        mask: Mask = np.logical_and.reduce(has_room(self.needs(shape, columns), columns, rows), axis=0)
+        return mask
+
+    def needs(self, shape: Shape, columns: Columns) -> Amounts:
+        """The requests."""
+        return columns.needs(shape.requests)
+
+    def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """Nodes that are too small even when empty."""
+        mask: Mask = np.logical_or.reduce(self.needs(shape, columns) > columns.allocatable[:, rows], axis=0)
         return mask
 
     def explain(self, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:

@@ -19,6 +19,7 @@ from ..journal import Rows
 from ..labels import Mask
 from ..shape import Shape, Tolerated
 from ..taints import Taint, TaintSet
+from ..view import Pod
 
 REASON = "node(s) had untolerated taint(s)"
 REPELLING = ("NoSchedule", "NoExecute")
@@ -95,6 +96,10 @@ class TaintToleration:
     def explain(self, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
         """One reason for all: taints may say what pods' owners need not know."""
         return Counter({REASON: rows.size})
+
+    def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """All: the node itself is the reason."""
+        return np.ones(rows.size, dtype=np.bool_)
 
     def score(self, shape: Shape, columns: Columns, rows: Rows) -> Scores:
         """How many taints the shape would rather avoid."""

@@ -116,6 +116,11 @@ class TopologySpread:
         labelled = int(np.count_nonzero(plan.complete[rows]))
         return Counter({reason: n for reason, n in ((UNLABELLED, rows.size - labelled), (SKEWED, labelled)) if n})
 
+    def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """Nodes without a label that a hard constraint goes by."""
+        plan = self._plan(shape, [spread for spread in shape.spread if spread.hard], columns)
+        return ~plan.complete[rows]
+
     def concerned(self, pod: Pod, shape: Shape) -> bool:
         """Whether a constraint is soft."""
         return any(not spread.hard for spread in shape.spread)
