@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
 
 from k8slite.errors import ApiError
 
+from .framework import PreBind
 from .profile import Profile
 from .queue import Waiting
 from .view import Pod
@@ -44,7 +45,10 @@ Outcome = Bound | Refused
 
 
 class Binder:
-    """Runs the binding plugins of the profile that a pod names, so many at once; `settle` gets each outcome."""
+    """Runs the binding plugins of the profile that a pod names, so many at once; `settle` gets each outcome.
+
+    What must be prepared before a binding may take minutes (a volume is made), so it takes no worker.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class Binder:
         self._free = CONCURRENCY
         self._room = asyncio.Event()
         self._room.set()
+        self._preparing: set[asyncio.Task[None]] = set()
 
     @property
     def free(self) -> int:
@@ -72,6 +77,16 @@ class Binder:
 
     def submit(self, waiting: Waiting, node: str) -> None:
         """Bind a pod in the background."""
+        profile = self._profiles[waiting.pod.spec.scheduler_name]
+        plugins = [plugin for plugin in profile.pre_bind if plugin.prepares(waiting.pod, node)]
+        if not plugins:
+            self._enqueue(waiting, node)
+            return
+        task = asyncio.create_task(self._prepare(waiting, node, plugins))
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
+
+    def _enqueue(self, waiting: Waiting, node: str) -> None:
         self._free -= 1
         if self.free <= 0:
             self._room.clear()
@@ -79,9 +94,20 @@ class Binder:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CONCURRENCY):
-                group.create_task(self._work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(CONCURRENCY):
+                    group.create_task(self._work())
+        finally:
+            for task in self._preparing:
+                task.cancel()
+
+    async def _prepare(self, waiting: Waiting, node: str, plugins: Sequence[PreBind]) -> None:
+        outcome = await attempt(lambda: _prepared(plugins, waiting.pod, node))
+        if isinstance(outcome, Bound):
+            self._enqueue(waiting, node)
+        else:
+            self._settle(waiting, node, outcome)
 
     async def _work(self) -> None:
         while True:
@@ -101,10 +127,14 @@ class Binder:
         return await attempt(lambda: _write(profile, pod, node))
 
 
+async def _prepared(plugins: Sequence[PreBind], pod: Pod, node: str) -> str:
+    for plugin in plugins:
+        if reason := await plugin.pre_bind(pod, node):
+            return f'running PreBind plugin "{plugin.name}": {reason}'
+    return ""
+
+
 async def _write(profile: Profile, pod: Pod, node: str) -> str:
-    for preparing in profile.pre_bind:
-        if reason := await preparing.pre_bind(pod, node):
-            return reason
     for binding in profile.bind:
         if await binding.bind(pod, node):
             return ""

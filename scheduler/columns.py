@@ -11,7 +11,7 @@ float64, which is exact up to 2**53 and what numpy compares and divides fastest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
@@ -42,7 +42,7 @@ class Placed:
 
 
 class Column(Protocol):
-    """What a plugin knows by row and keeps in step with nodes and pods; made by `Columns.of` without arguments."""
+    """What a plugin knows by row and keeps in step with nodes and pods; made by `Columns.of`."""
 
     def set_node(self, row: int, node: Node | None) -> Change:
         """The node of a row came or changed, or is gone; what of it that is kept here changed."""
@@ -118,11 +118,11 @@ class Columns:
         """Where a pod is, and what it takes there."""
         return self._placed.get(uid)
 
-    def of(self, column: type[C]) -> C:
-        """The one column of its kind, made when it is first asked for and kept in step from then on."""
+    def of(self, column: type[C], make: Callable[[], C] | None = None) -> C:
+        """The one column of its kind, made (by `make`, if given) when it is first asked for and then kept in step."""
         found = self._followers.get(column)
         if found is None:
-            found = self._followers[column] = column()
+            found = self._followers[column] = make() if make else column()
             found.grow(self.capacity)
             for row, node in enumerate(self.nodes):
                 if node is not None:

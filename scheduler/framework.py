@@ -266,7 +266,11 @@ class Permit(Plugin, Protocol):
 
 @runtime_checkable
 class PreBind(Plugin, Protocol):
-    """Does what must be done before the binding is written."""
+    """Does what must be done before the binding is written, however long that takes."""
+
+    def prepares(self, pod: Pod, node: str) -> bool:
+        """Whether there is anything to be done; asked of every pod."""
+        ...
 
     async def pre_bind(self, pod: Pod, node: str) -> str:
         """Return when the pod may be bound; a reason fails the attempt. Raises as `bind`."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from k8slite.kinds.base import Condition, LabelSelectorModel, Model, Object, Quantities, ResourceType
 from k8slite.kinds.core import Affinity, ContainerPort, ResourceRequirements, Taint, Toleration
 
+from .storage.sources import Volumes
+
 
 class Container(Model):
     """What a container asks of a node; `restart_policy` Always marks a sidecar among the init containers."""
@@ -52,6 +54,8 @@ class PodSpec(Model):
     scheduling_gates: list[SchedulingGate] = []
     priority: int = 0
     overhead: Quantities = {}
+    volumes: Volumes = ()
+    """Those that bear on scheduling."""
 
 
 class PodStatus(Model):

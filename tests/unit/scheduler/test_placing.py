@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -50,6 +51,9 @@ class Permitting(Recorder):
 
 
 class Preparing(Recorder):
+    def prepares(self, pod: Pod, node: str) -> bool:
+        return True
+
     async def pre_bind(self, pod: Pod, node: str) -> str:
         return str(self._answer("pre_bind", pod))
 
@@ -108,7 +112,7 @@ async def test_the_first_bind_plugin_that_binds_is_the_only_one() -> None:
 FAILURES = [
     ({"reserve": "no licence left"}, "0/1 nodes are available: 1 no licence left.", Place.UNSCHEDULABLE),
     ({"permit": "not today"}, "0/1 nodes are available: 1 not today.", Place.UNSCHEDULABLE),
-    ({"pre_bind": "no disk"}, "no disk", Place.BACKOFF),
+    ({"pre_bind": "no disk"}, 'running PreBind plugin "culprit": no disk', Place.BACKOFF),
     ({"pre_bind": aiohttp.ClientConnectionError("reset")}, "binding failed: reset", Place.BACKOFF),
 ]
 
@@ -178,6 +182,29 @@ async def test_waiting_pods_do_not_keep_others_from_being_bound() -> None:
         await it.settle()
         it.show(pod("quick"))
         await it.settle(lambda: it.api.bound == [("quick", "a")])
+
+
+async def test_pods_that_are_being_prepared_do_not_keep_others_from_being_bound() -> None:
+    class Slow(Preparing):
+        def __init__(self) -> None:
+            super().__init__("slow", [])
+            self.ready = asyncio.Event()
+
+        def prepares(self, pod: Pod, node: str) -> bool:
+            return pod.name.startswith("slow")
+
+        async def pre_bind(self, pod: Pod, node: str) -> str:
+            await self.ready.wait()
+            return ""
+
+    slow = Slow()
+    async with cluster(node("a", allocatable={"pods": "500"}), profiles=with_plugins(slow)) as it:
+        it.show(*(pod(f"slow-{number}") for number in range(200)))
+        await it.settle()
+        it.show(pod("quick"))
+        await it.settle(lambda: it.api.bound == [("quick", "a")])
+        slow.ready.set()
+        await it.settle(lambda: len(it.api.bound) == 201)
 
 
 async def test_a_waiting_pod_can_be_rejected_by_others() -> None:
