@@ -25,7 +25,7 @@ down: $(VENV)/.installed
 
 test: $(VENV)/.tests
 	@scripts/prepare-tests
-	$(BIN)/python -m pytest $(ARGS)
+	@scripts/run-tests $(BIN)/python $(ARGS)
 
 chaos: $(VENV)/.tests
 	@scripts/prepare-tests

@@ -34,7 +34,7 @@ def test_each_node_counts_for_the_filter_that_removed_it_first() -> None:
         {
             "plugin": "TaintToleration",
             "removed": 1,
-            "reasons": {"node(s) had untolerated taint {a: b}": 1},
+            "reasons": {"node(s) had untolerated taint(s)": 1},
             "nodes": ["tainted"],
         },
         {"plugin": "NodeResourcesFit", "removed": 1, "reasons": {"Insufficient cpu": 1}, "nodes": ["small"]},
