@@ -205,6 +205,9 @@ class SchedulerConfig(Config):
     key_file: Path | None = None
     client_ca_file: Path | None = None
     scheduler_name: str = "default-scheduler"
+    """The pods to schedule: those with this `spec.schedulerName`. What `configuration` says counts instead."""
+    configuration: Path | None = None
+    """A KubeSchedulerConfiguration: profiles, plugins, extenders, back-off."""
 
 
 class ControllerManagerConfig(Config):

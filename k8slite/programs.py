@@ -22,10 +22,21 @@ from . import config, logs
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program: the module that holds `serve`, and the model of its configuration file."""
+    """A program: the module that holds `serve`, and the model of its configuration file.
+
+    A program that understands other files too names the module whose `read_settings` makes that model of any of them.
+    """
 
     module: str
-    config: type[config.Config]
+    model: type[config.Config]
+    settings: str = ""
+
+    def read(self, file: Path) -> config.Config:
+        """The program's settings. Raises ConfigError."""
+        if not self.settings:
+            return config.load(self.model, file)
+        settings: config.Config = entry(self.settings, "read_settings")(file)
+        return settings
 
     def load(self) -> Callable[[Any], Awaitable[None]]:
         """Import the program's `serve`."""
@@ -36,7 +47,7 @@ class Program:
 PROGRAMS = {
     "apiserver": Program("k8slite.apiserver.main", config.ApiServerConfig),
     "controller-manager": Program("k8slite.controllers.main", config.ControllerManagerConfig),
-    "scheduler": Program("k8slite.scheduler.main", config.SchedulerConfig),
+    "scheduler": Program("k8slite.scheduler.main", config.SchedulerConfig, "k8slite.scheduler.settings"),
     "kubelet": Program("k8slite.kubelet.main", config.KubeletConfig),
     "proxy": Program("k8slite.proxy.main", config.ProxyConfig),
 }
@@ -55,7 +66,7 @@ COLLECTION = (20_000, 20, 50)
 def run(name: str, config_file: Path) -> None:
     """Run a program until SIGTERM or SIGINT. Raises ConfigError before anything starts."""
     program = PROGRAMS[name]
-    settings = config.load(program.config, config_file)
+    settings = program.read(config_file)
     logs.configure()
     serve = program.load()
     gc.freeze()

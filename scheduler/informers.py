@@ -33,11 +33,18 @@ class Informers:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow them all; the block begins when each has been listed, and ends with them."""
+        failure: Exception | None = None
         async with asyncio.TaskGroup() as group:
             tasks = []
             for informer in self._made.values():
                 tasks.append(group.create_task(informer.run()))
                 await informer.wait_synced()
-            yield
-            for task in tasks:
-                task.cancel()
+            try:
+                yield
+            except Exception as error:  # the group would wrap it
+                failure = error
+            finally:
+                for task in tasks:
+                    task.cancel()
+        if failure is not None:
+            raise failure

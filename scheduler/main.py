@@ -6,8 +6,9 @@ import contextlib
 import os
 import random
 import socket
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from k8slite.client import Client, ClientConfig
 from k8slite.clock import SystemClock
@@ -39,17 +40,46 @@ async def serve(config: SchedulerConfig) -> None:
 
             await stack.enter_async_context(serving(config, decisions))
 
-        def profiles(handle: Handle) -> Mapping[str, Profile]:
-            return {config.scheduler_name: build(handle)}
-
-        async def work() -> None:
-            await Scheduler(client, clock=clock, random=random.Random(), profiles=profiles, decisions=decisions).run()
-
+        setup = _configured(config.configuration) if config.configuration else Setup(_default(config.scheduler_name))
+        scheduler = Scheduler(client, clock=clock, random=random.Random(), profiles=setup.profiles, decisions=decisions)
+        if setup.follows_at_once:
+            await stack.enter_async_context(scheduler.following())
         await lead(
             client,
-            name="kube-scheduler",
+            name=setup.lease,
+            namespace=setup.lease_namespace,
             identity=identity,
             config=config.leader_election,
             clock=clock,
-            work=work,
+            work=scheduler.run,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a KubeSchedulerConfiguration says beyond our own settings, and what holds without one."""
+
+    profiles: Callable[[Handle], Mapping[str, Profile]]
+    lease: str = "kube-scheduler"
+    lease_namespace: str = "kube-system"
+    follows_at_once: bool = False
+    """Whether the cluster is followed while another scheduler still leads."""
+
+
+def _default(name: str) -> Callable[[Handle], Mapping[str, Profile]]:
+    return lambda handle: {name: build(handle)}
+
+
+def _configured(file: Path) -> Setup:
+    """Raises ConfigError."""
+    from .configuration.building import build_profiles  # the models of the whole file take memory
+    from .configuration.reading import read_configuration
+
+    configuration = read_configuration(file)
+    wanted = configuration.wanted
+    return Setup(
+        lambda handle: build_profiles(handle, configuration),
+        lease=wanted.leader_election.resource_name,
+        lease_namespace=wanted.leader_election.resource_namespace,
+        follows_at_once=not wanted.delay_cache_until_active,
+    )

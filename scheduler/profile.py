@@ -31,6 +31,7 @@ from .framework import (
     Reserve,
     Score,
 )
+from .node_by_node import NodeByNode, adapters
 
 P = TypeVar("P")
 
@@ -74,9 +75,15 @@ _REJECTING = (Point.PRE_ENQUEUE, Point.PRE_FILTER, Point.FILTER, Point.RESERVE, 
 ANYTHING = ~Change.NOTHING
 
 
+def standing(plugin: Plugin, point: Point) -> list[Any]:
+    """What is asked at an extension point where a plugin stands: itself, or what adapts it."""
+    found: list[Any] = [plugin, *adapters(plugin)] if isinstance(plugin, NodeByNode) else [plugin]
+    return [each for each in found if isinstance(each, PROTOCOLS[point])]
+
+
 def implements(plugin: Plugin, point: Point) -> bool:
     """Whether a plugin can stand at an extension point."""
-    return isinstance(plugin, PROTOCOLS[point])
+    return bool(standing(plugin, point))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +118,10 @@ class Profile:
 
 def assemble(places: Mapping[Point, Sequence[Plugin]], *, weights: Mapping[str, int] | None = None) -> Profile:
     """The profile of plugins by extension point. Raises ValueError unless exactly one sorts and at least one binds."""
+    asked = {point: [each for plugin in places.get(point, ()) for each in standing(plugin, point)] for point in Point}
 
     def at(point: Point, protocol: type[P]) -> tuple[P, ...]:
-        return tuple(plugin for plugin in places.get(point, ()) if isinstance(plugin, protocol))
+        return tuple(plugin for plugin in asked[point] if isinstance(plugin, protocol))
 
     sorts: tuple[QueueSort, ...] = at(Point.QUEUE_SORT, QueueSort)  # type: ignore[type-abstract]
     binds: tuple[Bind, ...] = at(Point.BIND, Bind)  # type: ignore[type-abstract]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
 
@@ -51,6 +52,7 @@ class Scheduler:
         decisions: Decisions | None = None,
     ) -> None:
         self._clock = clock
+        self._follows = False
         self._decisions = decisions or Decisions(clock=clock)
         self.columns = Columns()
         self._informers = Informers(client, clock=clock)
@@ -87,12 +89,22 @@ class Scheduler:
 
     async def run(self) -> None:
         """Schedule until cancelled."""
+        if self._follows:
+            await self.work()
+            return
+        async with self.following():
+            await self.work()
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Know the cluster, and decide nothing yet: what `run` does first unless it was done before."""
+        self._follows = True
         self._services.add_handler(self.services.on_service)
         self._nodes.add_handler(self.on_node)
         self._pods.add_handler(self.on_pod)
         async with self._informers.running():
             log.info("%d nodes, %d pods to schedule", self.columns.node_count, len(self.queue))
-            await self.work()
+            yield
 
     async def work(self) -> None:
         """Work on what the handlers brought, until cancelled."""

@@ -37,6 +37,7 @@ def services(spec: ClusterSpec) -> list[Service]:
     """Every process of the cluster, in starting order."""
     pki = spec.directory / "pki"
     election = LeaderElectionConfig(enabled=False)  # one of each per cluster: nobody to race with
+    profiles = spec.directory / "config" / "kube-scheduler.yaml"  # the user's own, if there is one
     found = [etcd(spec)] if spec.runs_etcd else []
     found += [
         Service("apiserver", "apiserver", apiserver(spec), tier=1),
@@ -50,6 +51,7 @@ def services(spec: ClusterSpec) -> list[Service]:
                 cert_file=pki / "scheduler-server.crt",
                 key_file=pki / "scheduler-server.key",
                 client_ca_file=pki / "ca.crt",
+                configuration=profiles if profiles.exists() else None,
             ),
         ),
         Service(
