@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from .change import NOWHERE, Change, Event
 from .groups import Kind
 from .journal import Journal
 from .labels import LabelColumns, Mask
+from .nominations import Nominations
 from .peers import PeerColumns, kind_of
 from .ports import PortColumns
 from .shape import CPU, MEMORY, PODS, Shape, amounts_of
@@ -54,6 +55,15 @@ class Column(Protocol):
 
     def grow(self, capacity: int) -> None:
         """There are that many rows now; also called once at first."""
+        ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """A `Column` that also goes by what changes of a pod while it stays where it is and takes what it took."""
+
+    def observe(self, before: Placed, now: Placed) -> None:
+        """There is another object for a pod."""
         ...
 
 
@@ -92,7 +102,9 @@ class Columns:
         self._needs: dict[tuple[tuple[str, int], ...], Amounts] = {}
         self._placed: dict[str, Placed] = {}
         self._on: list[dict[str, Placed]] = [{} for _ in range(capacity)]
-        self._followers: dict[type[Column], Column] = {}
+        self.nominations = Nominations(self)
+        self._followers: dict[type[Column], Column] = {Nominations: self.nominations}
+        self._observers: list[Observer] = []
         self._free = list(range(capacity - 1, -1, -1))
 
     @property
@@ -129,6 +141,9 @@ class Columns:
                     found.set_node(row, node)
             for placed in self._placed.values():
                 found.account(placed, 1)
+            observer: object = found
+            if isinstance(observer, Observer):
+                self._observers.append(observer)
         return cast(C, found)
 
     def needs(self, requests: tuple[tuple[str, int], ...]) -> Amounts:
@@ -222,6 +237,8 @@ class Columns:
     def _relabel(self, before: Placed, now: Placed) -> Event:
         """The same place and needs; another object, and maybe another kind."""
         self._placed[now.pod.uid] = self._on[now.row][now.pod.uid] = now
+        for observer in self._observers:
+            observer.observe(before, now)
         if before.kind == now.kind:
             return Event(Change.NOTHING)
         self.peers.account(before.row, before.kind, -1)
@@ -231,7 +248,8 @@ class Columns:
 
     def _account(self, row: int, shape: Shape, sign: int) -> None:
         for name, amount in shape.requests:
-            self.requested[self._index(name), row] += sign * amount
+            index = self._index(name)  # first: it may make a new array
+            self.requested[index, row] += sign * amount
         self.scored[0, row] += sign * shape.scored[0]
         self.scored[1, row] += sign * shape.scored[1]
         if shape.ports:

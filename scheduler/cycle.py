@@ -16,19 +16,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .change import NOWHERE
 from .columns import Columns
-from .framework import MAX_SCORE, Filter, Normalize, PodFilter, Reads, Score, Scores
+from .framework import MAX_SCORE, Normalize, Reads, Score, Scores
 from .journal import ALL, NONE, Rows
-from .judging import Concerned, Filters
+from .judging import Chosen, Concerned, Filters
 from .labels import Mask
 from .profile import Profile
 from .shape import Shape
 from .trace import BEST, Roster, Scored, Trace
 from .view import Pod
+from .yielding import makes_way, reasons_for_way
 
 #: Shapes remembered; each takes about 25 bytes a node.
 REMEMBERED = 128
 _NEVER = -1
+#: Where a trace tells of nodes that are left to nominated pods; no plugin has this name.
+PROMISED = "nominated pods"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,9 @@ class Cycle:
             if reason := plugin.pre_filter(pod, columns):
                 trace.reasons = {plugin.name: {reason: columns.node_count}}
                 return Unschedulable(_message(columns.node_count, reason), frozenset({plugin.name}), trace)
+        if (row := self._promised(pod, shape, columns)) is not None:
+            trace.best, trace.total = (row,), np.zeros(1)
+            return Placement(columns.names[row], trace)
         view = self._view(shape, columns)
         trace.passed = [(p.name, view.passed[p.name]) for p in view.static_filters]
         trace.passed += [(p.name, view.passed[p.name].copy()) for p in view.usage_filters]
@@ -120,21 +127,30 @@ class Cycle:
             total = total.copy()
             total[rows[~judging.filter_pod(pod, shape, columns, rows)]] = -1.0
             trace.passed.append((judging.name, total >= 0))
+        yielding = NONE
+        if columns.nominations:
+            feasible = np.flatnonzero(total >= 0)
+            yielding = feasible[~makes_way(self.concerned(pod, shape), pod, shape, columns, feasible)]
+            if yielding.size:
+                total = total.copy()
+                total[yielding] = -1.0
+                trace.passed.append((PROMISED, total >= 0))
         steps = [*self._relative(view, total)]
         steps += self._compared(steps[-1].total if steps else total, pod, shape, columns)
         final = steps[-1].total if steps else total
         best = final.max()
         if best < 0:
-            if not filters and not pod_filters and view.failure is not None:
+            shared = not filters and not pod_filters and not yielding.size
+            if shared and view.failure is not None:
                 return view.failure
-            failure = explain(pod, shape, columns, view.filters + filters, pod_filters, trace=trace)
-            if not filters and not pod_filters:
+            failure = explain(self.concerned(pod, shape), pod, shape, columns, yielding=yielding, trace=trace)
+            if shared:
                 view.failure = failure
             return failure
         ties = np.flatnonzero(final == best)
         chosen = int(ties[self._random.randrange(ties.size)])
         if thorough:
-            explain(pod, shape, columns, view.filters + filters, pod_filters, trace=trace)
+            explain(self.concerned(pod, shape), pod, shape, columns, yielding=yielding, trace=trace)
         self._note(trace, chosen, ties, view=view, base=total, steps=steps, thorough=thorough)
         return Placement(columns.names[chosen], trace)
 
@@ -177,6 +193,18 @@ class Cycle:
     def concerned(self, pod: Pod, shape: Shape) -> Concerned:
         """The filters that have something to say of the pod."""
         return self._filters.concerned(pod, shape)
+
+    def _promised(self, pod: Pod, shape: Shape, columns: Columns) -> int | None:
+        """The row of the node that the pod is promised, if it can run there: then no other is looked at."""
+        if not columns.nominations or (own := columns.nominations.get(pod.uid)) is None:
+            return None
+        rows = np.array([columns.rows.get(own.node, NOWHERE)])
+        if rows[0] == NOWHERE:
+            return None
+        concerned = self.concerned(pod, shape)
+        if not concerned.passes(pod, shape, columns, rows).all():
+            return None
+        return int(rows[0]) if makes_way(concerned, pod, shape, columns, rows).all() else None
 
     def _view(self, shape: Shape, columns: Columns) -> _View:
         """The shape's view, brought up to date."""
@@ -255,35 +283,40 @@ def normalized(raw: Scores, plugin: Score, feasible: Mask) -> Scores:
 
 
 def explain(
+    concerned: Concerned,
     pod: Pod,
     shape: Shape,
     columns: Columns,
-    filters: Sequence[Filter],
-    pod_filters: Sequence[PodFilter] = (),
     *,
+    yielding: Chosen = NONE,
     trace: Trace | None = None,
 ) -> Unschedulable:
-    """Count, node by node, the reasons of the first filter that rejects it; the trace gets them by plugin."""
+    """Count, node by node, the reasons of the first filter that rejects it; the trace gets them by plugin.
+
+    `yielding` are rows that all filters let pass but for the pods that are promised them.
+    """
     rows = np.flatnonzero(columns.live)
     count = rows.size
     if not count:
-        names = frozenset(plugin.name for plugin in (*filters, *pod_filters))
+        names = frozenset(plugin.name for plugin in (*concerned.filters, *concerned.pod_filters))
         return Unschedulable("no nodes available to schedule pods", names, trace)
     reasons: dict[str, Counter[str]] = {}
-    for plugin in filters:
+    for plugin in concerned.filters:
         passed = plugin.filter(shape, columns, rows)
         if not passed.all():
             reasons[plugin.name] = plugin.explain(shape, columns, rows[~passed])
             rows = rows[passed]
-    for judging in pod_filters:
+    for judging in concerned.pod_filters:
         passed = judging.filter_pod(pod, shape, columns, rows)
         if not passed.all():
             reasons[judging.name] = judging.explain_pod(pod, shape, columns, rows[~passed])
             rows = rows[passed]
+    by_way = reasons_for_way(concerned, pod, shape, columns, yielding) if yielding.size else {}
     if trace is not None:
-        trace.reasons = reasons
-    texts = sorted(f"{number} {reason}" for reason, number in sum(reasons.values(), Counter[str]()).items())
-    return Unschedulable(_message(count, ", ".join(texts)), frozenset(reasons), trace)
+        trace.reasons = reasons | ({PROMISED: sum(by_way.values(), Counter[str]())} if by_way else {})
+    total = sum((*reasons.values(), *by_way.values()), Counter[str]())
+    texts = sorted(f"{number} {reason}" for reason, number in total.items())
+    return Unschedulable(_message(count, ", ".join(texts)), frozenset(reasons | by_way), trace)
 
 
 def _message(nodes: int, reasons: str) -> str:

@@ -157,7 +157,7 @@ class Unresolvable(Plugin, Protocol):
 
 
 @runtime_checkable
-class Measured(Plugin, Protocol):
+class Measured(Filter, Protocol):
     """A filter that compares amounts and nothing else: `columns.requested + needs <= columns.allocatable`.
 
     What it would say if other pods were placed is reckoned for all nodes at once, without asking it.
@@ -309,7 +309,9 @@ class Handle:
     """What a plugin may be made of. Informers asked for by a factory are synced before the first decision.
 
     `changed` wakes pods that the plugin rejected, for what `informers` brings; nodes and pods are told without it.
-    `waiting` are the pods that a permit plugin keeps waiting, of all profiles.
+    `activate` has a waiting pod tried at once, by UID; `revoke` takes the promise of a node from a pod. `record` writes
+    an event: the scheduler name that speaks, the pod, the reason and the message. `waiting` are the pods that a permit
+    plugin keeps waiting, of all profiles.
     """
 
     client: Client
@@ -317,6 +319,9 @@ class Handle:
     columns: Columns
     informers: Informers
     changed: Callable[[Event], None]
+    activate: Callable[[str], None]
+    revoke: Callable[[Pod], None]
+    record: Callable[[str, Pod, str, str], None]
     waiting: WaitingPods = field(default_factory=WaitingPods)
 
 

@@ -5,6 +5,7 @@ Nothing is remembered here, so that the columns may be changed between two quest
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -65,6 +66,16 @@ class Concerned:
         for plugin in self.measured:
             found = np.maximum(found, plugin.needs(shape, columns))
         return found
+
+    def first_no(self, pod: Pod, shape: Shape, columns: Columns, row: Chosen) -> tuple[str, Counter[str]]:
+        """The first filter that rejects a row (an array of one), and why; nothing if none does."""
+        for filtering in self.filters:
+            if not filtering.filter(shape, columns, row).all():
+                return filtering.name, filtering.explain(shape, columns, row)
+        for judging in self.pod_filters:
+            if not judging.filter_pod(pod, shape, columns, row).all():
+                return judging.name, judging.explain_pod(pod, shape, columns, row)
+        return "", Counter()
 
     def _pod_filters_pass(self, pod: Pod, shape: Shape, columns: Columns, rows: Chosen) -> Mask | bool:
         if not self.pod_filters:

@@ -20,6 +20,7 @@ from .binding import Binder, Bound, Outcome, Refused
 from .columns import Columns
 from .permits import Rejection, Wait, WaitingPod, WaitingPods
 from .profile import Profile
+from .promises import Promises
 from .queue import SchedulingQueue, Waiting
 from .reporting import Reporter
 from .view import Pod
@@ -35,6 +36,7 @@ class Placer:
         profiles: Mapping[str, Profile],
         *,
         columns: Columns,
+        promises: Promises,
         queue: SchedulingQueue,
         reporter: Reporter,
         waiting: WaitingPods,
@@ -42,6 +44,7 @@ class Placer:
     ) -> None:
         self._profiles = profiles
         self._columns = columns
+        self._promises = promises
         self._queue = queue
         self._reporter = reporter
         self._waiting = waiting
@@ -62,6 +65,7 @@ class Placer:
         pod = waiting.pod
         profile = self._profiles[pod.spec.scheduler_name]
         self._columns.place(pod, waiting.shape, node)
+        self._promises.end(pod.uid, placed=node)
         self._queue.placed()
         if profile.reserve or profile.permit:
             answer = accepted(profile, pod, node)
@@ -113,12 +117,13 @@ class Placer:
                 self._queue.reject(waiting, frozenset({plugin}))
                 if wanted:
                     metrics.ATTEMPTS.labels("unschedulable").inc()
-                    self._reporter.unschedulable(pod, f"0/1 nodes are available: 1 {reason}.")
+                    self._reporter.unschedulable(pod, f"0/1 nodes are available: 1 {reason}.", nominate="")
             case Refused(message, outrun):
                 metrics.ATTEMPTS.labels("error").inc()
                 self._queue.retry(waiting)
                 if wanted and not outrun:
                     self._reporter.failed(pod, message)
+                    self._reporter.nominate(pod, "")
 
 
 def accepted(profile: Profile, pod: Pod, node: str) -> Rejection | dict[str, float]:

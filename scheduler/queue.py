@@ -163,6 +163,12 @@ class SchedulingQueue:
         if self._in_flight(waiting):
             self._move(waiting, Place.BACKOFF)
 
+    def activate(self, uid: str) -> None:
+        """Somebody knows that the pod should be tried at once."""
+        waiting = self._pods.get(uid)
+        if waiting is not None and waiting.place in (Place.UNSCHEDULABLE, Place.BACKOFF):
+            self._move(waiting, Place.ACTIVE)
+
     def changed(self, event: Event) -> None:
         """Something happened in the cluster: let those try again whom it may help."""
         if event.change:

@@ -27,6 +27,7 @@ from .informers import Informers
 from .placing import Placer
 from .plugins import default_profiles
 from .profile import Profile
+from .promises import Promises
 from .queue import Place, SchedulingQueue, Waiting
 from .reporting import Reporter
 from .services import Services
@@ -59,7 +60,16 @@ class Scheduler:
         # Services first: what selects a pod is looked up when the pod is first seen.
         self._services = self._informers.of(SERVICES)
         self._nodes = self._informers.of(NODES)
-        handle = Handle(client, clock, self.columns, self._informers, lambda event: self.queue.changed(event))
+        handle = Handle(
+            client,
+            clock,
+            self.columns,
+            self._informers,
+            changed=lambda event: self.queue.changed(event),
+            activate=lambda uid: self.queue.activate(uid),
+            revoke=lambda pod: self._promises.revoke(pod),
+            record=lambda *said: self._reporter.record(*said),
+        )
         self.profiles = profiles(handle)
         # Pods last: what plugins follow bears on the pods, not the other way round.
         self._pods = self._informers.of(PODS)
@@ -73,9 +83,11 @@ class Scheduler:
             admits=lambda pod: all(p.admits(pod) for p in self.profiles[pod.spec.scheduler_name].pre_enqueue),
             cures=_cures(self.profiles.values()),
         )
+        self._promises = Promises(self.columns, queue=self.queue, reporter=self._reporter)
         self._placer = Placer(
             self.profiles,
             columns=self.columns,
+            promises=self._promises,
             queue=self.queue,
             reporter=self._reporter,
             waiting=handle.waiting,
@@ -134,16 +146,20 @@ class Scheduler:
         elif new.spec.node_name:
             self.queue.done(new.uid)
             self._placer.forget(new.uid)
+            self._promises.end(new.uid, placed=new.spec.node_name)
             self.queue.changed(self.columns.place(new, shape_of(new), new.spec.node_name))
         elif new.spec.scheduler_name not in self.profiles or new.deleting:
             self._drop(new.uid)
         elif self.columns.node_of(new.uid) is None or new.uid in self.queue:
-            self.queue.put(new, shape_of(new, selected_by=self.services.selecting(new)))
+            shape = shape_of(new, selected_by=self.services.selecting(new))
+            self.queue.put(new, shape)
+            self._promises.follow(old, new, shape)
 
     def _drop(self, uid: str) -> None:
         self.queue.delete(uid)
         self._placer.forget(uid)
         self._reporter.forget(uid)
+        self._promises.end(uid)
         self.queue.changed(self.columns.remove(uid))
 
     async def _schedule(self) -> None:
@@ -167,7 +183,10 @@ class Scheduler:
         metrics.ATTEMPTS.labels("unschedulable").inc()
         remedy = remedied(profile.post_filter, waiting, self.columns, cycle)
         self.queue.reject(waiting, decision.rejected_by)
-        self._reporter.unschedulable(pod, " ".join(filter(None, (decision.message, remedy.message))))
+        if remedy.nominate is not None:
+            self._promises.give(pod, shape, remedy.nominate)
+        message = " ".join(filter(None, (decision.message, remedy.message)))
+        self._reporter.unschedulable(pod, message, nominate=remedy.nominate)
 
 
 def remedied(plugins: Sequence[PostFilter], waiting: Waiting, columns: Columns, judge: Judge) -> Remedy:

@@ -53,6 +53,7 @@ class PodSpec(Model):
     scheduler_name: str = "default-scheduler"
     scheduling_gates: list[SchedulingGate] = []
     priority: int = 0
+    preemption_policy: str = ""
     overhead: Quantities = {}
     volumes: Volumes = ()
     """Those that bear on scheduling."""
@@ -63,6 +64,8 @@ class PodStatus(Model):
 
     phase: str = ""
     conditions: list[Condition] = []
+    nominated_node_name: str = ""
+    start_time: str = ""
 
 
 class Pod(Object):

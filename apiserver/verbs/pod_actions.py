@@ -83,6 +83,7 @@ async def bind(registry: Registry, call: Call, name: str) -> Answer:
             pod["metadata"].setdefault("labels", {}).update(labels)
         condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
         set_condition(pod.setdefault("status", {}), condition, now=now)
+        pod["status"].pop("nominatedNodeName", None)
         return pod
 
     await registry.change(served, call.info.namespace, name, decide, dry_run=call.options.dry_run)

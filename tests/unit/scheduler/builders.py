@@ -33,6 +33,8 @@ def pod(
     deleting: bool = False,
     owner: str = "",
     owner_kind: str = "ReplicaSet",
+    nominated: str = "",
+    started: str = "",
     **spec: Any,
 ) -> Pod:
     name = name or f"pod-{next(_numbers)}"
@@ -50,7 +52,12 @@ def pod(
             "kind": "Pod",
             "metadata": metadata,
             "spec": body,
-            "status": {"phase": phase, "conditions": list(conditions)},
+            "status": {
+                "phase": phase,
+                "conditions": list(conditions),
+                "nominatedNodeName": nominated,
+                "startTime": started,
+            },
         }
     )
 
@@ -110,7 +117,13 @@ def default_profile() -> Profile:
 def handle(state: Columns | None = None) -> Handle:
     """What plugins are made of, without a server."""
     client, clock = cast(Client, None), VirtualClock()
-    return Handle(client, clock, state or Columns(), Informers(client, clock=clock), changed=lambda event: None)
+    informers = Informers(client, clock=clock)
+
+    def ignore(*_: object) -> None: ...
+
+    return Handle(
+        client, clock, state or Columns(), informers, changed=ignore, activate=ignore, revoke=ignore, record=ignore
+    )
 
 
 def cycle(seed: int = 1) -> Cycle:

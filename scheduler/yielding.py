@@ -1,0 +1,73 @@
+"""Making way for nominated pods: a node must be able to run a pod with and without those that it is promised to.
+
+Only pods of the same or a higher priority are made way for. Without them a node may fail too (affinity to a pod that
+never comes), so that both answers are asked for. Where amounts decide, all nodes are reckoned at once. Other filters
+are asked with the promised pods placed: node by node if a filter reads more than the node, for only a node's own
+promises count there.
+
+Source: kube-scheduler's RunFilterPluginsWithNominatedPods.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from .columns import Amounts, Columns
+from .framework import Reads
+from .judging import Chosen, Concerned
+from .labels import Mask
+from .shape import Shape
+from .view import Pod
+from .whatif import WhatIf
+
+Reasons = dict[str, Counter[str]]
+
+
+def makes_way(concerned: Concerned, pod: Pod, shape: Shape, columns: Columns, rows: Chosen) -> Mask:
+    """Which of the rows, all of which can run the pod, still can with those placed that they are promised to."""
+    yielding, amounts = columns.nominations.yielded(pod, rows)
+    if not yielding.size:
+        return np.ones(rows.size, dtype=np.bool_)
+    failed = yielding[~concerned.fits(shape, columns, yielding, amounts)]
+    if not concerned.only_measured:
+        left = yielding[~np.isin(yielding, failed)]
+        together = not concerned.pod_filters and all(plugin.reads is Reads.USAGE for plugin in concerned.placed)
+        for some in [left] if together else left[:, np.newaxis]:
+            with WhatIf(columns) as asking:
+                for row in some.tolist():
+                    for nominated in columns.nominations.before(pod, row):
+                        asking.add(nominated)
+                failed = np.concatenate((failed, some[~concerned.pods_pass(pod, shape, columns, some)]))
+    return ~np.isin(rows, failed)
+
+
+def reasons_for_way(concerned: Concerned, pod: Pod, shape: Shape, columns: Columns, rows: Chosen) -> Reasons:
+    """Why rows fail with those placed that they are promised to, by the first filter that says no."""
+    rows, amounts = columns.nominations.yielded(pod, rows)
+    lacking = ~concerned.fits(shape, columns, rows, amounts)
+    found = _lacking(concerned, shape, columns, rows[lacking], amounts[:, lacking]) if lacking.any() else {}
+    for row in rows[~lacking, np.newaxis]:
+        with WhatIf(columns) as asking:
+            for nominated in columns.nominations.before(pod, int(row[0])):
+                asking.add(nominated)
+            name, reasons = concerned.first_no(pod, shape, columns, row)
+        found.setdefault(name, Counter()).update(reasons)
+    return found
+
+
+def _lacking(concerned: Concerned, shape: Shape, columns: Columns, rows: Chosen, more: Amounts) -> Reasons:
+    """What rows would lack if more were requested."""
+    found: Reasons = {}
+    before, columns.requested = columns.requested, columns.requested.copy()
+    try:
+        columns.requested[:, rows] += more
+        for plugin in concerned.measured:
+            passed = plugin.filter(shape, columns, rows)
+            if not passed.all():
+                found[plugin.name] = plugin.explain(shape, columns, rows[~passed])
+                rows = rows[passed]
+    finally:
+        columns.requested = before
+    return found
