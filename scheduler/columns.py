@@ -209,7 +209,8 @@ class Columns:
         if before is None:
             return Event(Change.PEERS, row, None, pod)
         self._release(before.row)
-        return Event(Change.PEERS | Change.POD_REMOVED, row, before.pod, pod)
+        # A pod that moved concerns two rows, of which an event could name only one.
+        return Event(Change.PEERS | Change.POD_REMOVED, row if row == before.row else NOWHERE, before.pod, pod)
 
     def remove(self, uid: str) -> Event:
         """A pod is on no node any more."""

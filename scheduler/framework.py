@@ -87,10 +87,15 @@ class QueueSort(Plugin, Protocol):
 
 @runtime_checkable
 class Hints(Plugin, Protocol):
-    """Says whether an event can help a pod that the plugin rejected; without it, `cures` decides (see `queue.py`)."""
+    """Says whether an event can help pods that the plugin rejected; without it, each of its `cures` may (`hints.py`).
+
+    Filters that read only the node itself need none: they are asked anew for the node's row. A Filter is asked once for
+    all pods of a shape, of which `pod` is any. A PostFilter that hints is asked about everybody: what may let it make
+    room where it could not before.
+    """
 
     def helps(self, pod: Pod, shape: Shape, event: Event, columns: Columns) -> bool:
-        """Whether the pod might fit now; asked only for events among the plugin's `cures`, which have just happened."""
+        """Whether the pod might fit now; asked only for events among the plugin's `cures`, which happened lately."""
         ...
 
 

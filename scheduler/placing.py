@@ -64,9 +64,9 @@ class Placer:
         """Put a pod on the node chosen for it, and have it bound."""
         pod = waiting.pod
         profile = self._profiles[pod.spec.scheduler_name]
-        self._columns.place(pod, waiting.shape, node)
+        event = self._columns.place(pod, waiting.shape, node)
         self._promises.end(pod.uid, placed=node)
-        self._queue.placed()
+        self._queue.placed(waiting, event)
         if profile.reserve or profile.permit:
             answer = accepted(profile, pod, node)
             if isinstance(answer, Rejection):
@@ -75,7 +75,7 @@ class Placer:
             if answer:
                 self._hold(waiting, WaitingPod(pod, node, answer, clock=self._clock))
                 return
-        self.binder.submit(waiting, node)
+        self._commit(waiting, node)
 
     def forget(self, uid: str) -> None:
         """The pod is gone, or somebody else's business: it need not wait for permits any more."""
@@ -92,15 +92,20 @@ class Placer:
         if rejection is not None:
             self._settle(waiting, held.node, rejection)
         else:
-            self.binder.submit(waiting, held.node)
+            self._commit(waiting, held.node)
+
+    def _commit(self, waiting: Waiting, node: str) -> None:
+        self._queue.committed(waiting)
+        self.binder.submit(waiting, node)
 
     def _settle(self, waiting: Waiting, node: str, outcome: Outcome | Rejection) -> None:
         """A placement ended."""
         pod = waiting.pod
         profile = self._profiles[pod.spec.scheduler_name]
         if isinstance(outcome, Bound):
-            metrics.ATTEMPTS.labels("scheduled").inc()
-            metrics.POD_SECONDS.observe(self._clock.monotonic() - waiting.arrived)
+            attempts = metrics.attempts_label(waiting.attempts)
+            metrics.ATTEMPTS.add(metrics.SCHEDULED, pod.spec.scheduler_name)
+            metrics.POD_SECONDS.observe(self._clock.monotonic() - waiting.arrived, attempts)
             self._queue.done(pod.uid)
             self._reporter.bound(pod, node)
             for hearing in profile.post_bind:
@@ -116,10 +121,10 @@ class Placer:
             case Rejection(plugin, reason):
                 self._queue.reject(waiting, frozenset({plugin}))
                 if wanted:
-                    metrics.ATTEMPTS.labels("unschedulable").inc()
+                    metrics.ATTEMPTS.add(metrics.UNSCHEDULABLE, pod.spec.scheduler_name)
                     self._reporter.unschedulable(pod, f"0/1 nodes are available: 1 {reason}.", nominate="")
             case Refused(message, outrun):
-                metrics.ATTEMPTS.labels("error").inc()
+                metrics.ATTEMPTS.add(metrics.ERROR, pod.spec.scheduler_name)
                 self._queue.retry(waiting)
                 if wanted and not outrun:
                     self._reporter.failed(pod, message)

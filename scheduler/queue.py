@@ -1,11 +1,12 @@
-"""Pods waiting for a node: active, backing off after an attempt, unschedulable until something changes, or gated.
+"""Pods waiting for a node: active, backing off after an attempt, unschedulable until something helps, or gated.
 
 Invariants: a pod that was added is in exactly one place (one of the four, or in flight between `pop` and its outcome)
-until it is deleted or done. An unschedulable pod leaves its place when a change may cure one of the plugins that
-rejected it, and at the latest after `FLUSH_AFTER`. A change that comes while a pod is in flight is not missed: the pod
-then backs off instead of becoming unschedulable.
+until it is deleted or done. An unschedulable pod leaves its place when something helps it or one like it (see
+`rejected.py`), when it asks for something else, and at the latest after `FLUSH_AFTER`. What happens while a pod is in
+flight is not missed: it is judged when the pod comes back. A pod that backs off goes early when there is nothing else
+to do, unless its last attempt ended in an error or with a plugin that would not let it keep its place.
 
-Source: Kubernetes documentation, "Scheduler queueing"; its initial and longest back-off.
+Source: Kubernetes documentation, "Scheduler queueing"; kube-scheduler for the order of retries and error back-offs.
 """
 
 from __future__ import annotations
@@ -13,73 +14,56 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections import Counter
+from collections.abc import Mapping
 
 from k8slite.clock import Clock
 
+from . import metrics
 from .change import Change, Event
+from .columns import Columns
+from .history import History
+from .profile import Profile
+from .rejected import Rejected
 from .shape import Shape
 from .view import Pod
+from .waiting import DEFAULT_BACKOFF, NOBODY
+from .waiting import Backoff as Backoff
+from .waiting import Place as Place
+from .waiting import Waiting as Waiting
 
-FIRST_BACKOFF = 1.0
-LONGEST_BACKOFF = 10.0
 FLUSH_AFTER = 300.0
 BUSY = 32
-
-
-class Place(StrEnum):
-    """Where a pod is."""
-
-    ACTIVE = "active"
-    BACKOFF = "backoff"
-    UNSCHEDULABLE = "unschedulable"
-    GATED = "gated"
-    IN_FLIGHT = "in flight"
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """A pod on its way to a node. Times are of the monotonic clock."""
-
-    pod: Pod
-    shape: Shape
-    arrived: float
-    order: int
-    place: Place = Place.ACTIVE
-    attempts: int = 0
-    attempted: float = 0.0
-    ticket: int = 0
-    """Entries of the heaps with another ticket are stale."""
-    cures: Change = Change.NOTHING
-    seen: int = 0
-    """The number of changes when it was popped."""
+#: For `Waiting.seen`: before anything that is remembered; and that the verdict will be about what is asked no more.
+_NEVER, _OUTDATED = -1, -2
 
 
 class SchedulingQueue:
-    """The queue. `sort_key` orders active pods, `admits` holds gated ones back, `cures` maps plugins to changes."""
+    """The queue of all profiles, which sort alike. What events helped is looked up in `columns`."""
 
     def __init__(
-        self,
-        *,
-        clock: Clock,
-        sort_key: Callable[[Pod], int],
-        admits: Callable[[Pod], bool],
-        cures: Mapping[str, Change],
+        self, profiles: Mapping[str, Profile], *, clock: Clock, columns: Columns, backoff: Backoff = DEFAULT_BACKOFF
     ) -> None:
+        self._profiles = profiles
         self._clock = clock
-        self._sort_key = sort_key
-        self._admits = admits
-        self._cures = cures
+        self._limits = backoff
+        self._sort_key = next(iter(profiles.values())).queue_sort.sort_key
         self._pods: dict[str, Waiting] = {}
-        self._active: list[tuple[int, int, int, Waiting]] = []
-        self._backoff: list[tuple[float, int, int, Waiting]] = []
-        self._unschedulable: dict[Change, dict[str, Waiting]] = {}
+        self._active: list[Entry] = []
+        self._backoff: list[Entry] = []
+        self._patient: list[Entry] = []
+        self._gated: dict[str, dict[str, Waiting]] = {}
+        self._opened: set[str] = set()
+        """Gates that may let pods pass because of what happened."""
+        self._in_flight: dict[str, Waiting] = {}
+        """Those being decided about, or waiting for permits: what happens now may concern them when they come back."""
+        self.history = History()
+        self._rejected = Rejected(profiles, columns=columns, history=self.history, rank=self._rank, wake=self._wake_for)
         self._order = itertools.count()
-        self._changes = 0
         self._wake = asyncio.Event()
         self._counts = dict.fromkeys(Place, 0)
+        self.unschedulable: Counter[tuple[str, str]] = Counter()
+        """How many pods a plugin of a profile rejected at their last attempt, or keeps from any."""
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -98,97 +82,138 @@ class SchedulingQueue:
 
     def place_of(self, uid: str) -> Place | None:
         """Where a pod is; None if it is not here."""
+        self._judge()
         waiting = self._pods.get(uid)
         return waiting.place if waiting else None
 
     def put(self, pod: Pod, shape: Shape) -> None:
-        """Add a pod, or bring it up to date; a pod that now asks for something else is tried again."""
+        """Add a pod, or bring it up to date; one that now asks for something else is tried again."""
         waiting = self._pods.get(pod.uid)
         if waiting is None:
             waiting = Waiting(pod, shape, self._clock.monotonic(), next(self._order))
             self._pods[pod.uid] = waiting
             self._counts[waiting.place] += 1
-            self._move(waiting, self._gate(waiting, Place.ACTIVE))
+            self._move(waiting, Place.ACTIVE, metrics.POD_ADDED)
             return
         before, waiting.pod = waiting.pod, pod
-        changed = waiting.shape != shape or self._sort_key(before) != self._sort_key(pod)
+        if not (waiting.place is Place.GATED or self._asks_otherwise(waiting, before, shape)):
+            return
         waiting.shape = shape
         match waiting.place:
-            case Place.GATED if self._admits(pod):
-                self._move(waiting, Place.ACTIVE)
-            case Place.ACTIVE if changed:
-                self._move(waiting, Place.ACTIVE)
-            case Place.UNSCHEDULABLE if changed:
-                self._move(waiting, self._after_backoff(waiting))
-            case Place.IN_FLIGHT if changed:
-                waiting.seen = -1
+            case Place.GATED:
+                self._move(waiting, Place.ACTIVE, metrics.POD_UPDATED)
+            case Place.ACTIVE | Place.BACKOFF:
+                self._rejected.leave(waiting)
+                self._move(waiting, waiting.place, metrics.POD_UPDATED)
+            case Place.UNSCHEDULABLE:
+                self._move(waiting, self._after_backoff(waiting), metrics.POD_UPDATED)
+            case Place.IN_FLIGHT:
+                waiting.seen = _OUTDATED
 
     def delete(self, uid: str) -> None:
         """The pod is gone, bound, or not ours any more."""
         waiting = self._pods.pop(uid, None)
         if waiting is not None:
             self._leave(waiting)
+            self._rejected.leave(waiting)
             self._counts[waiting.place] -= 1
+            self._note_rejection(waiting, NOBODY)
 
     def pop(self, limit: int) -> list[Waiting]:
-        """Up to `limit` active pods in order; they are in flight until `done`, `reject`, `retry` or `delete`."""
+        """Up to `limit` pods in order; they are in flight until `done`, `reject`, `retry` or `delete`."""
         self._flush()
+        self._judge()
         popped: list[Waiting] = []
-        while self._active and len(popped) < limit:
-            *_, ticket, waiting = heapq.heappop(self._active)
-            if ticket != waiting.ticket or waiting.place is not Place.ACTIVE:
-                continue
-            waiting.attempts += 1
-            waiting.attempted = self._clock.monotonic()
-            waiting.seen = self._changes
-            self._move(waiting, Place.IN_FLIGHT)
-            popped.append(waiting)
+        for heap in (self._active, self._backoff):
+            while heap and len(popped) < limit:
+                entry = heapq.heappop(heap)
+                if _stale(entry):
+                    continue
+                waiting = entry[3]
+                if heap is self._backoff:
+                    metrics.INCOMING.add(Place.ACTIVE, metrics.EARLY)
+                waiting.attempts += 1
+                waiting.patient = False
+                waiting.seen = _NEVER
+                self._note_rejection(waiting, NOBODY)
+                self._move(waiting, Place.IN_FLIGHT)
+                popped.append(waiting)
         return popped
+
+    def begin(self, waiting: Waiting) -> None:
+        """The decision on a popped pod begins: what happened until now is known to it."""
+        waiting.attempted = self._clock.monotonic()
+        waiting.seen = self.history.position
+        self._in_flight[waiting.pod.uid] = waiting
+
+    def placed(self, waiting: Waiting, event: Event) -> None:
+        """The pod was put on a node: those decided for later know of it."""
+        waiting.patient = True
+        if waiting.group is not None:
+            self._rejected.placed(waiting)
+        if self._rejected or self._gated or len(self._in_flight) > 1:
+            self.changed(event)
+
+    def committed(self, waiting: Waiting) -> None:
+        """No plugin can reject the pod any more: it will be bound, or there is an error."""
+        self._in_flight.pop(waiting.pod.uid, None)
 
     def done(self, uid: str) -> None:
         """The pod is bound."""
         self.delete(uid)
 
     def reject(self, waiting: Waiting, rejected_by: frozenset[str]) -> None:
-        """No node fits: wait for a change that may cure one of the plugins."""
-        if not self._in_flight(waiting):
-            return
-        waiting.cures = Change.NOTHING
-        for name in rejected_by:
-            waiting.cures |= self._cures.get(name, Change.NOTHING)
-        self._move(waiting, Place.UNSCHEDULABLE if waiting.seen == self._changes else Place.BACKOFF)
+        """No node fits, or a plugin would not let the pod keep its place: wait for what may change that."""
+        if not rejected_by:
+            self.retry(waiting)
+        elif self._is_in_flight(waiting):
+            waiting.errors = 0
+            waiting.rejections += 1
+            self._comes_back(waiting, failures=waiting.rejections)
+            self._note_rejection(waiting, rejected_by)
+            outdated = waiting.seen == _OUTDATED
+            if outdated:
+                self._rejected.leave(waiting)
+            rests = not outdated and self._rejected.rest(waiting, rejected_by)
+            self._move(waiting, Place.UNSCHEDULABLE if rests else Place.BACKOFF, metrics.FAILURE)
 
     def retry(self, waiting: Waiting) -> None:
         """The attempt failed for another reason: try again after a back-off."""
-        if self._in_flight(waiting):
-            self._move(waiting, Place.BACKOFF)
+        if self._is_in_flight(waiting):
+            waiting.errors += 1
+            waiting.patient = True
+            self._rejected.leave(waiting)
+            self._comes_back(waiting, failures=waiting.errors)
+            self._move(waiting, Place.BACKOFF, metrics.FAILURE)
 
     def activate(self, uid: str) -> None:
         """Somebody knows that the pod should be tried at once."""
         waiting = self._pods.get(uid)
-        if waiting is not None and waiting.place in (Place.UNSCHEDULABLE, Place.BACKOFF):
-            self._move(waiting, Place.ACTIVE)
+        if waiting is None:
+            return
+        match waiting.place:
+            case Place.UNSCHEDULABLE | Place.BACKOFF:
+                self._move(waiting, Place.ACTIVE, metrics.ACTIVATED)
+            case Place.IN_FLIGHT:
+                waiting.seen = _OUTDATED
 
     def changed(self, event: Event) -> None:
-        """Something happened in the cluster: let those try again whom it may help."""
-        if event.change:
-            self._changes += 1
-            self._wake_those(event.change)
-
-    def placed(self) -> None:
-        """A pod was put on a node, before any other pod was decided for: those decided for later know of it."""
-        self._wake_those(Change.PEERS)
-
-    def _wake_those(self, change: Change) -> None:
-        for cures in [cures for cures in self._unschedulable if cures & change]:
-            for waiting in list(self._unschedulable[cures].values()):
-                self._move(waiting, self._after_backoff(waiting))
+        """Something happened in the cluster: remember it until those are asked whom it may help."""
+        if not event.change or not (self._rejected or self._in_flight or self._gated):
+            return
+        if self.history.full:
+            self._judge()
+        self.history.note(event)
+        if self._gated:
+            self._opened |= {name for name in self._gated if event.change & self._cures_of_gate(name)}
+        self._wake.set()
 
     async def wait(self) -> None:
-        """Return when a pod is active."""
+        """Return when there is a pod to be tried."""
         while True:
             self._flush()
-            if self._counts[Place.ACTIVE]:
+            self._judge()
+            if self._counts[Place.ACTIVE] or _first(self._backoff):
                 return
             self._wake.clear()
             deadline = self._deadline()
@@ -205,59 +230,138 @@ class SchedulingQueue:
                 for timer in timers:
                     timer.cancel()
 
-    def _in_flight(self, waiting: Waiting) -> bool:
+    def _rank(self, waiting: Waiting) -> int:
+        return self._sort_key(waiting.pod)
+
+    def _is_in_flight(self, waiting: Waiting) -> bool:
         return self._pods.get(waiting.pod.uid) is waiting and waiting.place is Place.IN_FLIGHT
 
-    def _gate(self, waiting: Waiting, place: Place) -> Place:
-        return place if self._admits(waiting.pod) else Place.GATED
+    def _asks_otherwise(self, waiting: Waiting, before: Pod, shape: Shape) -> bool:
+        pod, known = waiting.pod, waiting.shape
+        if known != shape or known.spread != shape.spread or self._sort_key(before) != self._sort_key(pod):
+            return True
+        if waiting.group is None:
+            return False
+        if not waiting.group.single:
+            # Who is promised a node is not like the others any more.
+            return pod.status.nominated_node_name not in ("", before.status.nominated_node_name)
+        # Who was rejected for what it is itself may have been for anything that the shape does not tell.
+        return before.metadata.labels != pod.metadata.labels or before.spec != pod.spec
+
+    def _comes_back(self, waiting: Waiting, *, failures: int) -> None:
+        waiting.returned = self._clock.monotonic()
+        waiting.ready_at = waiting.returned + self._limits.seconds(failures)
+        waiting.order = next(self._order)
+        waiting.flushed = False
 
     def _after_backoff(self, waiting: Waiting) -> Place:
-        return Place.BACKOFF if self._ready_at(waiting) > self._clock.monotonic() else Place.ACTIVE
+        return Place.BACKOFF if waiting.ready_at > self._clock.monotonic() else Place.ACTIVE
 
-    def _ready_at(self, waiting: Waiting) -> float:
-        doublings = min(max(waiting.attempts - 1, 0), 10)
-        return waiting.attempted + min(FIRST_BACKOFF * 2.0**doublings, LONGEST_BACKOFF)
+    def _wake_for(self, waiting: Waiting, event: Event | None) -> None:
+        why = metrics.label(event) if event is not None else metrics.ACTIVATED
+        self._move(waiting, self._after_backoff(waiting), why)
 
-    def _move(self, waiting: Waiting, place: Place) -> None:
+    def _move(self, waiting: Waiting, place: Place, why: str = "") -> None:
         self._leave(waiting)
+        gate = self._gate(waiting.pod) if place is Place.ACTIVE else ""
+        if gate:
+            place = Place.GATED
         self._counts[waiting.place] -= 1
         self._counts[place] += 1
-        waiting.place = place
+        before, waiting.place = waiting.place, place
         match place:
             case Place.ACTIVE:
-                key = self._sort_key(waiting.pod)
-                heapq.heappush(self._active, (key, waiting.order, waiting.ticket, waiting))
-                self._wake.set()
+                if before is Place.GATED and not waiting.attempts:
+                    waiting.arrived = self._clock.monotonic()
+                heapq.heappush(self._active, (self._rank(waiting), waiting.order, waiting.ticket, waiting))
             case Place.BACKOFF:
-                heapq.heappush(self._backoff, (self._ready_at(waiting), waiting.order, waiting.ticket, waiting))
-                self._wake.set()
-            case Place.UNSCHEDULABLE:
-                self._unschedulable.setdefault(waiting.cures, {})[waiting.pod.uid] = waiting
-                self._wake.set()
+                heap = self._patient if waiting.patient else self._backoff
+                heapq.heappush(heap, (waiting.ready_at, waiting.order, waiting.ticket, waiting))
+            case Place.GATED:
+                self._gated.setdefault(gate, {})[waiting.pod.uid] = waiting
+                self._note_rejection(waiting, frozenset({gate}))
+                return
+            case Place.IN_FLIGHT:
+                return
+        metrics.INCOMING.add(place, why)
+        self._wake.set()
 
     def _leave(self, waiting: Waiting) -> None:
         waiting.ticket += 1
-        if waiting.place is Place.UNSCHEDULABLE:
-            group = self._unschedulable.get(waiting.cures)
-            if group and group.pop(waiting.pod.uid, None) and not group:
-                del self._unschedulable[waiting.cures]
+        uid = waiting.pod.uid
+        match waiting.place:
+            case Place.UNSCHEDULABLE if self._rejected.rests(uid):
+                self._rejected.leave(waiting)
+            case Place.IN_FLIGHT:
+                self._in_flight.pop(uid, None)
+            case Place.GATED:
+                (gate,) = waiting.rejected_by
+                del self._gated[gate][uid]
+                if not self._gated[gate]:
+                    del self._gated[gate]
+                self._note_rejection(waiting, NOBODY)
+
+    def _gate(self, pod: Pod) -> str:
+        """Who keeps a pod from being tried; empty if nobody does."""
+        for plugin in self._profiles[pod.spec.scheduler_name].pre_enqueue:
+            if not plugin.admits(pod):
+                return plugin.name
+        return ""
+
+    def _cures_of_gate(self, name: str) -> Change:
+        cures = Change.NOTHING
+        for profile in self._profiles.values():
+            cures |= profile.cures.get(name, Change.NOTHING)
+        return cures
+
+    def _note_rejection(self, waiting: Waiting, names: frozenset[str]) -> None:
+        if names is waiting.rejected_by:
+            return
+        profile = waiting.pod.spec.scheduler_name
+        for name in waiting.rejected_by:
+            self.unschedulable[name, profile] -= 1
+        for name in names:
+            self.unschedulable[name, profile] += 1
+        waiting.rejected_by = names
+
+    def _judge(self) -> None:
+        """Let those go whom something helped that happened lately, and forget what nobody will ask for any more."""
+        for name in self._opened:
+            for waiting in list(self._gated.get(name, {}).values()):
+                if self._gate(waiting.pod) != name:
+                    self._move(waiting, Place.ACTIVE, metrics.POD_UPDATED)
+        self._opened.clear()
+        self._rejected.judge()
+        oldest = next(iter(self._in_flight.values()), None)
+        self.history.forget(self.history.position if oldest is None else oldest.seen)
 
     def _flush(self) -> None:
         """Move pods whose back-off or patience is over."""
         now = self._clock.monotonic()
-        while self._backoff and (self._stale(self._backoff[0]) or self._backoff[0][0] <= now):
-            entry = heapq.heappop(self._backoff)
-            if not self._stale(entry):
-                self._move(entry[3], Place.ACTIVE)
-        for group in list(self._unschedulable.values()):
-            for waiting in list(itertools.takewhile(lambda w: w.attempted + FLUSH_AFTER <= now, group.values())):
-                self._move(waiting, Place.ACTIVE)
-
-    @staticmethod
-    def _stale(entry: tuple[float, int, int, Waiting]) -> bool:
-        return entry[2] != entry[3].ticket or entry[3].place is not Place.BACKOFF
+        for heap in (self._backoff, self._patient):
+            while (waiting := _first(heap)) and waiting.ready_at <= now:
+                heapq.heappop(heap)
+                self._move(waiting, Place.ACTIVE, metrics.BACKOFF_OVER)
+        while (waiting := self._rejected.first()) and waiting.returned + FLUSH_AFTER <= now:
+            waiting.flushed = True
+            self._move(waiting, Place.ACTIVE, metrics.TIMEOUT)
 
     def _deadline(self) -> float | None:
-        moments = [self._backoff[0][0]] if self._backoff else []
-        moments += [next(iter(group.values())).attempted + FLUSH_AFTER for group in self._unschedulable.values()]
+        """When `_flush` has something to do, if nothing happens before."""
+        moments = [waiting.ready_at] if (waiting := _first(self._patient)) else []
+        moments += [waiting.returned + FLUSH_AFTER] if (waiting := self._rejected.first()) else []
         return min(moments, default=None)
+
+
+Entry = tuple[float, int, int, Waiting]
+
+
+def _first(heap: list[Entry]) -> Waiting | None:
+    """Who is first in a heap, once entries that hold no longer are dropped."""
+    while heap and _stale(heap[0]):
+        heapq.heappop(heap)
+    return heap[0][3] if heap else None
+
+
+def _stale(entry: Entry) -> bool:
+    return entry[2] != entry[3].ticket

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from random import Random
+from time import perf_counter
 
 from k8slite.client import Client
 from k8slite.clock import Clock
 from k8slite.events import EventRecorder
 
 from . import metrics
-from .change import Change
 from .columns import Columns
 from .cycle import Cycle, Placement
 from .decisions import Decisions
@@ -77,12 +76,7 @@ class Scheduler:
         self._reporter = Reporter(client, events=self._events, clock=clock)
         self._cycles = {name: Cycle(profile, random=random) for name, profile in self.profiles.items()}
         self.services = Services()
-        self.queue = SchedulingQueue(
-            clock=clock,
-            sort_key=next(iter(self.profiles.values())).queue_sort.sort_key,
-            admits=lambda pod: all(p.admits(pod) for p in self.profiles[pod.spec.scheduler_name].pre_enqueue),
-            cures=_cures(self.profiles.values()),
-        )
+        self.queue = SchedulingQueue(self.profiles, clock=clock, columns=self.columns)
         self._promises = Promises(self.columns, queue=self.queue, reporter=self._reporter)
         self._placer = Placer(
             self.profiles,
@@ -93,11 +87,11 @@ class Scheduler:
             waiting=handle.waiting,
             clock=clock,
         )
-        for place in (Place.ACTIVE, Place.BACKOFF, Place.UNSCHEDULABLE, Place.GATED):
-            metrics.PENDING.labels(place).set_function(partial(self._waiting_in, place))
+        metrics.PENDING.read = self._pending
+        metrics.REJECTED.read = lambda: dict(self.queue.unschedulable)
 
-    def _waiting_in(self, place: Place) -> float:
-        return self.queue.counts()[place]
+    def _pending(self) -> Mapping[tuple[str, ...], float]:
+        return {(place,): number for place, number in self.queue.counts().items() if place is not Place.IN_FLIGHT}
 
     async def run(self) -> None:
         """Schedule until cancelled."""
@@ -174,17 +168,19 @@ class Scheduler:
         """Decide for one pod, and start what follows from it."""
         pod, shape = waiting.pod, waiting.shape
         profile, cycle = self.profiles[pod.spec.scheduler_name], self._cycles[pod.spec.scheduler_name]
-        with metrics.DECISION_SECONDS.time():
-            decision = cycle.decide(pod, shape, self.columns, thorough=not self.queue.busy)
+        self.queue.begin(waiting)
+        started = perf_counter()
+        decision = cycle.decide(pod, shape, self.columns, thorough=not self.queue.busy)
+        metrics.DECISION_SECONDS.observe(perf_counter() - started)
         self._decisions.note(waiting, decision)
         if isinstance(decision, Placement):
             self._placer.place(waiting, decision.node)
             return
-        metrics.ATTEMPTS.labels("unschedulable").inc()
+        metrics.ATTEMPTS.add(metrics.UNSCHEDULABLE, pod.spec.scheduler_name)
         remedy = remedied(profile.post_filter, waiting, self.columns, cycle)
-        self.queue.reject(waiting, decision.rejected_by)
         if remedy.nominate is not None:
             self._promises.give(pod, shape, remedy.nominate)
+        self.queue.reject(waiting, decision.rejected_by)
         message = " ".join(filter(None, (decision.message, remedy.message)))
         self._reporter.unschedulable(pod, message, nominate=remedy.nominate)
 
@@ -201,12 +197,3 @@ def remedied(plugins: Sequence[PostFilter], waiting: Waiting, columns: Columns, 
         if remedy.nominate is not None:
             nominate = remedy.nominate
     return Remedy(", ".join(messages), nominate=nominate)
-
-
-def _cures(profiles: Iterable[Profile]) -> dict[str, Change]:
-    """What may cure a rejection by each plugin, whichever profile it belongs to."""
-    found: dict[str, Change] = {}
-    for profile in profiles:
-        for name, change in profile.cures.items():
-            found[name] = found.get(name, Change.NOTHING) | change
-    return found

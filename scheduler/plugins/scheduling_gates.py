@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..change import Change
 from ..view import Pod
 
 
@@ -9,6 +10,8 @@ class SchedulingGates:
     """Admits pods without gates."""
 
     name = "SchedulingGates"
+    cures = Change.NOTHING
+    """Nothing but a change of the pod itself, at which it is asked again anyway."""
 
     def admits(self, pod: Pod) -> bool:
         """Whether no gate is left."""

@@ -8,24 +8,20 @@ from hypothesis import strategies as st
 
 from k8slite.clock import VirtualClock
 from k8slite.scheduler.change import Change, Event
-from k8slite.scheduler.queue import FLUSH_AFTER, LONGEST_BACKOFF, Place, SchedulingQueue
+from k8slite.scheduler.columns import Columns
+from k8slite.scheduler.queue import FLUSH_AFTER, Backoff, Place, SchedulingQueue
 from k8slite.scheduler.shape import shape_of
 from k8slite.scheduler.view import Pod
 
-from .builders import default_profile, pod
+from .builders import columns, default_profile, node, pod
 
 FIT = frozenset({"NodeResourcesFit"})
 AFFINITY = frozenset({"NodeAffinity"})
+LONGEST_BACKOFF = Backoff().longest
 
 
-def queue(clock: VirtualClock) -> SchedulingQueue:
-    profile = default_profile()
-    return SchedulingQueue(
-        clock=clock,
-        sort_key=profile.queue_sort.sort_key,
-        admits=lambda asking: all(plugin.admits(asking) for plugin in profile.pre_enqueue),
-        cures=profile.cures,
-    )
+def queue(clock: VirtualClock, state: Columns | None = None) -> SchedulingQueue:
+    return SchedulingQueue({"default-scheduler": default_profile()}, clock=clock, columns=state or columns())
 
 
 def put(waiting: SchedulingQueue, *asking: Pod) -> None:
@@ -37,26 +33,30 @@ def names(waiting: SchedulingQueue) -> list[str]:
     return [popped.pod.name for popped in waiting.pop(100)]
 
 
+def rejected(waiting: SchedulingQueue, *asking: Pod, by: frozenset[str] = FIT) -> None:
+    """Put pods, try them all, and reject them."""
+    put(waiting, *asking)
+    for popped in waiting.pop(100):
+        waiting.begin(popped)
+        waiting.reject(popped, by)
+
+
 def test_priority_goes_first_then_arrival() -> None:
     waiting = queue(VirtualClock())
     put(waiting, pod("a"), pod("b", priority=10), pod("c"), pod("d", priority=10))
     assert names(waiting) == ["b", "d", "a", "c"]
 
 
-async def test_an_unschedulable_pod_waits_for_a_change_that_helps() -> None:
-    clock = VirtualClock()
-    waiting = queue(clock)
+def test_who_was_tried_before_goes_behind_who_was_not() -> None:
+    waiting = queue(VirtualClock())
+    rejected(waiting, pod("old"))
     put(waiting, pod("a"))
-    (popped,) = waiting.pop(1)
-    waiting.reject(popped, AFFINITY)
-    await clock.advance(60)
-    waiting.changed(Event(Change.POD_REMOVED))
-    assert waiting.place_of("uid-a") is Place.UNSCHEDULABLE
-    waiting.changed(Event(Change.NODE_LABELS))
-    assert names(waiting) == ["a"]
+    put(waiting, pod("old", tolerations=[{"operator": "Exists"}]))
+    put(waiting, pod("b"))
+    assert names(waiting) == ["a", "b", "old"], "it backs off, and is only early as there is nothing else to do"
 
 
-async def test_back_off_doubles_up_to_ten_seconds() -> None:
+async def test_errors_back_off_twice_as_long_each_time_up_to_ten_seconds() -> None:
     clock = VirtualClock()
     waiting = queue(clock)
     put(waiting, pod("a"))
@@ -68,17 +68,62 @@ async def test_back_off_doubles_up_to_ten_seconds() -> None:
             await clock.advance(0.5)
         seen.append(clock.monotonic() - started)
         (popped,) = waiting.pop(1)
-        waiting.reject(popped, FIT)
-        waiting.changed(Event(Change.POD_REMOVED))
+        waiting.retry(popped)
     assert seen[1:] == [1, 2, 4, 8, LONGEST_BACKOFF]
+
+
+async def test_back_off_is_as_configured() -> None:
+    clock = VirtualClock()
+    waiting = SchedulingQueue(
+        {"default-scheduler": default_profile()},
+        clock=clock,
+        columns=columns(),
+        backoff=Backoff(first=3.0, longest=5.0),
+    )
+    put(waiting, pod("a"))
+    for seconds in (3, 5, 5):
+        (popped,) = waiting.pop(1)
+        waiting.retry(popped)
+        await clock.advance(seconds - 0.1)
+        assert names(waiting) == []
+        await clock.advance(0.1)
+    assert names(waiting) == ["a"]
+
+
+async def test_a_verdict_ends_a_row_of_errors() -> None:
+    clock = VirtualClock()
+    state = columns(node("n"))
+    waiting = queue(clock, state)
+    put(waiting, pod("a"))
+    for _ in range(4):
+        (popped,) = waiting.pop(1)
+        waiting.retry(popped)
+        await clock.advance(LONGEST_BACKOFF)
+    (popped,) = waiting.pop(1)
+    waiting.begin(popped)
+    waiting.reject(popped, FIT)
+    waiting.changed(state.set_node(node("n", allocatable={"cpu": "5"})))
+    (popped,) = waiting.pop(1)
+    waiting.retry(popped)
+    await clock.advance(1)
+    assert names(waiting) == ["a"]
+
+
+def test_who_backs_off_after_a_rejection_goes_early_when_nobody_else_waits() -> None:
+    state = columns(node("n"))
+    waiting = queue(VirtualClock(), state)
+    rejected(waiting, pod("a"))
+    waiting.changed(state.set_node(node("m")))
+    put(waiting, pod("b"))
+    assert waiting.place_of("uid-a") is Place.BACKOFF
+    assert [popped.pod.name for popped in waiting.pop(1)] == ["b"]
+    assert names(waiting) == ["a"]
 
 
 async def test_every_pod_is_tried_again_after_five_minutes() -> None:
     clock = VirtualClock()
     waiting = queue(clock)
-    put(waiting, pod("a"))
-    (popped,) = waiting.pop(1)
-    waiting.reject(popped, FIT)
+    rejected(waiting, pod("a"))
     waiter = asyncio.create_task(waiting.wait())
     await clock.advance(FLUSH_AFTER - 1)
     assert not waiter.done()
@@ -87,35 +132,49 @@ async def test_every_pod_is_tried_again_after_five_minutes() -> None:
     assert names(waiting) == ["a"]
 
 
-def test_a_change_during_an_attempt_is_not_missed() -> None:
-    waiting = queue(VirtualClock())
-    put(waiting, pod("a"))
-    (popped,) = waiting.pop(1)
-    waiting.changed(Event(Change.NODE_ADDED))
-    waiting.reject(popped, FIT)
-    assert waiting.place_of("uid-a") is Place.BACKOFF
-
-
-def test_gated_pods_wait_for_their_gates() -> None:
-    waiting = queue(VirtualClock())
-    put(waiting, pod("a", schedulingGates=[{"name": "later"}]))
+def test_gated_pods_wait_for_their_gates_and_nothing_else() -> None:
+    state = columns()
+    waiting = queue(VirtualClock(), state)
+    put(waiting, pod("a", schedulingGates=[{"name": "later"}, {"name": "much later"}]))
+    waiting.changed(state.set_node(node("n")))
     assert names(waiting) == []
+    put(waiting, pod("a", schedulingGates=[{"name": "much later"}]))
     assert waiting.place_of("uid-a") is Place.GATED
+    assert waiting.unschedulable["SchedulingGates", "default-scheduler"] == 1
     put(waiting, pod("a"))
     assert names(waiting) == ["a"]
+    assert waiting.unschedulable["SchedulingGates", "default-scheduler"] == 0
 
 
-async def test_a_pod_that_asks_for_less_is_tried_again() -> None:
+def test_a_gate_takes_no_time_of_the_pod() -> None:
     clock = VirtualClock()
     waiting = queue(clock)
-    put(waiting, pod("a", requests={"cpu": "9"}))
+    put(waiting, pod("a", schedulingGates=[{"name": "later"}]))
+    asyncio.run(clock.advance(60))
+    put(waiting, pod("a"))
     (popped,) = waiting.pop(1)
-    waiting.reject(popped, FIT)
+    assert popped.arrived == 60
+
+
+async def test_a_pod_that_asks_for_something_else_is_tried_again() -> None:
+    clock = VirtualClock()
+    waiting = queue(clock)
+    rejected(waiting, pod("a", requests={"cpu": "9"}))
     await clock.advance(5)
     put(waiting, pod("a", requests={"cpu": "9"}, labels={"new": "label"}))
     assert waiting.place_of("uid-a") is Place.UNSCHEDULABLE
     put(waiting, pod("a", requests={"cpu": "1"}))
     assert names(waiting) == ["a"]
+
+
+def test_what_a_pod_asks_for_during_an_attempt_is_tried_too() -> None:
+    waiting = queue(VirtualClock(), columns(node("n")))
+    put(waiting, pod("a", requests={"cpu": "9"}))
+    (popped,) = waiting.pop(1)
+    put(waiting, pod("a", requests={"cpu": "1"}))
+    waiting.reject(popped, FIT)
+    (popped,) = waiting.pop(1)
+    assert dict(popped.shape.requests)["cpu"] == 1000
 
 
 def test_a_deleted_pod_is_gone_wherever_it_was() -> None:
@@ -140,6 +199,17 @@ def test_a_namesake_is_another_pod() -> None:
     waiting.retry(first)
     assert names(waiting) == ["a"]
     assert waiting.place_of("1") is None
+
+
+def test_rejections_are_counted_by_plugin_until_the_next_attempt() -> None:
+    waiting = queue(VirtualClock())
+    rejected(waiting, pod("a"), pod("b"), by=FIT | AFFINITY)
+    assert waiting.unschedulable["NodeAffinity", "default-scheduler"] == 2
+    waiting.delete("uid-a")
+    put(waiting, pod("b", tolerations=[{"operator": "Exists"}]))
+    assert waiting.unschedulable["NodeAffinity", "default-scheduler"] == 1
+    assert names(waiting) == ["b"]
+    assert set(waiting.unschedulable.values()) == {0}
 
 
 uids = st.sampled_from(["a", "b", "c", "d"])
@@ -185,7 +255,7 @@ async def _never_loses(actions: list[Any]) -> None:
             case ("retry",) if flying:
                 waiting.retry(flying.pop())
             case "change", change:
-                waiting.changed(Event(change))
+                waiting.changed(Event(change, row=0))
             case "time", seconds:
                 await clock.advance(seconds)
         assert {uid for uid in ("a", "b", "c", "d") if uid in waiting} == here

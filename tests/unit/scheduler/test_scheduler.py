@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 
 from k8slite import errors
-from k8slite.scheduler.queue import Place
+from k8slite.scheduler.queue import FLUSH_AFTER, Place
 
 from .builders import node, pod
 from .running import cluster
@@ -42,6 +42,8 @@ async def test_a_pod_that_fits_nowhere_is_told_why_once_and_bound_when_it_fits()
         await it.clock.advance(20)
         it.scheduler.on_node(None, node("b", allocatable={"cpu": "1"}, taints=["k=v:NoSchedule"]))
         await it.clock.advance(20)
+        assert it.api.conditions[1:] == [], "a node that cannot help is no reason to try again, nor to say so"
+        await it.clock.advance(FLUSH_AFTER)
         assert it.api.conditions[1:] == [
             ("big", "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s).")
         ]

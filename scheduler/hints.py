@@ -1,0 +1,155 @@
+"""Whether what happened can help pods that were rejected: judged before any of them is tried again.
+
+A node's row is asked whether it would take the pod now: its own filters are at hand and answer for many rows at once.
+That is done for every change that bears on one of these filters, whoever rejected the pod, so that who rejects it is
+always known well enough: what is not looked at cannot have made room. All others who rejected the pod (filters that
+look at other nodes, or at the pod itself, plugins that reserve or permit) say themselves in `helps` whether an event
+may have changed their mind; without it every event among their `cures` may have.
+
+Source: Kubernetes documentation, "Scheduling Framework", QueueingHint; KEP-4247 for what a hint may be asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from .change import NOWHERE, Event
+from .columns import Columns
+from .framework import Filter, Hints, Reads
+from .judging import Filters
+from .profile import ANYTHING, Profile
+from .shape import Shape
+from .view import Pod
+from .yielding import makes_way
+
+log = logging.getLogger(__name__)
+
+Rows = npt.NDArray[np.intp]
+NO_ROWS: Rows = np.empty(0, dtype=np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What events did for a pod: rows that would take it now, or something `else_` that nobody can say so exactly."""
+
+    rows: Rows = field(default_factory=lambda: NO_ROWS)
+    else_: bool = False
+
+    def __bool__(self) -> bool:
+        return self.else_ or bool(self.rows.size)
+
+
+NO_HELP = Help()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rejecter:
+    """Somebody who rejected the pod and is to be asked again after `cures`; `hints` is None if any of them will do."""
+
+    name: str
+    cures: int
+    hints: Hints | None
+
+
+class Interest:
+    """What can help a pod of some shape that certain plugins rejected. `changes` are all that are worth a look.
+
+    Changes are kept as numbers here: they are compared for each event and group, and a Flag takes ten times as long.
+    """
+
+    def __init__(self, pod: Pod, shape: Shape, rejected_by: frozenset[str], *, profile: Profile, columns: Columns):
+        self._pod, self._shape, self._columns = pod, shape, columns
+        self._concerned = Filters(profile.filter, profile.pod_filter).concerned(pod, shape)
+        own = [p for p in self._concerned.filters if p.reads is not Reads.CLUSTER]
+        looking = {plugin.name for plugin in (*profile.filter, *profile.pod_filter)}
+        self._pre = [p for p in profile.pre_filter if p.name in rejected_by]
+        self._filters: list[Filter] = [
+            *own,
+            *(p for p in self._concerned.filters if p.reads is Reads.CLUSTER and p.name in rejected_by),
+        ]
+        self._pod_filters = [p for p in self._concerned.pod_filters if p.name in rejected_by]
+        self._own_changes = 0
+        if rejected_by <= looking:
+            for plugin in own:
+                self._own_changes |= plugin.cures.value
+        plain = {plugin.name for plugin in own if not isinstance(plugin, Hints)}
+        hinting = {p.name: p for p in _judging(profile) if isinstance(p, Hints)}
+        self._rejecters = [
+            _Rejecter(name, profile.cures.get(name, ANYTHING).value, hinting.get(name))
+            for name in sorted(rejected_by - plain)
+        ]
+        self._rejecters += [
+            _Rejecter(p.name, getattr(p, "cures", ANYTHING).value, p)
+            for p in profile.post_filter
+            if isinstance(p, Hints)
+        ]
+        self.changes = self._own_changes
+        for rejecter in self._rejecters:
+            self.changes |= rejecter.cures
+
+    @property
+    def exact(self) -> bool:
+        """Whether there is room if and only if a row says so."""
+        return not self._rejecters
+
+    def helped_by(self, events: Sequence[Event] | None) -> Help:
+        """What came of events, as things stand now; None stands for events that nobody knows."""
+        if events is None:
+            return Help(self._everywhere(), not self.exact)
+        touched = set()
+        for event in events:
+            change = event.change.value
+            if change & self._own_changes:
+                touched.add(event.row)
+            for rejecter in self._rejecters:
+                if change & rejecter.cures and self._changes_mind(rejecter, event):
+                    return Help(else_=True)
+        if not touched:
+            return NO_HELP
+        return Help(self._everywhere() if NOWHERE in touched else self.taking(np.array(sorted(touched), dtype=np.intp)))
+
+    def _everywhere(self) -> Rows:
+        return self.taking(np.arange(self._columns.capacity)) if self._own_changes else NO_ROWS
+
+    def taking(self, rows: Rows) -> Rows:
+        """Those of the rows that would take the pod now, and are not promised to others."""
+        rows = rows[self._columns.live[rows]]
+        for plugin in self._filters:
+            if not rows.size:
+                return rows
+            rows = rows[plugin.filter(self._shape, self._columns, rows)]
+        for judging in self._pod_filters:
+            if not rows.size:
+                return rows
+            rows = rows[judging.filter_pod(self._pod, self._shape, self._columns, rows)]
+        if rows.size and self._columns.nominations:
+            rows = rows[makes_way(self._concerned, self._pod, self._shape, self._columns, rows)]
+        if rows.size and any(plugin.pre_filter(self._pod, self._columns) for plugin in self._pre):
+            return NO_ROWS
+        return rows
+
+    def _changes_mind(self, rejecter: _Rejecter, event: Event) -> bool:
+        if rejecter.hints is None:
+            return True
+        try:
+            return rejecter.hints.helps(self._pod, self._shape, event, self._columns)
+        except Exception:
+            log.exception("the hint of %s", rejecter.name)
+            return True
+
+
+def pod_by_pod(pod: Pod, rejected_by: frozenset[str], *, profile: Profile) -> bool:
+    """Whether the rejection says nothing of other pods of the same shape."""
+    shared = {plugin.name for plugin in profile.filter}
+    return any(name not in shared for name in rejected_by) or any(
+        plugin.name in rejected_by and plugin.concerns_pod(pod) for plugin in profile.pod_filter
+    )
+
+
+def _judging(profile: Profile) -> tuple[object, ...]:
+    return (*profile.pre_filter, *profile.filter, *profile.pod_filter, *profile.reserve, *profile.permit)

@@ -1,0 +1,213 @@
+"""Pods that fit nowhere, until something helps.
+
+Pods of one shape and rank are the same to every filter that looks at shapes, so they rest in one group: the last
+verdict on one of them holds for all, and an event is judged once for all. When it helps, it makes room for somebody,
+rarely for everybody: as many are sent out as rows would take one, and for each that finds a place two more, as long as
+there is room. One that finds none brings the verdict for those at home; one that does not come to an answer (deleted,
+changed) is replaced. So every group that could be helped has somebody on the way, and ten thousand pods of a shape cost
+no more than one. A pod that was rejected for what it is itself, or that is promised a node, is a group of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from k8slite.kinds.base import Object
+
+from .change import Event
+from .columns import Columns
+from .hints import NO_HELP, NO_ROWS, Help, Interest, Rows, pod_by_pod
+from .history import History
+from .profile import Profile
+from .waiting import Waiting
+
+log = logging.getLogger(__name__)
+
+#: How many follow one who found a place, and how many of a group are on their way at most.
+FOLLOWERS, ON_THE_WAY = 2, 32
+Key = tuple[object, ...]
+
+
+class Group:
+    """Pods that are alike. `room` are rows that were seen to take one, `since` is when the last verdict was given.
+
+    `out` counts those who were sent and have not come to an answer yet.
+    """
+
+    __slots__ = ("interest", "key", "out", "rejected_by", "resting", "room", "since", "single")
+
+    def __init__(self, key: Key, *, single: bool) -> None:
+        self.key = key
+        self.single = single
+        self.rejected_by: frozenset[str] | None = None
+        self.interest: Interest
+        self.since = -1
+        self.out = 0
+        self.resting: dict[str, Waiting] = {}
+        self.room: Rows = NO_ROWS
+
+    def helped_by(self, events: Sequence[Event] | None) -> Help:
+        """What came of events for its pods; None stands for events that nobody knows."""
+        if self.single and events:
+            # That it took a place and left it, as it was not let keep it, is nothing new to it.
+            events = [event for event in events if self.key[0] not in (_uid(event.old), _uid(event.new))]
+        if events is not None and not events:
+            return NO_HELP
+        try:
+            return self.interest.helped_by(events)
+        except Exception:
+            log.exception("judging whether an event helps")
+            return Help(else_=True)
+
+    def take_note(self, help_: Help) -> None:
+        """There is room where there was none."""
+        self.room = np.union1d(self.room, help_.rows)
+
+
+def _uid(about: Object | None) -> str | None:
+    return None if about is None else about.uid
+
+
+class Rejected:
+    """All groups. `rank` is what the queue is sorted by; `wake` gets pods that are to be tried again."""
+
+    def __init__(
+        self,
+        profiles: Mapping[str, Profile],
+        *,
+        columns: Columns,
+        history: History,
+        rank: Callable[[Waiting], object],
+        wake: Callable[[Waiting, Event | None], None],
+    ) -> None:
+        self._profiles = profiles
+        self._columns = columns
+        self._history = history
+        self._rank = rank
+        self._wake = wake
+        self._groups: dict[Key, Group] = {}
+        self._by_changes: dict[int, dict[Key, Group]] = {}
+        self._judged = 0
+        self._resting: dict[str, Waiting] = {}
+
+    def __len__(self) -> int:
+        return len(self._resting)
+
+    def first(self) -> Waiting | None:
+        """Who was rejected the longest ago."""
+        return next(iter(self._resting.values()), None)
+
+    def rests(self, uid: str) -> bool:
+        """Whether a pod is here, and not on its way."""
+        return uid in self._resting
+
+    def rest(self, waiting: Waiting, rejected_by: frozenset[str]) -> bool:
+        """A verdict was given on a pod; whether it has to rest, or what happened meanwhile helped it."""
+        group = self._group_of(waiting, rejected_by)
+        sent = waiting.group
+        if sent is not None:
+            sent.out -= 1
+            if sent is not group:
+                self._replace(sent)
+        if waiting.seen >= group.since:
+            self._set_verdict(group, waiting, rejected_by)
+        waiting.group = group
+        help_ = group.helped_by(self._history.since(waiting.seen))
+        if help_:
+            group.out += 1
+            group.take_note(help_)
+            self._drop_if_empty(group)
+            return False
+        group.resting[waiting.pod.uid] = self._resting[waiting.pod.uid] = waiting
+        return True
+
+    def leave(self, waiting: Waiting) -> None:
+        """A resting pod is taken out; whoever was out for its group and did not find a place is replaced."""
+        group, waiting.group = waiting.group, None
+        if group is None:
+            return
+        if self._resting.pop(waiting.pod.uid, None) is None:
+            group.out -= 1
+            self._replace(group)
+            return
+        del group.resting[waiting.pod.uid]
+        self._drop_if_empty(group)
+
+    def placed(self, waiting: Waiting) -> None:
+        """A pod found a place: if it was sent out, others may follow."""
+        group, waiting.group = waiting.group, None
+        if group is None:
+            return
+        group.out -= 1
+        if not group.resting:
+            return
+        group.room = group.interest.taking(group.room)
+        if group.room.size or not group.interest.exact:
+            self._send(group, FOLLOWERS, None)
+
+    def judge(self) -> None:
+        """Wake those whom something helped that happened since it was last asked."""
+        events = self._history.since(self._judged) or ()
+        base, self._judged = self._history.position - len(events), self._history.position
+        if not events or not self._resting:
+            return
+        happened = 0
+        for event in events:
+            happened |= event.change.value
+        for changes in [changes for changes in self._by_changes if changes & happened]:
+            for group in list(self._by_changes[changes].values()):
+                if help_ := group.helped_by(events[max(group.since - base, 0) :]):
+                    group.take_note(help_)
+                    self._send(group, max(help_.rows.size, 1), events[-1])
+
+    def _send(self, group: Group, number: int, event: Event | None) -> None:
+        number = min(number, ON_THE_WAY - group.out)
+        for uid in [uid for uid, _ in zip(group.resting, range(number), strict=False)]:
+            waiting = group.resting.pop(uid)
+            del self._resting[uid]
+            group.out += 1
+            self._wake(waiting, event)
+        self._drop_if_empty(group)
+
+    def _replace(self, group: Group) -> None:
+        """Somebody who was sent out is lost."""
+        if group.resting:
+            self._send(group, 1, None)
+
+    def _group_of(self, waiting: Waiting, rejected_by: frozenset[str]) -> Group:
+        pod = waiting.pod
+        profile = self._profiles[pod.spec.scheduler_name]
+        promised = self._columns.nominations.get(pod.uid) is not None
+        single = promised or pod_by_pod(pod, rejected_by, profile=profile)
+        shape = waiting.shape
+        key: Key = (pod.uid,) if single else (pod.spec.scheduler_name, self._rank(waiting), shape, shape.spread)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(key, single=single)
+        return group
+
+    def _set_verdict(self, group: Group, waiting: Waiting, rejected_by: frozenset[str]) -> None:
+        group.since = waiting.seen
+        group.room = NO_ROWS
+        if group.rejected_by == rejected_by and not group.single:
+            self._by_changes.setdefault(group.interest.changes, {})[group.key] = group
+            return
+        if group.rejected_by is not None:
+            self._unlist(group)
+        profile = self._profiles[waiting.pod.spec.scheduler_name]
+        group.rejected_by = rejected_by
+        group.interest = Interest(waiting.pod, waiting.shape, rejected_by, profile=profile, columns=self._columns)
+        self._by_changes.setdefault(group.interest.changes, {})[group.key] = group
+
+    def _unlist(self, group: Group) -> None:
+        listed = self._by_changes.get(group.interest.changes)
+        if listed is not None and listed.pop(group.key, None) is not None and not listed:
+            del self._by_changes[group.interest.changes]
+
+    def _drop_if_empty(self, group: Group) -> None:
+        if not group.resting and self._groups.get(group.key) is group:
+            self._unlist(group)
+            del self._groups[group.key]
