@@ -14,6 +14,7 @@ import aiohttp
 
 from k8slite.errors import ApiError
 
+from .blame import told
 from .framework import PreBind
 from .profile import Profile
 from .queue import Waiting
@@ -78,7 +79,11 @@ class Binder:
     def submit(self, waiting: Waiting, node: str) -> None:
         """Bind a pod in the background."""
         profile = self._profiles[waiting.pod.spec.scheduler_name]
-        plugins = [plugin for plugin in profile.pre_bind if plugin.prepares(waiting.pod, node)]
+        try:
+            plugins = [plugin for plugin in profile.pre_bind if plugin.prepares(waiting.pod, node)]
+        except Exception as error:
+            self._settle(waiting, node, Refused(told(error)))
+            return
         if not plugins:
             self._enqueue(waiting, node)
             return
@@ -151,4 +156,6 @@ async def attempt(bind: Callable[[], Awaitable[str]]) -> Outcome:
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         log.warning("binding: %s", error)
         return Refused(f"binding failed: {error}")
+    except Exception as error:
+        return Refused(told(error))
     return Bound()

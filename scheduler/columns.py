@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from .change import NOWHERE, Change, Event
 from .groups import Kind
+from .guarded import Guarded, guarded
 from .journal import Journal
 from .labels import LabelColumns, Mask
 from .nominations import Nominations
@@ -134,7 +135,7 @@ class Columns:
         """The one column of its kind, made (by `make`, if given) when it is first asked for and then kept in step."""
         found = self._followers.get(column)
         if found is None:
-            found = self._followers[column] = make() if make else column()
+            found = self._followers[column] = guarded(make() if make else column())
             found.grow(self.capacity)
             for row, node in enumerate(self.nodes):
                 if node is not None:
@@ -144,7 +145,7 @@ class Columns:
             observer: object = found
             if isinstance(observer, Observer):
                 self._observers.append(observer)
-        return cast(C, found)
+        return cast(C, found.inner if isinstance(found, Guarded) else found)
 
     def needs(self, requests: tuple[tuple[str, int], ...]) -> Amounts:
         """Requests as one number for each resource row, minus infinity where nothing is requested."""

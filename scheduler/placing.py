@@ -17,6 +17,7 @@ from k8slite.clock import Clock
 
 from . import metrics
 from .binding import Binder, Bound, Outcome, Refused
+from .blame import survived, told
 from .columns import Columns
 from .permits import Rejection, Wait, WaitingPod, WaitingPods
 from .profile import Profile
@@ -68,7 +69,11 @@ class Placer:
         self._promises.end(pod.uid, placed=node)
         self._queue.placed(waiting, event)
         if profile.reserve or profile.permit:
-            answer = accepted(profile, pod, node)
+            try:
+                answer = accepted(profile, pod, node)
+            except Exception as error:
+                self._settle(waiting, node, Refused(told(error)))
+                return
             if isinstance(answer, Rejection):
                 self._settle(waiting, node, answer)
                 return
@@ -76,6 +81,14 @@ class Placer:
                 self._hold(waiting, WaitingPod(pod, node, answer, clock=self._clock))
                 return
         self._commit(waiting, node)
+
+    def fail(self, waiting: Waiting, error: Exception) -> None:
+        """A plugin broke before there was a node for the pod: this attempt is over, and nothing else."""
+        message = told(error)
+        metrics.ATTEMPTS.labels("error").inc()
+        self._queue.changed(self._columns.remove(waiting.pod.uid))
+        self._queue.retry(waiting)
+        self._reporter.failed(waiting.pod, message)
 
     def forget(self, uid: str) -> None:
         """The pod is gone, or somebody else's business: it need not wait for permits any more."""
@@ -109,10 +122,12 @@ class Placer:
             self._queue.done(pod.uid)
             self._reporter.bound(pod, node)
             for hearing in profile.post_bind:
-                hearing.post_bind(pod, node)
+                with survived():
+                    hearing.post_bind(pod, node)
             return
         for reserving in reversed(profile.reserve):
-            reserving.unreserve(pod, node)
+            with survived():
+                reserving.unreserve(pod, node)
         # The pod may be gone, or have been bound, by us or others, although the answer did not reach us.
         wanted = pod.uid in self._queue
         if wanted:

@@ -21,7 +21,7 @@ from . import metrics
 from .columns import Columns
 from .cycle import Cycle, Placement
 from .decisions import Decisions
-from .framework import Handle, Judge, PostFilter, Remedy
+from .framework import Background, Handle, Judge, PostFilter, Remedy
 from .informers import Informers
 from .placing import Placer
 from .plugins import default_profiles
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 #: Decisions in one turn of the loop: long enough to share the turn's cost, short enough not to hold up the watches.
 BATCH = 32
+
+#: Seconds after which the work of a plugin that broke is begun anew.
+RESTART = 10.0
 
 
 class Scheduler:
@@ -118,10 +121,21 @@ class Scheduler:
             for events in self._events.values():
                 group.create_task(events.run())
             for plugin in (plugin for profile in self.profiles.values() for plugin in profile.background):
-                group.create_task(plugin.run())
+                group.create_task(self._run(plugin))
             group.create_task(self._reporter.run())
             group.create_task(self._placer.run())
             group.create_task(self._schedule())
+
+    async def _run(self, plugin: Background) -> None:
+        """A plugin's own work, begun anew when it breaks."""
+        while True:
+            try:
+                await plugin.run()
+            except Exception:
+                log.exception("the work of %s", plugin.name)
+                await self._clock.sleep(RESTART)
+            else:
+                return
 
     def on_node(self, old: Node | None, new: Node | None) -> None:
         """A node changed."""
@@ -165,7 +179,13 @@ class Scheduler:
             await asyncio.sleep(0)
 
     def attempt(self, waiting: Waiting) -> None:
-        """Decide for one pod, and start what follows from it."""
+        """Decide for one pod, and start what follows from it; a plugin that breaks ends this attempt, nothing else."""
+        try:
+            self._attempt(waiting)
+        except Exception as error:
+            self._placer.fail(waiting, error)
+
+    def _attempt(self, waiting: Waiting) -> None:
         pod, shape = waiting.pod, waiting.shape
         profile, cycle = self.profiles[pod.spec.scheduler_name], self._cycles[pod.spec.scheduler_name]
         self.queue.begin(waiting)
