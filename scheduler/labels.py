@@ -123,6 +123,11 @@ class LabelColumns:
         column = self._columns.get(key)
         return np.zeros(self._capacity, dtype=np.int32) if column is None else column.codes
 
+    def size(self, key: str) -> int:
+        """All codes of a label are less."""
+        column = self._columns.get(key)
+        return 1 if column is None else len(column.values)
+
     def matches(self, requirement: Requirement, rows: Rows) -> Mask:
         """Which of the rows meet a requirement."""
         column = self._columns.get(requirement.key)

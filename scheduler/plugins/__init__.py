@@ -11,6 +11,7 @@ from ..framework import Factory, Handle
 from ..profile import Profile, profile
 from .balanced_allocation import BalancedAllocation
 from .default_binder import DefaultBinder
+from .inter_pod_affinity import inter_pod_affinity
 from .node_affinity import NodeAffinity
 from .node_name import NodeName
 from .node_ports import NodePorts
@@ -31,6 +32,7 @@ REGISTRY: dict[str, Factory] = {
     "NodePorts": lambda handle, args: NodePorts(),
     "NodeResourcesFit": lambda handle, args: ResourcesFit(),
     "PodTopologySpread": lambda handle, args: TopologySpread(),
+    "InterPodAffinity": inter_pod_affinity,
     "NodeResourcesBalancedAllocation": lambda handle, args: BalancedAllocation(),
     "DefaultBinder": lambda handle, args: DefaultBinder(handle.client),
 }

@@ -135,3 +135,38 @@ async def test_label_keys_become_part_of_a_pods_selectors(http: httpx.AsyncClien
     assert made.json()["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchExpressions"] == added
     labelled = await http.patch(f"{CORE}/pods/spread", headers=MERGE, json={"metadata": {"labels": {"more": "x"}}})
     assert labelled.status_code == 200, labelled.text
+
+
+async def test_label_keys_become_part_of_what_a_pod_says_of_others(http: httpx.AsyncClient) -> None:
+    term = {
+        "topologyKey": "zone",
+        "labelSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]},
+        "matchLabelKeys": ["version", "absent"],
+        "mismatchLabelKeys": ["tenant"],
+    }
+    strength = {
+        "requiredDuringSchedulingIgnoredDuringExecution": [term],
+        "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}],
+    }
+    pod = {
+        "metadata": {"name": "affine", "labels": {"app": "a", "version": "2", "tenant": "t"}},
+        "spec": {
+            "containers": [{"name": "a", "image": "b"}],
+            "affinity": {"podAffinity": strength, "podAntiAffinity": strength},
+        },
+    }
+    made = await http.post(f"{CORE}/pods", json=pod)
+    assert made.status_code == 201, made.text
+    merged = [
+        {"key": "app", "operator": "Exists"},
+        {"key": "version", "operator": "In", "values": ["2"]},
+        {"key": "tenant", "operator": "NotIn", "values": ["t"]},
+    ]
+    for kind in ("podAffinity", "podAntiAffinity"):
+        found = made.json()["spec"]["affinity"][kind]
+        (required,) = found["requiredDuringSchedulingIgnoredDuringExecution"]
+        (preferred,) = found["preferredDuringSchedulingIgnoredDuringExecution"]
+        assert (
+            required["labelSelector"] == preferred["podAffinityTerm"]["labelSelector"] == {"matchExpressions": merged}
+        )
+        assert required["matchLabelKeys"] == ["version", "absent"], "what the user wrote stays"

@@ -18,7 +18,7 @@ from k8slite.cli.main import root
 from k8slite.client import Client
 from k8slite.config import LeaderElectionConfig, SchedulerConfig
 from k8slite.kinds.core import Pod
-from k8slite.kinds.resources import EVENTS, LEASES, NODES, PODS, SERVICES
+from k8slite.kinds.resources import EVENTS, LEASES, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, SERVICES
 from k8slite.scheduler.main import serve
 from k8slite.testing.server import RunningServer, running_server
 
@@ -247,6 +247,31 @@ async def test_replicas_and_pods_of_a_service_land_on_different_nodes(server: Ru
             await add_pod(client, f"web-{number}", metadata={"labels": {"app": "web"}})
         for kind in ("replica", "web"):
             assert {await bound_to(client, f"{kind}-{number}") for number in range(3)} == {"a", "b", "c"}
+
+
+async def test_a_pod_waits_for_company_in_namespaces_that_a_selector_selects(
+    server: RunningServer, client: Client
+) -> None:
+    for name in ("a", "b"):
+        await add_node(client, name)
+    await client.create(NAMESPACES, {"metadata": {"name": "elsewhere"}})
+    await client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default"}}, namespace="elsewhere")
+    database = {"metadata": {"name": "db", "labels": {"app": "db"}}, "spec": {"nodeName": "b"}}
+    database["spec"] |= {"containers": [{"name": "main", "image": "none"}]}
+    await client.create(PODS, database, namespace="elsewhere")
+    term = {
+        "topologyKey": "kubernetes.io/hostname",
+        "labelSelector": {"matchLabels": {"app": "db"}},
+        "namespaceSelector": {"matchLabels": {"team": "data"}},
+    }
+    rules = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    async with scheduler(server):
+        await add_pod(client, "away", affinity={"podAntiAffinity": rules}, nodeSelector={"kubernetes.io/hostname": "b"})
+        assert await bound_to(client, "away") == "b"
+        await add_pod(client, "web", affinity={"podAffinity": rules})
+        await waits_with(client, "web", "0/2 nodes are available: 2 node(s) didn't match pod affinity rules.")
+        await client.patch(NAMESPACES, "elsewhere", {"metadata": {"labels": {"team": "data"}}})
+        assert await bound_to(client, "web") == "b"
 
 
 async def test_administrators_are_told_why_a_pod_is_where_it_is(server: RunningServer, client: Client) -> None:

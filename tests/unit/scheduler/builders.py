@@ -35,10 +35,11 @@ def pod(
     owner_kind: str = "ReplicaSet",
     nominated: str = "",
     started: str = "",
+    namespace: str = "default",
     **spec: Any,
 ) -> Pod:
     name = name or f"pod-{next(_numbers)}"
-    metadata: dict[str, Any] = {"name": name, "namespace": "default", "uid": uid or f"uid-{name}"}
+    metadata: dict[str, Any] = {"name": name, "namespace": namespace, "uid": uid or f"uid-{name}"}
     metadata |= {"labels": labels or {}}
     if owner:
         reference = {"apiVersion": "apps/v1", "kind": owner_kind, "name": owner, "uid": owner, "controller": True}
@@ -109,9 +110,9 @@ def columns(*nodes: Node) -> Columns:
     return found
 
 
-def default_profile() -> Profile:
+def default_profile(state: Columns | None = None) -> Profile:
     """The default plugins; binding is not for these tests."""
-    return build(handle())
+    return build(handle(state))
 
 
 def handle(state: Columns | None = None) -> Handle:
@@ -126,12 +127,13 @@ def handle(state: Columns | None = None) -> Handle:
     )
 
 
-def cycle(seed: int = 1) -> Cycle:
-    return Cycle(default_profile(), random=Random(seed))
+def cycle(seed: int = 1, *, state: Columns | None = None) -> Cycle:
+    """`state` is needed where plugins keep columns of their own."""
+    return Cycle(default_profile(state), random=Random(seed))
 
 
 def decide(asking: Pod, state: Columns) -> Decision:
-    return cycle().decide(asking, shape_of(asking), state)
+    return cycle(state=state).decide(asking, shape_of(asking), state)
 
 
 def shape(**spec: Any) -> Shape:

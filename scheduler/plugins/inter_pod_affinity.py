@@ -1,0 +1,291 @@
+"""Pods beside pods that they need or like, and away from those that they do not; in both directions, for a pod that is
+on a node already may not want the newcomer.
+
+Beside means on nodes with the same value of a label. Whom the newcomer's own terms select is counted by row
+(`peers.py`); what the pods on nodes say is kept by distinct term (`standing.py`). Both are asked anew at each decision,
+for what holds for a node depends on what is on others.
+
+Source: Kubernetes documentation, "Inter-pod affinity and anti-affinity"; the InterPodAffinity plugin of Kubernetes for
+the score and for what two or more terms mean together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from k8slite.remembering import Recent
+
+from ..affinity import PodAffinity, PodTerm
+from ..change import Change, Event
+from ..columns import Columns
+from ..framework import MAX_SCORE, Args, Handle, Scores
+from ..groups import NOBODY, Group, Kind
+from ..journal import NONE
+from ..labels import ABSENT, Mask
+from ..namespaces import Namespaces
+from ..shape import Shape
+from ..standing import Rule, Standing, StandingTerms
+from ..view import NAMESPACES, Namespace, Pod, affinity_of
+from .affinity_hints import Waiting, may_help
+
+ALONE = "node(s) didn't match pod affinity rules"
+CROWDED = "node(s) didn't match pod anti-affinity rules"
+UNWELCOME = "node(s) didn't satisfy existing pods anti-affinity rules"
+
+#: Affinities whose groups are remembered.
+REMEMBERED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The groups that a pod's own terms are about.
+
+    One and the same pod must be what all required terms ask for: `beside` is their common group, None without any.
+    """
+
+    version: int
+    beside: Group | None
+    keys: tuple[str, ...]
+    away: tuple[tuple[str, Group], ...]
+    liked: tuple[tuple[int, str, Group], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """The standing terms that are about a pod; true as long as the versions are."""
+
+    pod: Pod
+    versions: tuple[int, int]
+    forbidding: list[Standing]
+    judging: list[tuple[int, Standing]]
+
+
+class InterPodAffinity:
+    """Filters by required terms, scores by preferred ones."""
+
+    name = "InterPodAffinity"
+    cures = (
+        Change.NODE_ADDED
+        | Change.NODE_LABELS
+        | Change.NODE_REMOVED
+        | Change.POD_REMOVED
+        | Change.PEERS
+        | Change.NAMESPACE
+    )
+    weight = 2
+
+    def __init__(
+        self, columns: Columns, namespaces: Namespaces, *, hard_weight: int = 1, only_own_terms: bool = False
+    ) -> None:
+        """`hard_weight` is what required terms of placed pods count in scores.
+
+        `only_own_terms` leaves pods alone that prefer nothing themselves.
+        """
+        self._standing = columns.of(StandingTerms)
+        self._namespaces = namespaces
+        self._hard_weight = hard_weight
+        self._only_own_terms = only_own_terms
+        self._wanted: Recent[PodAffinity, _Wanted] = Recent(REMEMBERED)
+        self._last: _Met | None = None
+
+    def concerns_pod(self, pod: Pod) -> bool:
+        """Whether the pod must be beside or away from others, or others away from it."""
+        affinity = affinity_of(pod)
+        if affinity is not None and (affinity.required or affinity.forbidden):
+            return True
+        return bool(self._standing.strict) and bool(self._met(pod).forbidding)
+
+    def filter_pod(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """Nodes that suit the pod's required terms, and those of the pods that are there."""
+        mask = np.ones(rows.size, dtype=np.bool_)
+        for _, suits in self._verdicts(pod, columns, rows):
+            mask &= suits
+        return mask
+
+    def explain_pod(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
+        """The first of the three reasons for each node."""
+        reasons: Counter[str] = Counter()
+        undecided = np.ones(rows.size, dtype=np.bool_)
+        for reason, suits in self._verdicts(pod, columns, rows):
+            if number := int(np.count_nonzero(undecided & ~suits)):
+                reasons[reason] = number
+            undecided &= suits
+        return reasons
+
+    def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """Nodes without the company that the pod needs: nobody who leaves will bring it."""
+        affinity = affinity_of(pod)
+        if affinity is None or not affinity.required:
+            return np.zeros(rows.size, dtype=np.bool_)
+        return ~self._in_company(pod, self._groups(affinity), _Places(columns, rows))
+
+    def concerned(self, pod: Pod, shape: Shape) -> bool:
+        """Whether the pod prefers company or solitude, or pods that are there do."""
+        affinity = affinity_of(pod)
+        if affinity is not None and affinity.preferred:
+            return True
+        return not self._only_own_terms and bool(self._standing.mild) and bool(self._met(pod).judging)
+
+    def compare(self, pod: Pod, shape: Shape, columns: Columns, feasible: Mask) -> Scores:
+        """The weights of all terms that are met, between the least and the most of the feasible nodes."""
+        places = _Places(columns)
+        totals: dict[str, Scores] = {}
+        if affinity := affinity_of(pod):
+            for weight, key, group in self._groups(affinity).liked:
+                totals[key] = totals.get(key, 0) + weight * places.of_group(key, group)
+        for weight, standing in self._met(pod).judging:
+            key = standing.term.key
+            totals[key] = totals.get(key, 0) + weight * places.of_term(standing)
+        raw = np.zeros(columns.capacity)
+        for key, sums in totals.items():
+            raw += sums.take(columns.labels.codes(key))
+        return stretched(raw, feasible)
+
+    def helps(self, pod: Pod, shape: Shape, event: Event, columns: Columns) -> bool:
+        """Whether a pod, a node or a namespace is now one that the terms in the pod's way are about, or no more."""
+        affinity = affinity_of(pod)
+        required, forbidden = (affinity.required, affinity.forbidden) if affinity else ((), ())
+        against = tuple(standing.term for standing in self._met(pod).forbidding)
+        return may_help(Waiting(pod, required, forbidden, against), event, self._namespaces)
+
+    def _verdicts(self, pod: Pod, columns: Columns, rows: npt.NDArray[np.intp]) -> Iterator[tuple[str, Mask]]:
+        """Which of the rows suit, by the reason why others do not, in the order in which reasons are given."""
+        places = _Places(columns, rows)
+        if affinity := affinity_of(pod):
+            wanted = self._groups(affinity)
+            if wanted.beside is not None:
+                yield ALONE, self._in_company(pod, wanted, places)
+            if wanted.away:
+                yield CROWDED, ~places.shared((key, places.of_group(key, group)) for key, group in wanted.away)
+        if forbidding := self._met(pod).forbidding:
+            yield UNWELCOME, ~places.shared((standing.term.key, places.of_term(standing)) for standing in forbidding)
+
+    def _in_company(self, pod: Pod, wanted: _Wanted, places: _Places) -> Mask:
+        """Rows with all labels, and one of the pods asked for at each; the first of its kind needs the labels only."""
+        assert wanted.beside is not None
+        sums = {key: places.of_group(key, wanted.beside) for key in wanted.keys}
+        if not any(found.any() for found in sums.values()):
+            if not wanted.beside.selects(Kind(pod.namespace, frozenset()), pod.metadata.labels):
+                return places.none()
+            for found in sums.values():
+                found.fill(1)
+                found[ABSENT] = 0
+        suits = ~places.none()
+        for key, found in sums.items():
+            suits &= (found > 0).take(places.codes(key))
+        return suits
+
+    def _met(self, pod: Pod) -> _Met:
+        """The standing terms about the pod: several questions in a row are about the same one."""
+        versions = self._standing.version, self._namespaces.version
+        last = self._last
+        if last is None or last.pod is not pod or last.versions != versions:
+            judging = self._standing.judging(pod, self._namespaces)
+            weighed = [(self._hard_weight if s.rule is Rule.REQUIRED else s.weight, s) for s in judging]
+            last = self._last = _Met(
+                pod,
+                versions,
+                self._standing.forbidding(pod, self._namespaces),
+                [(weight, standing) for weight, standing in weighed if weight],
+            )
+        return last
+
+    def _groups(self, affinity: PodAffinity) -> _Wanted:
+        wanted = self._wanted.get(affinity)
+        if wanted is None or wanted.version != self._namespaces.version:
+            required = [self._group(term) for term in affinity.required]
+            wanted = _Wanted(
+                self._namespaces.version,
+                _common(required) if required else None,
+                tuple(dict.fromkeys(term.key for term in affinity.required)),
+                tuple((term.key, self._group(term)) for term in affinity.forbidden),
+                tuple((weight, term.key, self._group(term)) for weight, term in affinity.preferred),
+            )
+            self._wanted.keep(affinity, wanted)
+        return wanted
+
+    def _group(self, term: PodTerm) -> Group:
+        if term.requirements is None:
+            return NOBODY
+        return Group(term.where(self._namespaces), term.requirements, leaving=True)
+
+
+def stretched(raw: Scores, feasible: Mask) -> Scores:
+    """Whole numbers as scores: the least of the feasible rows gets 0, the most 100; all 0 if they are the same."""
+    found = raw.compress(feasible)
+    least, most = (float(found.min()), float(found.max())) if found.size else (0.0, 0.0)
+    if least == most:
+        return np.zeros_like(raw)
+    scores: Scores = raw - least
+    scores /= most - least
+    scores *= MAX_SCORE
+    return np.floor(scores, out=scores)
+
+
+def _common(groups: list[Group]) -> Group:
+    """Those who are in all groups."""
+    named = [group.namespaces for group in groups if group.namespaces is not None]
+    requirements = dict.fromkeys(requirement for group in groups for requirement in group.requirements)
+    return Group(frozenset.intersection(*named) if named else None, tuple(requirements), leaving=True)
+
+
+class _Places:
+    """Counts by value of a label, and what they say of some rows."""
+
+    def __init__(self, columns: Columns, rows: npt.NDArray[np.intp] = NONE) -> None:
+        self._columns = columns
+        self._rows = rows
+
+    def of_group(self, key: str, group: Group) -> Scores:
+        """How many pods of a group are beside each other, by code of a label; 0 where it lacks."""
+        labels = self._columns.labels
+        counts = self._columns.peers.counts(group)
+        sums = np.bincount(labels.codes(key), weights=counts, minlength=labels.size(key))
+        return _labelled(sums.astype(np.float64, copy=False))
+
+    def of_term(self, standing: Standing) -> Scores:
+        """How many pods have a term, in the same way."""
+        labels, key = self._columns.labels, standing.term.key
+        return _labelled(standing.tally.sums(labels.codes(key), labels.size(key)))
+
+    def codes(self, key: str) -> npt.NDArray[np.int32]:
+        """What value the rows have of a label."""
+        return self._columns.labels.codes(key).take(self._rows)
+
+    def none(self) -> Mask:
+        """None of the rows."""
+        return np.zeros(self._rows.size, dtype=np.bool_)
+
+    def shared(self, counted: Iterable[tuple[str, Scores]]) -> Mask:
+        """Which of the rows have a value of a label for which anything is counted."""
+        found = self.none()
+        for key, sums in counted:
+            found |= (sums > 0).take(self.codes(key))
+        return found
+
+
+def _labelled(sums: Scores) -> Scores:
+    sums[ABSENT] = 0
+    return sums
+
+
+def inter_pod_affinity(handle: Handle, args: Args) -> InterPodAffinity:
+    """The plugin with its InterPodAffinityArgs. Raises ValueError for a weight out of range."""
+    weight: Any = args.get("hardPodAffinityWeight", 1)
+    if not isinstance(weight, int) or not 0 <= weight <= 100:
+        raise ValueError(f"hardPodAffinityWeight: Invalid value: {weight}: not in valid range [0, 100]")
+    namespaces = Namespaces()
+
+    def on_namespace(old: Namespace | None, new: Namespace | None) -> None:
+        if namespaces.on_namespace(old, new):
+            handle.changed(Event(Change.NAMESPACE, old=old, new=new))
+
+    handle.informers.of(NAMESPACES).add_handler(on_namespace)
+    ignoring = bool(args.get("ignorePreferredTermsOfExistingPods", False))
+    return InterPodAffinity(handle.columns, namespaces, hard_weight=weight, only_own_terms=ignoring)
