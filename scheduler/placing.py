@@ -85,7 +85,7 @@ class Placer:
     def fail(self, waiting: Waiting, error: Exception) -> None:
         """A plugin broke before there was a node for the pod: this attempt is over, and nothing else."""
         message = told(error)
-        metrics.ATTEMPTS.labels("error").inc()
+        metrics.ATTEMPTS.add(metrics.ERROR, waiting.pod.spec.scheduler_name)
         self._queue.changed(self._columns.remove(waiting.pod.uid))
         self._queue.retry(waiting)
         self._reporter.failed(waiting.pod, message)
