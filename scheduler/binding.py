@@ -9,11 +9,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 import aiohttp
 
 from k8slite.errors import ApiError
 
+from . import metrics
 from .blame import told
 from .framework import PreBind
 from .profile import Profile
@@ -72,6 +74,11 @@ class Binder:
         """How many more may be submitted now. Twice the concurrency may be, so that workers never idle."""
         return self._free + CONCURRENCY
 
+    @property
+    def under_way(self) -> int:
+        """How many bindings are being written, or wait for that."""
+        return CONCURRENCY - self._free
+
     async def room(self) -> None:
         """Return when at least one may be submitted."""
         await self._room.wait()
@@ -129,7 +136,11 @@ class Binder:
         profile = self._profiles[pod.spec.scheduler_name]
         if not self._has_node(node):
             return Refused(f'node "{node}" is gone')
-        return await attempt(lambda: _write(profile, pod, node))
+        started = perf_counter()
+        outcome = await attempt(lambda: _write(profile, pod, node))
+        status = "Success" if isinstance(outcome, Bound) else "Error"
+        metrics.POINT_SECONDS.observe(perf_counter() - started, "Bind", status, pod.spec.scheduler_name)
+        return outcome
 
 
 async def _prepared(plugins: Sequence[PreBind], pod: Pod, node: str) -> str:

@@ -113,6 +113,11 @@ class Columns:
         """How many nodes there are."""
         return int(np.count_nonzero(self.live))
 
+    @property
+    def pod_count(self) -> int:
+        """How many pods are placed."""
+        return len(self._placed)
+
     def has_node(self, name: str) -> bool:
         """Whether there is such a node."""
         row = self.rows.get(name)

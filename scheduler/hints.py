@@ -11,13 +11,15 @@ Source: Kubernetes documentation, "Scheduling Framework", QueueingHint; KEP-4247
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
 
+from . import metrics
+from .blame import told
 from .change import NOWHERE, Event
 from .columns import Columns
 from .framework import Filter, Hints, Reads
@@ -26,8 +28,6 @@ from .profile import ANYTHING, Profile
 from .shape import Shape
 from .view import Pod
 from .yielding import makes_way
-
-log = logging.getLogger(__name__)
 
 Rows = npt.NDArray[np.intp]
 NO_ROWS: Rows = np.empty(0, dtype=np.intp)
@@ -136,11 +136,18 @@ class Interest:
     def _changes_mind(self, rejecter: _Rejecter, event: Event) -> bool:
         if rejecter.hints is None:
             return True
+        started, hint = perf_counter(), "Queue"
         try:
-            return rejecter.hints.helps(self._pod, self._shape, event, self._columns)
-        except Exception:
-            log.exception("the hint of %s", rejecter.name)
+            if rejecter.hints.helps(self._pod, self._shape, event, self._columns):
+                return True
+            hint = "QueueSkip"
+            return False
+        except Exception as error:
+            told(error)
+            hint = "Error"
             return True
+        finally:
+            metrics.HINT_SECONDS.observe(perf_counter() - started, rejecter.name, metrics.label(event), hint)
 
 
 def pod_by_pod(pod: Pod, rejected_by: frozenset[str], *, profile: Profile) -> bool:

@@ -5,10 +5,9 @@ Bounded: whoever asks for what is no longer known has to assume that it may have
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from .change import Change, Event
+from .change import Event
 
 LIMIT = 1024
 
@@ -47,6 +46,6 @@ class History:
             del self._events[: position - self.start]
             self.start = position
 
-    def counts(self) -> Counter[Change]:
-        """How many events of each sort are known."""
-        return Counter(event.change for event in self._events)
+    def __iter__(self) -> Iterator[Event]:
+        """What is known."""
+        return iter(self._events)

@@ -85,7 +85,7 @@ class Placer:
     def fail(self, waiting: Waiting, error: Exception) -> None:
         """A plugin broke before there was a node for the pod: this attempt is over, and nothing else."""
         message = told(error)
-        metrics.ATTEMPTS.add(metrics.ERROR, waiting.pod.spec.scheduler_name)
+        self._attempted(waiting, metrics.ERROR)
         self._queue.changed(self._columns.remove(waiting.pod.uid))
         self._queue.retry(waiting)
         self._reporter.failed(waiting.pod, message)
@@ -101,7 +101,10 @@ class Placer:
         task.add_done_callback(self._holding.discard)
 
     async def _await_permit(self, waiting: Waiting, held: WaitingPod) -> None:
+        since = self._clock.monotonic()
         rejection = await self._waiting.wait(held)
+        verdict = "Unschedulable" if rejection else "Success"
+        metrics.PERMIT_SECONDS.observe(self._clock.monotonic() - since, verdict)
         if rejection is not None:
             self._settle(waiting, held.node, rejection)
         else:
@@ -111,14 +114,16 @@ class Placer:
         self._queue.committed(waiting)
         self.binder.submit(waiting, node)
 
+    def _attempted(self, waiting: Waiting, result: str) -> None:
+        metrics.attempted(waiting, result, self._clock.monotonic() - waiting.attempted)
+
     def _settle(self, waiting: Waiting, node: str, outcome: Outcome | Rejection) -> None:
         """A placement ended."""
         pod = waiting.pod
         profile = self._profiles[pod.spec.scheduler_name]
         if isinstance(outcome, Bound):
-            attempts = metrics.attempts_label(waiting.attempts)
-            metrics.ATTEMPTS.add(metrics.SCHEDULED, pod.spec.scheduler_name)
-            metrics.POD_SECONDS.observe(self._clock.monotonic() - waiting.arrived, attempts)
+            self._attempted(waiting, metrics.SCHEDULED)
+            metrics.bound(waiting, self._clock.monotonic() - waiting.arrived)
             self._queue.done(pod.uid)
             self._reporter.bound(pod, node)
             for hearing in profile.post_bind:
@@ -136,10 +141,10 @@ class Placer:
             case Rejection(plugin, reason):
                 self._queue.reject(waiting, frozenset({plugin}))
                 if wanted:
-                    metrics.ATTEMPTS.add(metrics.UNSCHEDULABLE, pod.spec.scheduler_name)
+                    self._attempted(waiting, metrics.UNSCHEDULABLE)
                     self._reporter.unschedulable(pod, f"0/1 nodes are available: 1 {reason}.", nominate="")
             case Refused(message, outrun):
-                metrics.ATTEMPTS.add(metrics.ERROR, pod.spec.scheduler_name)
+                self._attempted(waiting, metrics.ERROR)
                 self._queue.retry(waiting)
                 if wanted and not outrun:
                     self._reporter.failed(pod, message)

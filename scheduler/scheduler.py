@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
@@ -23,6 +24,7 @@ from .cycle import Cycle, Placement
 from .decisions import Decisions
 from .framework import Background, Handle, Judge, PostFilter, Remedy
 from .informers import Informers
+from .measuring import Meter
 from .placing import Placer
 from .plugins import default_profiles
 from .profile import Profile
@@ -90,11 +92,25 @@ class Scheduler:
             waiting=handle.waiting,
             clock=clock,
         )
-        metrics.PENDING.read = self._pending
-        metrics.REJECTED.read = lambda: dict(self.queue.unschedulable)
+        self._meters = {name: Meter(name, profile) for name, profile in self.profiles.items()}
+        self._show()
 
-    def _pending(self) -> Mapping[tuple[str, ...], float]:
-        return {(place,): number for place, number in self.queue.counts().items() if place is not Place.IN_FLIGHT}
+    def _show(self) -> None:
+        """Let metrics look things up."""
+
+        def pending() -> Mapping[tuple[str, ...], float]:
+            return {(place,): number for place, number in self.queue.counts().items() if place is not Place.IN_FLIGHT}
+
+        def known() -> Mapping[tuple[str, ...], float]:
+            assumed = self.queue.counts()[Place.IN_FLIGHT]
+            sizes = {"nodes": self.columns.node_count, "pods": self.columns.pod_count, "assumed_pods": assumed}
+            return {(kind,): size for kind, size in sizes.items()}
+
+        metrics.PENDING.read = pending
+        metrics.REJECTED.read = lambda: dict(self.queue.unschedulable)
+        metrics.INFLIGHT_EVENTS.read = lambda: Counter((metrics.label(e),) for e in self.queue.history)
+        metrics.CACHE_SIZE.read = known
+        metrics.GOROUTINES.read = lambda: {("binding",): self._placer.binder.under_way}
 
     async def run(self) -> None:
         """Schedule until cancelled."""
@@ -139,13 +155,20 @@ class Scheduler:
 
     def on_node(self, old: Node | None, new: Node | None) -> None:
         """A node changed."""
-        if new is not None:
-            self.queue.changed(self.columns.set_node(new))
-        elif old is not None:
-            self.queue.changed(self.columns.remove_node(old.name))
+        started = perf_counter()
+        name = (new or old or Node()).name
+        event = self.columns.set_node(new) if new is not None else self.columns.remove_node(name)
+        if event.change:
+            self.queue.changed(event)
+            metrics.EVENT_SECONDS.observe(perf_counter() - started, metrics.label(event))
 
     def on_pod(self, old: Pod | None, new: Pod | None) -> None:
         """A pod changed."""
+        started = perf_counter()
+        self._follow(old, new)
+        metrics.EVENT_SECONDS.observe(perf_counter() - started, metrics.pod_label(old, new))
+
+    def _follow(self, old: Pod | None, new: Pod | None) -> None:
         if new is None:
             if old is not None:
                 self._drop(old.uid)
@@ -180,15 +203,19 @@ class Scheduler:
 
     def attempt(self, waiting: Waiting) -> None:
         """Decide for one pod, and start what follows from it; a plugin that breaks ends this attempt, nothing else."""
+        name = waiting.pod.spec.scheduler_name
+        self.queue.begin(waiting)
+        measured = self._meters[name].begin()
         try:
-            self._attempt(waiting)
+            self._decide(waiting, self.profiles[name], self._cycles[name])
         except Exception as error:
             self._placer.fail(waiting, error)
+        finally:
+            if measured:
+                self._meters[name].end()
 
-    def _attempt(self, waiting: Waiting) -> None:
+    def _decide(self, waiting: Waiting, profile: Profile, cycle: Cycle) -> None:
         pod, shape = waiting.pod, waiting.shape
-        profile, cycle = self.profiles[pod.spec.scheduler_name], self._cycles[pod.spec.scheduler_name]
-        self.queue.begin(waiting)
         started = perf_counter()
         decision = cycle.decide(pod, shape, self.columns, thorough=not self.queue.busy)
         metrics.DECISION_SECONDS.observe(perf_counter() - started)
@@ -196,11 +223,11 @@ class Scheduler:
         if isinstance(decision, Placement):
             self._placer.place(waiting, decision.node)
             return
-        metrics.ATTEMPTS.add(metrics.UNSCHEDULABLE, pod.spec.scheduler_name)
         remedy = remedied(profile.post_filter, waiting, self.columns, cycle)
         if remedy.nominate is not None:
             self._promises.give(pod, shape, remedy.nominate)
         self.queue.reject(waiting, decision.rejected_by)
+        metrics.attempted(waiting, metrics.UNSCHEDULABLE, self._clock.monotonic() - waiting.attempted)
         message = " ".join(filter(None, (decision.message, remedy.message)))
         self._reporter.unschedulable(pod, message, nominate=remedy.nominate)
 

@@ -260,7 +260,7 @@ def test_a_hint_that_fails_is_taken_for_a_yes(caplog: pytest.LogCaptureFixture) 
     desk.work()
     desk.queue.changed(Event(Change.STORAGE, new=None))
     assert desk.work() == ["a"]
-    assert "the hint of Rejecting" in caplog.text
+    assert 'running queueing hint of plugin "Rejecting"' in caplog.text
 
 
 def test_who_is_not_let_keep_a_place_is_not_woken_by_leaving_it_and_waits() -> None:
