@@ -12,7 +12,7 @@ Source: Kubernetes documentation, "Scheduling Framework"; the difference is that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -146,6 +146,18 @@ class PodFilter(Plugin, Protocol):
 
     def explain_pod(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
         """Why rows that did not pass failed."""
+        ...
+
+
+@runtime_checkable
+class Alike(Plugin, Protocol):
+    """A PodFilter that knows what of a pod its answer depends on beside the shape.
+
+    Rejected pods that are alike to it wait together: one of them is tried for all. Without it each waits for itself.
+    """
+
+    def alike(self, pod: Pod) -> Hashable:
+        """Equal for pods to which it always says the same."""
         ...
 
 

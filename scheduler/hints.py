@@ -11,7 +11,7 @@ Source: Kubernetes documentation, "Scheduling Framework", QueueingHint; KEP-4247
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -22,7 +22,7 @@ from . import metrics
 from .blame import told
 from .change import NOWHERE, Event
 from .columns import Columns
-from .framework import Filter, Hints, Reads
+from .framework import Alike, Filter, Hints, Reads
 from .judging import Filters
 from .profile import ANYTHING, Profile
 from .shape import Shape
@@ -150,12 +150,22 @@ class Interest:
             metrics.HINT_SECONDS.observe(perf_counter() - started, rejecter.name, metrics.label(event), hint)
 
 
-def pod_by_pod(pod: Pod, rejected_by: frozenset[str], *, profile: Profile) -> bool:
-    """Whether the rejection says nothing of other pods of the same shape."""
+def likeness(pod: Pod, rejected_by: frozenset[str], *, profile: Profile) -> tuple[Hashable, ...] | None:
+    """What else pods of a shape must have in common to be rejected alike; None if the rejection is about one alone."""
+    found: list[Hashable] = []
     shared = {plugin.name for plugin in profile.filter}
-    return any(name not in shared for name in rejected_by) or any(
-        plugin.name in rejected_by and plugin.concerns_pod(pod) for plugin in profile.pod_filter
-    )
+    for plugin in profile.pod_filter:
+        if plugin.name in rejected_by:
+            shared.add(plugin.name)
+            if not plugin.concerns_pod(pod):
+                continue
+            candidate: object = plugin
+            if not isinstance(candidate, Alike):
+                return None
+            found += [plugin.name, candidate.alike(pod)]
+    for early in profile.pre_filter:
+        shared.discard(early.name)
+    return tuple(found) if rejected_by <= shared else None
 
 
 def _judging(profile: Profile) -> tuple[object, ...]:

@@ -242,11 +242,11 @@ class SchedulingQueue:
             return True
         if waiting.group is None:
             return False
-        if not waiting.group.single:
-            # Who is promised a node is not like the others any more.
-            return pod.status.nominated_node_name not in ("", before.status.nominated_node_name)
+        if pod.status.nominated_node_name not in ("", before.status.nominated_node_name) and not waiting.group.single:
+            return True  # it is promised a node, and so not like the others any more
         # Who was rejected for what it is itself may have been for anything that the shape does not tell.
-        return before.metadata.labels != pod.metadata.labels or before.spec != pod.spec
+        itself = waiting.group.single or waiting.group.alike
+        return bool(itself) and (before.metadata.labels != pod.metadata.labels or before.spec != pod.spec)
 
     def _comes_back(self, waiting: Waiting, *, failures: int) -> None:
         waiting.returned = self._clock.monotonic()

@@ -6,12 +6,13 @@ rarely for everybody: as many are sent out as rows would take one, and for each 
 there is room. One that finds none brings the verdict for those at home; one that does not come to an answer (deleted,
 changed) is replaced. So every group that could be helped has somebody on the way, and ten thousand pods of a shape cost
 no more than one. A pod that was rejected for what it is itself, or that is promised a node, is a group of its own.
+(`Alike` plugins tell what pods must have in common beside their shape.)
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from k8slite.kinds.base import Object
 
 from .change import Event
 from .columns import Columns
-from .hints import NO_HELP, NO_ROWS, Help, Interest, Rows, pod_by_pod
+from .hints import NO_HELP, NO_ROWS, Help, Interest, Rows, likeness
 from .history import History
 from .profile import Profile
 from .waiting import Waiting
@@ -34,20 +35,26 @@ Key = tuple[object, ...]
 class Group:
     """Pods that are alike. `room` are rows that were seen to take one, `since` is when the last verdict was given.
 
-    `out` counts those who were sent and have not come to an answer yet.
+    `alike` is what they have in common beside their shape; None for one pod alone. `out` counts those who were sent and
+    have not come to an answer yet.
     """
 
-    __slots__ = ("interest", "key", "out", "rejected_by", "resting", "room", "since", "single")
+    __slots__ = ("alike", "interest", "key", "out", "rejected_by", "resting", "room", "since")
 
-    def __init__(self, key: Key, *, single: bool) -> None:
+    def __init__(self, key: Key, alike: tuple[Hashable, ...] | None) -> None:
         self.key = key
-        self.single = single
+        self.alike = alike
         self.rejected_by: frozenset[str] | None = None
         self.interest: Interest
         self.since = -1
         self.out = 0
         self.resting: dict[str, Waiting] = {}
         self.room: Rows = NO_ROWS
+
+    @property
+    def single(self) -> bool:
+        """Whether it is about one pod alone."""
+        return self.alike is None
 
     def helped_by(self, events: Sequence[Event] | None) -> Help:
         """What came of events for its pods; None stands for events that nobody knows."""
@@ -181,12 +188,14 @@ class Rejected:
         pod = waiting.pod
         profile = self._profiles[pod.spec.scheduler_name]
         promised = self._columns.nominations.get(pod.uid) is not None
-        single = promised or pod_by_pod(pod, rejected_by, profile=profile)
+        alike = None if promised else likeness(pod, rejected_by, profile=profile)
         shape = waiting.shape
-        key: Key = (pod.uid,) if single else (pod.spec.scheduler_name, self._rank(waiting), shape, shape.spread)
+        key: Key = (pod.uid,)
+        if alike is not None:
+            key = (pod.spec.scheduler_name, self._rank(waiting), shape, shape.spread, alike)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(key, single=single)
+            group = self._groups[key] = Group(key, alike)
         return group
 
     def _set_verdict(self, group: Group, waiting: Waiting, rejected_by: frozenset[str]) -> None:

@@ -12,7 +12,7 @@ the score and for what two or more terms mean together.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +117,10 @@ class InterPodAffinity:
                 reasons[reason] = number
             undecided &= suits
         return reasons
+
+    def alike(self, pod: Pod) -> Hashable:
+        """Whom terms can select, and what its own terms say."""
+        return pod.namespace, frozenset(pod.metadata.labels.items()), affinity_of(pod)
 
     def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
         """Nodes without the company that the pod needs: nobody who leaves will bring it."""

@@ -33,7 +33,7 @@ class Desk:
     def __init__(self, *nodes: Node, profile: Profile | None = None) -> None:
         self.columns = Columns()
         self.clock = VirtualClock()
-        self.profile = profile or default_profile()
+        self.profile = profile or default_profile(self.columns)
         self.queue = SchedulingQueue({"default-scheduler": self.profile}, clock=self.clock, columns=self.columns)
         self.cycle = Cycle(self.profile, random=Random(1))
         self.tried: list[str] = []
@@ -295,6 +295,33 @@ def test_a_pod_that_must_not_be_alone_is_woken_by_its_peers() -> None:
     assert len(desk.placed()) == 3
 
 
+def apart(name: str, **more: Any) -> Pod:
+    """A pod that wants no other of its kind on its node."""
+    term = {"topologyKey": HOSTNAME, "labelSelector": {"matchLabels": {"app": "web"}}}
+    rule = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    return pod(name, labels={"app": "web"}, affinity=rule, **more)
+
+
+def test_pods_that_shun_each_other_wait_together() -> None:
+    desk = Desk(node("a", labels={HOSTNAME: "a"}), node("b", labels={HOSTNAME: "b"}))
+    desk.put(*(apart(f"p{number}") for number in range(50)))
+    assert len(desk.work()) == 50
+    assert len(desk.placed()) == 2
+    desk.put(pod("another"))
+    assert desk.work() == ["another"]
+    desk.leave("p0")
+    assert len(desk.work()) <= 3, "one has room, and two look whether there is more"
+    assert len(desk.placed()) == 3
+
+
+def test_a_label_that_others_shun_no_more_is_tried_again() -> None:
+    desk = Desk(node("a", labels={HOSTNAME: "a"}))
+    desk.put(apart("p0"), apart("p1"))
+    desk.work()
+    desk.put(pod("p1", labels={"app": "other"}))
+    assert desk.work() == ["p1"]
+
+
 def test_events_cost_the_same_for_ten_thousand_pods_of_a_shape() -> None:
     desk = Desk(node("n"), node("m", labels={"disk": "ssd"}))
     spec = {"nodeSelector": {"disk": "hdd"}}
@@ -339,6 +366,24 @@ wishes: st.SearchStrategy[Mapping[str, Any]] = st.sampled_from(
         {"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 1}]}]},
         {"priority": 5},
         {
+            "affinity": {
+                "podAntiAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [
+                        {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "web"}}}
+                    ]
+                }
+            }
+        },
+        {
+            "affinity": {
+                "podAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [
+                        {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "db"}}}
+                    ]
+                }
+            }
+        },
+        {
             "topologySpreadConstraints": [
                 {
                     "topologyKey": "zone",
@@ -354,7 +399,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("node"), names, amounts, zones, taints, st.booleans()),
         st.tuples(st.just("lose"), names),
-        st.tuples(st.just("pod"), amounts, wishes, st.integers(1, 6)),
+        st.tuples(st.just("pod"), amounts, wishes, st.integers(1, 6), st.sampled_from(["web", "db"])),
         st.tuples(st.just("leave"), st.integers(0, 40)),
         st.tuples(st.just("change"), st.integers(0, 40), amounts),
         st.tuples(st.just("work")),
@@ -381,10 +426,10 @@ async def _nobody_rests_who_would_fit(actions: list[Any]) -> None:
                 )
             case "lose", name:
                 desk.lose(name)
-            case "pod", cpu, wish, number:
+            case "pod", cpu, wish, number, app:
                 for _ in range(number):
                     known.append(f"p{len(known)}")
-                    desk.put(pod(known[-1], requests={"cpu": cpu}, labels={"app": "web"}, **wish))
+                    desk.put(pod(known[-1], requests={"cpu": cpu}, labels={"app": app}, **wish))
             case "leave", index if known:
                 desk.leave(known[index % len(known)])
             case "change", index, cpu if known:
