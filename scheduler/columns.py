@@ -26,7 +26,8 @@ from .labels import LabelColumns, Mask
 from .nominations import Nominations
 from .peers import PeerColumns, kind_of
 from .ports import PortColumns
-from .shape import CPU, MEMORY, PODS, Shape, amounts_of
+from .requests import CPU, MEMORY, PODS, VAST, amounts_of
+from .shape import Shape
 from .taints import TaintColumn, TaintSet
 from .view import Node, Pod
 
@@ -92,6 +93,8 @@ class Columns:
         """Allocatable cpu and memory, 1 where there is none: what shares are computed with."""
         self.has: Amounts = np.zeros((2, capacity))
         """1 where there is cpu, and where there is memory."""
+        self.vast = False
+        """Whether some node has, or had, so much of something that a hundred times as much is not exact."""
         self.live: Mask = np.zeros(capacity, dtype=np.bool_)
         self.unschedulable: Mask = np.zeros(capacity, dtype=np.bool_)
         self.labels = LabelColumns(capacity)
@@ -237,6 +240,8 @@ class Columns:
     def _take_away(self, placed: Placed) -> None:
         del self._placed[placed.pod.uid], self._on[placed.row][placed.pod.uid]
         self._account(placed.row, placed.shape, -1)
+        if placed.shape.vast:
+            self._recount(placed.row)
         self.peers.account(placed.row, placed.kind, -1)
         for follower in self._followers.values():
             follower.account(placed, -1)
@@ -257,11 +262,19 @@ class Columns:
         for name, amount in shape.requests:
             index = self._index(name)  # first: it may make a new array
             self.requested[index, row] += sign * amount
-        self.scored[0, row] += sign * shape.scored[0]
-        self.scored[1, row] += sign * shape.scored[1]
+        self.scored[0, row] += sign * shape.held[0]
+        self.scored[1, row] += sign * shape.held[1]
         if shape.ports:
             self.ports.account(row, shape.ports, sign)
         self.usage.mark(row)
+
+    def _recount(self, row: int) -> None:
+        """Add up the pods of a row anew: what is far too large leaves nothing exact behind that it was added to."""
+        self.requested[:, row] = self.scored[:, row] = 0
+        for placed in self._on[row].values():
+            for name, amount in placed.shape.requests:
+                self.requested[self.resources[name], row] += amount
+            self.scored[:, row] += placed.shape.held
 
     def _set_allocatable(self, row: int, amounts: dict[str, int]) -> bool:
         for name in amounts:
@@ -272,6 +285,7 @@ class Columns:
         if np.array_equal(self.allocatable[:, row], wanted):
             return False
         self.allocatable[:, row] = wanted
+        self.vast = self.vast or bool(wanted.max() > VAST)
         self.divisor[:, row] = np.maximum(wanted[:2], 1)
         self.has[:, row] = wanted[:2] > 0
         return True

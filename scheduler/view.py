@@ -16,6 +16,8 @@ from .storage.sources import Volumes
 class Container(Model):
     """What a container asks of a node; `restart_policy` Always marks a sidecar among the init containers."""
 
+    name: str = ""
+    image: str = ""
     resources: ResourceRequirements = ResourceRequirements()
     ports: list[ContainerPort] = []
     restart_policy: str | None = None
@@ -64,17 +66,30 @@ class PodSpec(Model):
     priority: int = 0
     preemption_policy: str = ""
     overhead: Quantities = {}
+    resources: ResourceRequirements | None = None
     volumes: Volumes = ()
     """Those that bear on scheduling."""
 
 
+class ContainerStatus(Model):
+    """What a container was granted of its node, and what it has."""
+
+    name: str
+    allocated_resources: Quantities = {}
+    resources: ResourceRequirements | None = None
+
+
 class PodStatus(Model):
-    """Whether the pod has ended, and what was said of it last."""
+    """Whether the pod has ended, what was said of it last, and what it has of its node."""
 
     phase: str = ""
     conditions: list[Condition] = []
     nominated_node_name: str = ""
     start_time: str = ""
+    container_statuses: list[ContainerStatus] = []
+    init_container_statuses: list[ContainerStatus] = []
+    allocated_resources: Quantities = {}
+    resources: ResourceRequirements | None = None
 
 
 class Pod(Object):

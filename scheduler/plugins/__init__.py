@@ -11,6 +11,7 @@ from ..framework import Factory, Handle
 from ..profile import Profile, profile
 from .balanced_allocation import BalancedAllocation
 from .default_binder import DefaultBinder
+from .fit_arguments import fit_arguments
 from .inter_pod_affinity import inter_pod_affinity
 from .node_affinity import NodeAffinity
 from .node_name import NodeName
@@ -30,10 +31,10 @@ REGISTRY: dict[str, Factory] = {
     "TaintToleration": lambda handle, args: TaintToleration(),
     "NodeAffinity": lambda handle, args: NodeAffinity(),
     "NodePorts": lambda handle, args: NodePorts(),
-    "NodeResourcesFit": lambda handle, args: ResourcesFit(),
+    "NodeResourcesFit": lambda handle, args: ResourcesFit(fit_arguments(args)),
     "PodTopologySpread": lambda handle, args: TopologySpread(),
     "InterPodAffinity": inter_pod_affinity,
-    "NodeResourcesBalancedAllocation": lambda handle, args: BalancedAllocation(),
+    "NodeResourcesBalancedAllocation": lambda handle, args: BalancedAllocation.made(args),
     "DefaultBinder": lambda handle, args: DefaultBinder(handle.client),
 }
 

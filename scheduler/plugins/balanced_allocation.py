@@ -1,55 +1,91 @@
-"""A node whose cpu and memory are used to the same degree wastes less: prefer nodes that the pod makes more even.
+"""A node whose resources are used to the same degree wastes less: prefer nodes that the pod makes more even.
 
-Source: the NodeResourcesBalancedAllocation plugin of Kubernetes for the formula.
+Source: kube-scheduler, the NodeResourcesBalancedAllocation plugin.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
+from k8slite.errors import duplicate, invalid_value
+
+from ..arguments import Part, read, refuse
 from ..columns import Columns
-from ..framework import MAX_SCORE, Normalize, Reads, Scores
+from ..framework import MAX_SCORE, Args, Normalize, Reads, Scores
 from ..journal import Rows
-from ..shape import CPU, MEMORY, Shape
+from ..requests import PODS
+from ..shape import Shape
+from .allocation import DEFAULT, Resource, evenness, indices, relevant, some
+from .fit_arguments import ResourceSpec
 
 
-def balance(requested: Scores, *, divisor: Scores, has: Scores) -> Scores:
-    """Per node, 100 less the deviation of the used shares of cpu and memory (first axis), in per cent.
+class NodeResourcesBalancedAllocationArgs(Part):
+    """What NodeResourcesBalancedAllocation is told."""
 
-    `divisor` is allocatable or 1, `has` 1 where there is any; a node that has only one of both is even.
-    """
-    shares = requested / divisor
-    np.minimum(shares, 1, out=shares)
-    even: Scores = shares[0] - shares[1]
-    np.abs(even, out=even)
-    even *= has[0]
-    even *= has[1]
-    even *= -MAX_SCORE / 2
-    even += MAX_SCORE
-    return np.floor(even, out=even)
+    resources: list[ResourceSpec] = []
 
 
 class BalancedAllocation:
-    """Scores by what the pod does to the balance of cpu and memory."""
+    """Scores by what the pod does to the balance of resources, of cpu and memory by default."""
 
     name = "NodeResourcesBalancedAllocation"
     reads = Reads.USAGE
     weight = 1
     normalize = Normalize.NONE
 
+    def __init__(self, resources: tuple[Resource, ...] = DEFAULT) -> None:
+        self._resources = resources
+        self._names = frozenset(each.name for each in resources) - {PODS}
+
+    @classmethod
+    def made(cls, args: Args) -> BalancedAllocation:
+        """The plugin with NodeResourcesBalancedAllocationArgs. Raises BadArguments."""
+        specs = read(NodeResourcesBalancedAllocationArgs, args).resources
+        causes, seen = [], set()
+        for index, spec in enumerate(specs):
+            if spec.name in seen:
+                causes.append(duplicate(f"resources[{index}].name", spec.name))
+            seen.add(spec.name)
+            if spec.weight not in (0, 1):
+                causes.append(invalid_value(f"resources[{index}].weight", spec.weight, "must be 1"))
+        refuse(causes)
+        return cls(tuple(Resource(spec.name) for spec in specs) or DEFAULT)
+
     def pre_score(self, shape: Shape) -> bool:
-        """A pod that requests neither changes no balance."""
-        return any(resource in (CPU, MEMORY) for resource, _ in shape.requests)
+        """A pod that requests nothing of it changes no balance."""
+        return any(name in self._names for name, _ in shape.requests)
 
     def score(self, shape: Shape, columns: Columns, rows: Rows) -> Scores:
-        """50 for no change, more for a node that becomes more even."""
-        wanted = dict(shape.requests)
-        before, divisor, has = columns.requested[:2, rows], columns.divisor[:, rows], columns.has[:, rows]
-        added = np.array(((wanted.get(CPU, 0),), (wanted.get(MEMORY, 0),)), dtype=np.float64)
-        scores = balance(before + added, divisor=divisor, has=has)
-        scores -= balance(before, divisor=divisor, has=has)
+        """75 for no change, more for a node that becomes more even."""
+        if self._resources == DEFAULT:
+            taken, divisor, has = columns.requested[:2, rows], columns.divisor[:, rows], columns.has[:, rows]
+            added = _added(shape.requests, DEFAULT)
+        else:
+            resources = relevant(self._resources, shape)
+            chosen = indices(resources, columns)
+            there = columns.allocatable[chosen][:, rows]
+            taken, divisor, has = columns.requested[chosen][:, rows], np.maximum(there, 1), some(there)
+            added = _added(shape.requests, resources)
+        # Without the pod and with it, in one go.
+        shares = taken + added
+        shares /= divisor
+        np.minimum(shares, 1, out=shares)
+        found = evenness(shares, has)
+        without: Scores = found[0]
+        scores: Scores = found[1]
+        scores -= without
         scores += MAX_SCORE / 2
         scores /= 2
         np.floor(scores, out=scores)
         scores += MAX_SCORE / 2
         return scores
+
+
+@lru_cache(maxsize=1024)
+def _added(requests: tuple[tuple[str, int], ...], resources: tuple[Resource, ...]) -> Scores:
+    """Nothing, and what the pod requests, as columns: to be read."""
+    wanted = dict(requests)
+    amounts = [float(wanted.get(each.name, 0)) for each in resources]
+    return np.array([[0.0] * len(amounts), amounts]).reshape(2, -1, 1)

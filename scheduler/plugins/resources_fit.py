@@ -1,7 +1,6 @@
-"""Requests must fit into what the node has left; among those that fit, the emptier node is better.
+"""Requests must fit into what the node has left; the score says how full a node should be.
 
-Source: Kubernetes documentation, "Resource Management for Pods and Containers"; the least-allocated strategy of the
-NodeResourcesFit plugin for the score.
+Source: Kubernetes documentation, "Resource Management for Pods and Containers"; kube-scheduler, NodeResourcesFit.
 """
 
 from __future__ import annotations
@@ -12,12 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..change import Change
-from ..columns import UNKNOWN, Amounts, Columns
-from ..framework import MAX_SCORE, Normalize, Reads, Scores
+from ..columns import Columns
+from ..framework import Normalize, Reads, Scores
 from ..journal import Rows
 from ..labels import Mask
-from ..shape import PODS, Shape
-from ..view import Pod
+from ..requests import PODS, is_extended
+from ..shape import Shape
+from .allocation import DEFAULT, allocation, relevant
+from .fit_arguments import NodeResourcesFitArgs
+
+Needed = tuple[tuple[str, int], ...]
 
 
 def has_room(needs: Scores, columns: Columns, rows: Rows) -> Mask:
@@ -25,23 +28,8 @@ def has_room(needs: Scores, columns: Columns, rows: Rows) -> Mask:
     return np.less_equal(columns.requested[:, rows] + needs, columns.allocatable[:, rows])
 
 
-def least_allocated(requested: Scores, *, allocatable: Scores, divisor: Scores, has: Scores) -> Scores:
-    """Per node, the mean over cpu and memory (first axis) of the free share, 0–100, without what it has none of.
-
-    `divisor` is allocatable or 1, `has` 1 where there is any.
-    """
-    free = allocatable - requested
-    free *= MAX_SCORE
-    free /= divisor
-    np.floor(free, out=free)
-    np.maximum(free, 0, out=free)
-    mean: Scores = free[0] + free[1]
-    mean /= np.maximum(has[0] + has[1], 1)
-    return np.floor(mean, out=mean)
-
-
 class ResourcesFit:
-    """Filters by requests, scores by the free share of cpu and memory."""
+    """Filters by requests, scores by how much of the resources is taken."""
 
     name = "NodeResourcesFit"
     reads = Reads.USAGE
@@ -49,40 +37,47 @@ class ResourcesFit:
     weight = 1
     normalize = Normalize.NONE
 
+    def __init__(self, args: NodeResourcesFitArgs | None = None) -> None:
+        args = args or NodeResourcesFitArgs()
+        self._ignored = frozenset(args.ignored_resources) | {f"{group}/" for group in args.ignored_resource_groups}
+        self._resources = args.resources
+        self._strategy = args.strategy
+
     def concerns(self, shape: Shape) -> bool:
         """Always: also a pod without requests needs its place among the node's pods."""
         return True
 
     def filter(self, shape: Shape, columns: Columns, rows: Rows) -> Mask:
         """Nodes that have room for every request; a resource that is not requested does not matter."""
-        mask: Mask = np.logical_and.reduce(has_room(self.needs(shape, columns), columns, rows), axis=0)
-        return mask
-
-    def needs(self, shape: Shape, columns: Columns) -> Amounts:
-        """The requests."""
-        return columns.needs(shape.requests)
-
-    def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
-        """Nodes that are too small even when empty."""
-        mask: Mask = np.logical_or.reduce(self.needs(shape, columns) > columns.allocatable[:, rows], axis=0)
+        room = has_room(columns.needs(self._heeded(shape.requests)), columns, rows)
+        mask: Mask = np.logical_and.reduce(room, axis=0)
         return mask
 
     def explain(self, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
         """Every resource that lacks, so that a node may count more than once."""
-        needs = columns.needs(shape.requests)
-        lacking = np.count_nonzero(~has_room(needs, columns, rows), axis=1)
+        needed = self._heeded(shape.requests)
+        lacking = np.count_nonzero(~has_room(columns.needs(needed), columns, rows), axis=1)
         reasons: Counter[str] = Counter()
-        for resource, _ in shape.requests:
-            if number := int(lacking[columns.resources.get(resource, columns.resources[UNKNOWN])]):
+        for resource, amount in needed:
+            if resource in columns.resources:
+                number = int(lacking[columns.resources[resource]])
+            else:
+                number = rows.size if amount > 0 else 0
+            if number:
                 reasons["Too many pods" if resource == PODS else f"Insufficient {resource}"] = number
         return reasons
 
-    def score(self, shape: Shape, columns: Columns, rows: Rows) -> Scores:
-        """The free share with the pod there; pods without requests count with assumed ones."""
-        cpu, memory = shape.scored
-        return least_allocated(
-            columns.scored[:, rows] + np.array(((cpu,), (memory,)), dtype=np.float64),
-            allocatable=columns.allocatable[:2, rows],
-            divisor=columns.divisor[:, rows],
-            has=columns.has[:, rows],
+    def _heeded(self, requests: Needed) -> Needed:
+        """The requests without those that another than the scheduler looks after."""
+        if not self._ignored:
+            return requests
+        return tuple(
+            (name, amount)
+            for name, amount in requests
+            if not (is_extended(name) and (name in self._ignored or f"{name.partition('/')[0]}/" in self._ignored))
         )
+
+    def score(self, shape: Shape, columns: Columns, rows: Rows) -> Scores:
+        """As the strategy says, with the pod there."""
+        resources = DEFAULT if self._resources == DEFAULT else relevant(self._resources, shape)
+        return self._strategy(allocation(shape, columns, rows, resources)).astype(np.float64, copy=False)

@@ -93,16 +93,34 @@ class Cluster:
         return [pod for pod in self.placed if pod["spec"]["nodeName"] == node["metadata"]["name"]]
 
 
-def labels(*, extra: tuple[str, ...] = ()) -> SearchStrategy[dict[str, str]]:
-    """Labels of a node or pod; `extra` keys beside the usual ones."""
-    return st.dictionaries(st.sampled_from(KEYS + extra), st.sampled_from(VALUES), max_size=3)
-
-
 def quantities(choices: dict[str, tuple[str, ...]]) -> SearchStrategy[dict[str, str]]:
-    """Amounts of some of the resources; the first two are usual, the others rare."""
+    """Amounts of some of the resources; the first two are usual, the others rare. Make it once: that takes time."""
     usual, rare = list(choices)[:2], list(choices)[2:]
-    names = st.lists(st.sampled_from(usual * 2 + rare), unique=True, max_size=4)
-    return names.flatmap(lambda found: st.fixed_dictionaries({name: st.sampled_from(choices[name]) for name in found}))
+    pairs = [(name, text) for name in usual * 2 + rare for text in choices[name]]
+    return st.lists(st.sampled_from(pairs), unique_by=_first, max_size=4).map(dict)
+
+
+def _first(pair: tuple[str, str]) -> str:
+    return pair[0]
+
+
+_asked, _had = quantities(ASKED), quantities(HAD)
+_overheads = quantities({"cpu": ("0", "50m"), "memory": ("100m", "120Mi")})
+#: What a pod may request as a whole.
+whole = quantities({name: ASKED[name] for name in ("cpu", "memory", HUGE)})
+_labels = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), max_size=3)
+_reports = st.lists(
+    st.fixed_dictionaries(
+        {
+            "names": st.lists(st.sampled_from(sorted({*IMAGES, *(f"{name}:latest" for name in IMAGES)})), max_size=2),
+            "sizeBytes": st.sampled_from(SIZES),
+        }
+    ),
+    max_size=4,
+)
+_selectors = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES[:3]), max_size=1)
+_some_taints = st.lists(_taints, max_size=2)
+_rarely = st.integers(0, 3).map(lambda number: number == 0)
 
 
 @st.composite
@@ -120,29 +138,33 @@ def nodes(
     document: Document = {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "uid": f"uid-{name}", "labels": draw(labels()) if labelled else {}},
-        "spec": {"taints": draw(st.lists(_taints, max_size=2)) if tolerating else []},
+        "metadata": {"name": name, "uid": f"uid-{name}", "labels": draw(_labels) if labelled else {}},
+        "spec": {"taints": draw(_some_taints) if tolerating else []},
         "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}},
     }
     if labelled and draw(st.booleans()):
         document["metadata"]["labels"]["kubernetes.io/hostname"] = name
-    if tolerating and draw(st.integers(0, 3)) == 0:
+    if tolerating and draw(_rarely):
         document["spec"]["unschedulable"] = True
     if requests:
-        had = document["status"]["allocatable"] | draw(quantities(HAD))
+        had = document["status"]["allocatable"] | draw(_had)
         for missing in draw(st.sets(st.sampled_from(list(had)), max_size=1)):
             del had[missing]
         document["status"]["allocatable"] = had
     if images:
-        reported = st.fixed_dictionaries(
-            {"names": st.lists(st.sampled_from(_reported()), max_size=2), "sizeBytes": st.sampled_from(SIZES)}
-        )
-        document["status"]["images"] = draw(st.lists(reported, max_size=4))
+        document["status"]["images"] = draw(_reports)
     return document
 
 
-def _reported() -> list[str]:
-    return sorted({*IMAGES, *(f"{name}:latest" for name in IMAGES)})
+_ports = st.fixed_dictionaries(
+    {"containerPort": st.just(80)},
+    optional={
+        "hostPort": st.sampled_from([0, 80, 81]),
+        "hostIP": st.sampled_from(["", "0.0.0.0", "10.0.0.1", "10.0.0.2"]),
+        "protocol": st.sampled_from(["", "TCP", "UDP"]),
+    },
+)
+_some_ports = st.lists(_ports, max_size=2)
 
 
 @st.composite
@@ -154,9 +176,9 @@ def containers(
     for index in range(draw(st.integers(0 if init else 1, 3))):
         container: Document = {"name": f"{'i' if init else 'c'}{index}"}
         if requests:
-            container["resources"] = {"requests": draw(quantities(ASKED))}
+            container["resources"] = {"requests": draw(_asked)}
         if ports:
-            container["ports"] = draw(st.lists(_ports, max_size=2))
+            container["ports"] = draw(_some_ports)
         if images:
             container["image"] = draw(st.sampled_from(IMAGES))
         if init and draw(st.booleans()):
@@ -164,15 +186,6 @@ def containers(
         found.append(container)
     return found
 
-
-_ports = st.fixed_dictionaries(
-    {"containerPort": st.just(80)},
-    optional={
-        "hostPort": st.sampled_from([0, 80, 81]),
-        "hostIP": st.sampled_from(["", "0.0.0.0", "10.0.0.1", "10.0.0.2"]),
-        "protocol": st.sampled_from(["", "TCP", "UDP"]),
-    },
-)
 
 _effects = st.sampled_from(["", "NoSchedule", "PreferNoSchedule", "NoExecute"])
 tolerations: SearchStrategy[list[Document]] = st.lists(
@@ -260,20 +273,20 @@ def pods(
     """A pod with the parts asked for; `on` is the node that it is bound to, `spec` draws further fields."""
     parts = {"requests": requests, "ports": ports, "images": images}
     body: Document = {"containers": draw(containers(**parts)), "initContainers": draw(containers(**parts, init=True))}
-    if requests and draw(st.integers(0, 3)) == 0:
-        body["overhead"] = draw(quantities({"cpu": ("0", "50m"), "memory": ("100m", "120Mi")}))
-    if requests and draw(st.integers(0, 3)) == 0:
-        body["resources"] = {"requests": draw(quantities({name: ASKED[name] for name in ("cpu", "memory", HUGE)}))}
+    if requests and draw(_rarely):
+        body["overhead"] = draw(_overheads)
+    if requests and draw(_rarely):
+        body["resources"] = {"requests": draw(whole)}
     if tolerating:
         body["tolerations"] = draw(tolerations)
     if choosing:
-        body["nodeSelector"] = draw(st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES[:3]), max_size=1))
+        body["nodeSelector"] = draw(_selectors)
         body["affinity"] = {"nodeAffinity": draw(node_affinity)}
     body |= {key: draw(strategy) for key, strategy in spec.items()}
     if on is not None:
         body["nodeName"] = draw(on)
     metadata: Document = {"name": name, "namespace": draw(st.sampled_from(NAMESPACES)), "uid": f"uid-{name}"}
-    metadata["labels"] = draw(labels()) if labelled else {}
+    metadata["labels"] = draw(_labels) if labelled else {}
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.framework import Filter, Normalize, Score
 from k8slite.scheduler.journal import ALL
 from k8slite.scheduler.plugins.balanced_allocation import BalancedAllocation
+from k8slite.scheduler.plugins.fit_arguments import fit_arguments
 from k8slite.scheduler.plugins.node_affinity import NodeAffinity
 from k8slite.scheduler.plugins.node_name import NodeName
 from k8slite.scheduler.plugins.node_ports import NodePorts
@@ -75,6 +78,40 @@ def test_what_is_not_requested_does_not_matter_on_an_overcommitted_node() -> Non
     state = columns(node())
     put(state, "a", shape(requests={"cpu": "8"}), "node")
     assert passing(ResourcesFit(), shape(requests={"memory": "1Gi"}), state) == {"node"}
+
+
+def test_a_pod_may_be_seen_before_anybody_has_what_it_requests() -> None:
+    state = columns(node())
+    put(state, "a", shape(requests={"example.com/gpu": "1"}), "node")
+    state.set_node(node(allocatable={"example.com/gpu": "1"}))
+    assert reasons(ResourcesFit(), shape(requests={"example.com/gpu": "1"}), state) == {
+        "Insufficient example.com/gpu": 1
+    }
+
+
+@pytest.mark.parametrize("amount", ["8Ei", "1e999999", "9223372036854775807"])
+def test_absurd_requests_fit_nowhere_and_leave_no_trace(amount: str) -> None:
+    state = columns(node())
+    put(state, "usual", shape(requests={"memory": "1001", "example.com/gpu": "3"}), "node")
+    absurd = shape(requests={"memory": amount, "cpu": amount, "example.com/gpu": amount})
+    assert reasons(ResourcesFit(), absurd, state) == dict.fromkeys(
+        ("Insufficient cpu", "Insufficient memory", "Insufficient example.com/gpu"), 1
+    )
+    put(state, "absurd", absurd, "node")
+    assert scores(ResourcesFit(), shape(), state) == {"node": 0}
+    state.remove("absurd")
+    row = state.rows["node"]
+    assert list(state.requested[:, row]) == [0, 1001, 1, 0, 3]
+    assert list(state.scored[:, row]) == [100, 1001]
+
+
+@given(st.integers(1, 2**53), st.integers(0, 2**53))
+def test_scores_of_vast_nodes_are_exact(there: int, taken: int) -> None:
+    state = columns(node(allocatable={"memory": str(there), "cpu": "0"}))
+    wanted = shape(requests={"memory": str(taken)})
+    assert scores(ResourcesFit(), wanted, state) == {"node": max(there - taken, 0) * 100 // there}
+    most = ResourcesFit(fit_arguments({"scoringStrategy": {"type": "MostAllocated"}}))
+    assert scores(most, wanted, state) == {"node": min(there, taken) * 100 // there}
 
 
 LABELS = [
