@@ -41,6 +41,10 @@ _WORDS = {
 }
 
 
+class Complaint(Exception):
+    """A failure that is nobody's mistake here, with words of its own."""
+
+
 def blame(error: BaseException) -> str:
     """What to tell of an exception: the outermost plugin that it came through, and what it says."""
     said = f"{type(error).__name__}: {error}"
@@ -54,6 +58,9 @@ def blame(error: BaseException) -> str:
 
 def told(error: Exception) -> str:
     """The same, and all of it in the log."""
+    if isinstance(error, Complaint):
+        log.warning("%s", error)
+        return str(error)
     message = blame(error)
     log.error("%s", message, exc_info=error)
     return message

@@ -21,14 +21,14 @@ class Informers:
     def __init__(self, client: Client, *, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._made: dict[str, Informer[Any]] = {}
+        self._made: dict[tuple[str, type[Object]], Informer[Any]] = {}
 
     def of(self, resource: ResourceType[K]) -> Informer[K]:
-        """The informer of a resource."""
-        path = resource.path()
-        if path not in self._made:
-            self._made[path] = Informer(self._client, resource, clock=self._clock)
-        return self._made[path]
+        """The informer of a resource, one for each model that it is read with."""
+        kind = (resource.path(), resource.model)
+        if kind not in self._made:
+            self._made[kind] = Informer(self._client, resource, clock=self._clock)
+        return self._made[kind]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

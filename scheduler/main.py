@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +17,12 @@ from k8slite.leader import lead
 from k8slite.metrics import serve_metrics
 
 from .decisions import Decisions
+from .extenders.extender import Extender
 from .framework import Handle
 from .plugins import build
 from .profile import Profile
 from .scheduler import Scheduler
+from .waiting import DEFAULT_BACKOFF, Backoff
 
 
 async def serve(config: SchedulerConfig) -> None:
@@ -41,7 +43,15 @@ async def serve(config: SchedulerConfig) -> None:
             await stack.enter_async_context(serving(config, decisions))
 
         setup = _configured(config.configuration) if config.configuration else Setup(_default(config.scheduler_name))
-        scheduler = Scheduler(client, clock=clock, random=random.Random(), profiles=setup.profiles, decisions=decisions)
+        scheduler = Scheduler(
+            client,
+            clock=clock,
+            random=random.Random(),
+            profiles=setup.profiles,
+            decisions=decisions,
+            extenders=setup.extenders,
+            backoff=setup.backoff,
+        )
         if setup.follows_at_once:
             await stack.enter_async_context(scheduler.following())
         await lead(
@@ -60,6 +70,8 @@ class Setup:
     """What a KubeSchedulerConfiguration says beyond our own settings, and what holds without one."""
 
     profiles: Callable[[Handle], Mapping[str, Profile]]
+    extenders: Sequence[Extender] = ()
+    backoff: Backoff = DEFAULT_BACKOFF
     lease: str = "kube-scheduler"
     lease_namespace: str = "kube-system"
     follows_at_once: bool = False
@@ -72,13 +84,15 @@ def _default(name: str) -> Callable[[Handle], Mapping[str, Profile]]:
 
 def _configured(file: Path) -> Setup:
     """Raises ConfigError."""
-    from .configuration.building import build_profiles  # the models of the whole file take memory
+    from .configuration.building import build_extenders, build_profiles  # the models of the whole file take memory
     from .configuration.reading import read_configuration
 
     configuration = read_configuration(file)
     wanted = configuration.wanted
     return Setup(
         lambda handle: build_profiles(handle, configuration),
+        extenders=build_extenders(configuration),
+        backoff=Backoff(wanted.pod_initial_backoff_seconds, wanted.pod_max_backoff_seconds),
         lease=wanted.leader_election.resource_name,
         lease_namespace=wanted.leader_election.resource_namespace,
         follows_at_once=not wanted.delay_cache_until_active,

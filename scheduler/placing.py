@@ -83,12 +83,14 @@ class Placer:
         self._commit(waiting, node)
 
     def fail(self, waiting: Waiting, error: Exception) -> None:
-        """A plugin broke before there was a node for the pod: this attempt is over, and nothing else."""
-        message = told(error)
+        """Something broke before there was a node for the pod: this attempt is over, and nothing else."""
+        pod, message = waiting.pod, told(error)
+        if pod.uid not in self._queue:
+            return
         self._attempted(waiting, metrics.ERROR)
-        self._queue.changed(self._columns.remove(waiting.pod.uid))
+        self._queue.changed(self._columns.remove(pod.uid))
         self._queue.retry(waiting)
-        self._reporter.failed(waiting.pod, message)
+        self._reporter.failed(pod, message)
 
     def forget(self, uid: str) -> None:
         """The pod is gone, or somebody else's business: it need not wait for permits any more."""

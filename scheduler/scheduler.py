@@ -14,14 +14,20 @@ from contextlib import asynccontextmanager
 from random import Random
 from time import perf_counter
 
+import numpy as np
+
 from k8slite.client import Client
 from k8slite.clock import Clock
 from k8slite.events import EventRecorder
 
 from . import metrics
 from .columns import Columns
-from .cycle import Cycle, Placement
+from .cycle import Cycle, Decision, Placement
 from .decisions import Decisions
+from .extenders.extender import Extender
+from .extenders.lane import Lane
+from .extenders.plugins import Opinions, extended
+from .extenders.wire import WHOLE_NODES
 from .framework import Background, Handle, Judge, PostFilter, Remedy
 from .informers import Informers
 from .measuring import Meter
@@ -29,11 +35,12 @@ from .placing import Placer
 from .plugins import default_profiles
 from .profile import Profile
 from .promises import Promises
-from .queue import Place, SchedulingQueue, Waiting
+from .queue import Backoff, Place, SchedulingQueue, Waiting
 from .reporting import Reporter
 from .services import Services
 from .shape import shape_of
 from .view import NODES, PODS, SERVICES, Node, Pod
+from .waiting import DEFAULT_BACKOFF
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +62,8 @@ class Scheduler:
         random: Random,
         profiles: Callable[[Handle], Mapping[str, Profile]] = default_profiles,
         decisions: Decisions | None = None,
+        extenders: Sequence[Extender] = (),
+        backoff: Backoff = DEFAULT_BACKOFF,
     ) -> None:
         self._clock = clock
         self._follows = False
@@ -74,14 +83,22 @@ class Scheduler:
             revoke=lambda pod: self._promises.revoke(pod),
             record=lambda *said: self._reporter.record(*said),
         )
-        self.profiles = profiles(handle)
+        opinions = Opinions()
+        self.profiles: Mapping[str, Profile] = {
+            name: extended(profile, extenders, opinions) if extenders else profile
+            for name, profile in profiles(handle).items()
+        }
+        whole = self._informers.of(WHOLE_NODES) if any(not extender.knows_nodes for extender in extenders) else None
         # Pods last: what plugins follow bears on the pods, not the other way round.
         self._pods = self._informers.of(PODS)
         self._events = {name: EventRecorder(client, component=name, clock=clock) for name in self.profiles}
         self._reporter = Reporter(client, events=self._events, clock=clock)
         self._cycles = {name: Cycle(profile, random=random) for name, profile in self.profiles.items()}
         self.services = Services()
-        self.queue = SchedulingQueue(self.profiles, clock=clock, columns=self.columns)
+        self.queue = SchedulingQueue(self.profiles, clock=clock, columns=self.columns, backoff=backoff)
+        self._lane = (
+            Lane(extenders, client=client, opinions=opinions, nodes=whole, scheduler=self) if extenders else None
+        )
         self._promises = Promises(self.columns, queue=self.queue, reporter=self._reporter)
         self._placer = Placer(
             self.profiles,
@@ -140,6 +157,8 @@ class Scheduler:
                 group.create_task(self._run(plugin))
             group.create_task(self._reporter.run())
             group.create_task(self._placer.run())
+            if self._lane is not None:
+                group.create_task(self._lane.run())
             group.create_task(self._schedule())
 
     async def _run(self, plugin: Background) -> None:
@@ -203,22 +222,43 @@ class Scheduler:
 
     def attempt(self, waiting: Waiting) -> None:
         """Decide for one pod, and start what follows from it; a plugin that breaks ends this attempt, nothing else."""
-        name = waiting.pod.spec.scheduler_name
+        if self._lane is not None and self._lane.takes(waiting):
+            return
         self.queue.begin(waiting)
-        measured = self._meters[name].begin()
+        meter = self._meters[waiting.pod.spec.scheduler_name]
+        measured = meter.begin()
         try:
-            self._decide(waiting, self.profiles[name], self._cycles[name])
+            self.conclude(waiting, self.decide(waiting))
         except Exception as error:
-            self._placer.fail(waiting, error)
+            self.fail(waiting, error)
         finally:
             if measured:
-                self._meters[name].end()
+                meter.end()
 
-    def _decide(self, waiting: Waiting, profile: Profile, cycle: Cycle) -> None:
-        pod, shape = waiting.pod, waiting.shape
+    def decide(self, waiting: Waiting) -> Decision:
+        """Where the pod should go as things stand."""
+        pod = waiting.pod
         started = perf_counter()
-        decision = cycle.decide(pod, shape, self.columns, thorough=not self.queue.busy)
+        cycle = self._cycles[pod.spec.scheduler_name]
+        decision = cycle.decide(pod, waiting.shape, self.columns, thorough=not self.queue.busy)
         metrics.DECISION_SECONDS.observe(perf_counter() - started)
+        return decision
+
+    def feasible(self, waiting: Waiting) -> list[str]:
+        """The nodes that can run the pod as things stand."""
+        rows = np.flatnonzero(self.columns.live)
+        cycle = self._cycles[waiting.pod.spec.scheduler_name]
+        passed = cycle.feasible(waiting.pod, waiting.shape, self.columns, rows)
+        return [self.columns.names[row] for row in rows[passed].tolist()]
+
+    def fail(self, waiting: Waiting, error: Exception) -> None:
+        """The attempt came to nothing."""
+        self._placer.fail(waiting, error)
+
+    def conclude(self, waiting: Waiting, decision: Decision) -> None:
+        """Start what follows from a decision."""
+        pod, shape = waiting.pod, waiting.shape
+        profile, cycle = self.profiles[pod.spec.scheduler_name], self._cycles[pod.spec.scheduler_name]
         self._decisions.note(waiting, decision)
         if isinstance(decision, Placement):
             self._placer.place(waiting, decision.node)

@@ -9,6 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from k8slite.config import ConfigError
+
+from ..extenders.extender import Extender
 from ..framework import Args, Factory, Handle, Plugin
 from ..plugins import REGISTRY
 from ..plugins.outside import outside
@@ -48,6 +51,20 @@ def build_profiles(handle: Handle, configuration: Configuration) -> Mapping[str,
             differs = f'different queue sort plugins for profile "{name}": "{made.queue_sort.name}", first: "{first}"'
             problems.append((f"profiles[{index}]", differs))
         found[name] = made
+    configuration.document.refuse(problems)
+    return found
+
+
+def build_extenders(configuration: Configuration) -> list[Extender]:
+    """The extenders that a file asks for. Raises ConfigError, a line for each problem."""
+    problems: list[Problem] = []
+    found = []
+    for index, settings in enumerate(configuration.wanted.extenders):
+        try:
+            found.append(Extender(settings))
+        except ConfigError as error:
+            field = f"extenders[{index}].tlsConfig"
+            problems.append((field, f"{field}: {error}"))
     configuration.document.refuse(problems)
     return found
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
 from k8slite.client import Client, ClientConfig
 from k8slite.clock import VirtualClock
+from k8slite.scheduler.extenders.extender import Extender
 from k8slite.scheduler.framework import Handle
 from k8slite.scheduler.plugins import default_profiles
 from k8slite.scheduler.profile import Profile
@@ -33,6 +34,9 @@ class Api(Client):
         self.under_way = self.most_under_way = 0
 
     async def request(self, method: str, path: str, **more: Any) -> Any:
+        if method == "GET":
+            name = path.rpartition("/")[2]
+            return {"metadata": {"name": name, "managedFields": []}, "spec": {"containers": []}}
         self.under_way += 1
         self.most_under_way = max(self.under_way, self.most_under_way)
         try:
@@ -44,6 +48,7 @@ class Api(Client):
             self.under_way -= 1
         body = more["body"]
         self.bound.append((body["metadata"]["name"], body["target"]["name"]))
+        return None
 
     async def patch(self, resource: Any, name: str, body: Any, **more: Any) -> Any:
         assert more["subresource"] == "status"
@@ -57,10 +62,10 @@ class Api(Client):
 class Cluster:
     """A scheduler at work, and its levers."""
 
-    def __init__(self, api: Api, clock: VirtualClock, profiles: Profiles) -> None:
+    def __init__(self, api: Api, clock: VirtualClock, profiles: Profiles, extenders: Sequence[Extender]) -> None:
         self.api = api
         self.clock = clock
-        self.scheduler = Scheduler(api, clock=clock, random=Random(1), profiles=profiles)
+        self.scheduler = Scheduler(api, clock=clock, random=Random(1), profiles=profiles, extenders=extenders)
         self.seen: dict[str, Pod] = {}
 
     def show(self, *pods: Pod) -> None:
@@ -81,8 +86,10 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(*nodes: Any, profiles: Profiles = default_profiles) -> AsyncIterator[Cluster]:
-    running = Cluster(Api(), VirtualClock(), profiles)
+async def cluster(
+    *nodes: Any, profiles: Profiles = default_profiles, extenders: Sequence[Extender] = ()
+) -> AsyncIterator[Cluster]:
+    running = Cluster(Api(), VirtualClock(), profiles, extenders)
     for each in nodes:
         running.scheduler.on_node(None, each)
     work = asyncio.create_task(running.scheduler.work())

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from k8slite.config import ConfigError
-from k8slite.scheduler.configuration.building import build_profiles
+from k8slite.scheduler.configuration.building import build_extenders, build_profiles
 from k8slite.scheduler.configuration.reading import read_configuration
 from k8slite.scheduler.node_by_node import NodeByNode
 from k8slite.scheduler.plugins import REGISTRY
@@ -281,3 +281,11 @@ def test_all_profiles_sort_alike(tmp_path: Path) -> None:
 def test_a_plugin_that_overrides_nothing_stands_nowhere() -> None:
     plugin = NodeByNode()
     assert [point for point in Point if implements(plugin, point)] == []
+
+
+def test_extenders_whose_certificates_cannot_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.yaml"
+    file.write_text(f"{HEAD}extenders:\n- urlPrefix: https://a\n- tlsConfig: {{caFile: /nowhere}}\n")
+    with pytest.raises(ConfigError) as caught:
+        build_extenders(read_configuration(file))
+    assert str(caught.value) == f"{file}:5: extenders[1].tlsConfig: [Errno 2] No such file or directory: '/nowhere'"
