@@ -92,8 +92,8 @@ def shape_of(pod: Pod, *, selected_by: tuple[Requirement, ...] = ()) -> Shape:
         tolerations=tuple(Tolerated(t.key, t.operator or "Equal", t.value, t.effect) for t in spec.tolerations),
         node_name=spec.node_name,
         selector=tuple(Requirement(key, "In", frozenset({value})) for key, value in sorted(spec.node_selector.items())),
-        required=None if required is None else tuple(_term(term) for term in required.node_selector_terms),
-        preferred=tuple((item.weight, _term(item.preference)) for item in preferred),
+        required=None if required is None else tuple(term_of(term) for term in required.node_selector_terms),
+        preferred=tuple((item.weight, term_of(item.preference)) for item in preferred),
         spread=spread_of(pod, selected_by=selected_by),
         vast=requests.vast,
     )
@@ -109,7 +109,8 @@ def _host_ports(pod: Pod) -> tuple[HostPort, ...]:
     )
 
 
-def _term(term: NodeSelectorTerm) -> Term:
+def term_of(term: NodeSelectorTerm) -> Term:
+    """A node selector term as plugins see it."""
     return Term(
         labels=tuple(map(_requirement, term.match_expressions)), fields=tuple(map(_requirement, term.match_fields))
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from ..framework import Factory, Handle
 from ..profile import Profile, profile
+from .affinity_arguments import affinity_arguments
 from .balanced_allocation import BalancedAllocation
 from .default_binder import DefaultBinder
 from .fit_arguments import fit_arguments
@@ -29,7 +30,7 @@ REGISTRY: dict[str, Factory] = {
     "NodeUnschedulable": lambda handle, args: NodeUnschedulable(),
     "NodeName": lambda handle, args: NodeName(),
     "TaintToleration": lambda handle, args: TaintToleration(),
-    "NodeAffinity": lambda handle, args: NodeAffinity(),
+    "NodeAffinity": lambda handle, args: NodeAffinity(affinity_arguments(args)),
     "NodePorts": lambda handle, args: NodePorts(),
     "NodeResourcesFit": lambda handle, args: ResourcesFit(fit_arguments(args)),
     "PodTopologySpread": lambda handle, args: TopologySpread(),

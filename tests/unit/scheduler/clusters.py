@@ -28,7 +28,7 @@ Document = dict[str, Any]
 NAMES = tuple(f"n{number}" for number in range(6))
 NAMESPACES = ("default", "other")
 #: Values of labels: few, so that they meet; some are numbers, some only look like it.
-VALUES = ("a", "b", "1", "2", "10", "01", "1_0", "-3", "99999999999999999999", "")
+VALUES = ("a", "b", "1", "2", "10", "01", "1_0", "007", "99999999999999999999", "")
 KEYS = ("zone", "size", "disk", "app")
 
 HUGE = "hugepages-2Mi"
@@ -222,7 +222,7 @@ def expressions(draw: DrawFn) -> Document:
     if operator in ("In", "NotIn"):
         values = draw(st.lists(st.sampled_from(VALUES), min_size=1, max_size=3))
     elif operator in ("Gt", "Lt"):
-        values = [draw(st.sampled_from(["1", "2", "-3", "10"]))]
+        values = [draw(st.sampled_from(["1", "2", "0", "10"]))]
     return {"key": draw(st.sampled_from((*KEYS, "nowhere"))), "operator": operator, "values": values}
 
 

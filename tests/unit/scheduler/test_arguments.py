@@ -23,6 +23,11 @@ def ratio(*points: tuple[int, int]) -> Document:
     return strategy(type=RATIO, requestedToCapacityRatio={"shape": shape})
 
 
+def required(*terms: Document) -> Document:
+    return {"addedAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}}
+
+
+TERMS = "addedAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
 SHAPE = "scoringStrategy.requestedToCapacityRatio.shape"
 
 
@@ -126,6 +131,44 @@ SHAPE = "scoringStrategy.requestedToCapacityRatio.shape"
             '[resources[1].name: Duplicate value: "cpu", resources[1].weight: Invalid value: 2: must be 1]',
             id="balance",
         ),
+        pytest.param(
+            "NodeAffinity",
+            required({"matchExpressions": [{"key": "zone", "operator": "Inn", "values": ["a"]}]}),
+            f'{TERMS}[0].matchExpressions[0].operator: Unsupported value: "Inn": supported values: '
+            '"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"',
+            id="operator",
+        ),
+        pytest.param(
+            "NodeAffinity",
+            required({}, {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a", "b"]}]}),
+            f'{TERMS}[1].matchFields[0].values: Invalid value: ["a","b"]: must have one element',
+            id="names",
+        ),
+        pytest.param(
+            "NodeAffinity",
+            required({"matchExpressions": [{"key": "zone", "operator": "In"}]}),
+            f"{TERMS}[0].matchExpressions[0].values: Invalid value: []: "
+            "for 'in', 'notin' operators, values set can't be empty",
+            id="no values",
+        ),
+        pytest.param(
+            "NodeAffinity",
+            required({"matchExpressions": [{"key": "size", "operator": "Gt", "values": ["big"]}]}),
+            f'{TERMS}[0].matchExpressions[0].values[0]: Invalid value: "big": '
+            "for 'Gt', 'Lt' operators, the value must be an integer",
+            id="no number",
+        ),
+        pytest.param(
+            "NodeAffinity",
+            required({"matchExpressions": [{"key": "size", "operator": "Exists", "values": ["x y"]}]}),
+            f'[{TERMS}[0].matchExpressions[0].values: Invalid value: ["x y"]: '
+            "values set must be empty for exists and does not exist, "
+            f'{TERMS}[0].matchExpressions[0].values[0][size]: Invalid value: "x y": a valid label must be an empty '
+            "string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+            "alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+            "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')]",
+            id="values that are too many, and bad",
+        ),
     ],
 )
 def test_refused(name: str, args: Document, message: str) -> None:
@@ -137,6 +180,9 @@ def test_refused(name: str, args: Document, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "args"),
     [
+        ("NodeAffinity", {}),
+        ("NodeAffinity", {"addedAffinity": None}),
+        ("NodeAffinity", required({"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]})),
         ("NodeResourcesFit", {"scoringStrategy": None, "ignoredResources": None}),
         ("NodeResourcesFit", ratio((0, 10), (100, 0))),
         ("NodeResourcesBalancedAllocation", {"resources": [{"name": "cpu"}, {"name": "example.com/gpu", "weight": 1}]}),

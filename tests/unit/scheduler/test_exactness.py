@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.cycle import normalized
 from k8slite.scheduler.framework import Score
 from k8slite.scheduler.journal import ALL
+from k8slite.scheduler.plugins.affinity_arguments import affinity_arguments
 from k8slite.scheduler.plugins.node_affinity import NodeAffinity
 from k8slite.scheduler.plugins.node_name import NodeName
 from k8slite.scheduler.plugins.node_ports import NodePorts
@@ -18,6 +20,7 @@ from k8slite.scheduler.shape import shape_of
 from k8slite.scheduler.view import Pod
 
 from .clusters import NAMES, Cluster, Document, clusters, passing, pods, scores
+from .clusters import node_affinity as affinities
 from .reference import node_affinity, node_ports, normalize, taint_toleration
 
 
@@ -51,16 +54,25 @@ def test_cordons(cluster: Cluster, pod: Document) -> None:
 
 
 @settings(max_examples=300)
-@given(clusters(labelled=True, most=0), pods(choosing=True))
-def test_node_affinity(cluster: Cluster, pod: Document) -> None:
+@given(clusters(labelled=True, most=0), pods(choosing=True), st.one_of(st.just({}), affinities))
+def test_node_affinity(cluster: Cluster, pod: Document, added: Document) -> None:
     state = cluster.columns()
-    assert passing(NodeAffinity(), pod, state) == named(
-        [node for node in cluster.nodes if node_affinity.chosen(pod, node)]
-    )
+    plugin = NodeAffinity(affinity_arguments({"addedAffinity": added}))
+    allowed = [node for node in cluster.nodes if node_affinity.enforced(added, node)]
+    assert passing(plugin, pod, state) == named([node for node in allowed if node_affinity.chosen(pod, node)])
+    wanted = shape_of(Pod.model_validate(pod))
+    rows = np.flatnonzero(state.live & ~plugin.filter(wanted, state, ALL))
+    reasons = plugin.explain(wanted, state, rows)
+    assert reasons["node(s) didn't match scheduler-enforced node affinity"] == len(cluster.nodes) - len(allowed)
+    assert reasons.total() == rows.size
     affinity = pod["spec"]["affinity"]["nodeAffinity"]
-    raw = {node["metadata"]["name"]: node_affinity.liked(affinity, node) for node in cluster.nodes}
-    assert scores(NodeAffinity(), pod, state) == raw
-    assert normalized_by_us(NodeAffinity(), pod, state) == normalize.normalized(raw)
+    raw = {
+        node["metadata"]["name"]: node_affinity.liked(affinity, node) + node_affinity.liked(added, node)
+        for node in cluster.nodes
+    }
+    assert scores(plugin, pod, state) == raw
+    assert plugin.pre_score(wanted) or not any(raw.values())
+    assert normalized_by_us(plugin, pod, state) == normalize.normalized(raw)
 
 
 @given(clusters(ports=True), pods(ports=True))
