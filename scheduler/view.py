@@ -10,6 +10,7 @@ from k8slite.kinds.base import Condition, LabelSelectorModel, Model, Object, Qua
 from k8slite.kinds.core import ContainerPort, NodeAffinity, ResourceRequirements, Taint, Toleration
 
 from .affinity import PodAffinity, PodRulesField, affinity_from
+from .node_images import NodeImages
 from .storage.sources import Volumes
 
 
@@ -115,6 +116,7 @@ class NodeStatus(Model):
     """What a node has to give."""
 
     allocatable: Quantities = {}
+    images: NodeImages = ()
 
 
 class Node(Object):

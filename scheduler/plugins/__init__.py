@@ -13,6 +13,7 @@ from .affinity_arguments import affinity_arguments
 from .balanced_allocation import BalancedAllocation
 from .default_binder import DefaultBinder
 from .fit_arguments import fit_arguments
+from .image_locality import ImageLocality
 from .inter_pod_affinity import inter_pod_affinity
 from .node_affinity import NodeAffinity
 from .node_name import NodeName
@@ -36,6 +37,7 @@ REGISTRY: dict[str, Factory] = {
     "PodTopologySpread": lambda handle, args: TopologySpread(),
     "InterPodAffinity": inter_pod_affinity,
     "NodeResourcesBalancedAllocation": lambda handle, args: BalancedAllocation.made(args),
+    "ImageLocality": lambda handle, args: ImageLocality(handle.columns),
     "DefaultBinder": lambda handle, args: DefaultBinder(handle.client),
 }
 

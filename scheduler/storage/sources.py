@@ -87,6 +87,12 @@ class RbdDisk(Model):
     read_only: bool = False
 
 
+class ImageSource(Model):
+    """An image that is mounted."""
+
+    reference: str = ""
+
+
 class Volume(Sources):
     """A volume of a pod."""
 
@@ -95,6 +101,7 @@ class Volume(Sources):
     ephemeral: EphemeralSource | None = None
     iscsi: IscsiDisk | None = None
     rbd: RbdDisk | None = None
+    image: ImageSource | None = None
 
 
 def _relevant(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
