@@ -42,7 +42,7 @@ async def serve(config: SchedulerConfig) -> None:
 
             await stack.enter_async_context(serving(config, decisions))
 
-        setup = _configured(config.configuration) if config.configuration else Setup(_default(config.scheduler_name))
+        setup = configured(config.configuration) if config.configuration else Setup(_default(config.scheduler_name))
         scheduler = Scheduler(
             client,
             clock=clock,
@@ -82,8 +82,8 @@ def _default(name: str) -> Callable[[Handle], Mapping[str, Profile]]:
     return lambda handle: {name: build(handle)}
 
 
-def _configured(file: Path) -> Setup:
-    """Raises ConfigError."""
+def configured(file: Path) -> Setup:
+    """The setup that a file asks for. Raises ConfigError."""
     from .configuration.building import build_extenders, build_profiles  # the models of the whole file take memory
     from .configuration.reading import read_configuration
 

@@ -363,7 +363,7 @@ async def test_an_extender_binds_the_pods_that_concern_it() -> None:
         gpu = node("a", allocatable={"example.com/gpu": "4"})
         async with cluster(gpu, extenders=[binder(server)]) as it:
             it.show(pod("theirs", requests={"example.com/gpu": "1"}), pod("ours"))
-            await until(it, lambda: len(it.scheduler.queue) == 0)
+            await until(it, lambda: len(it.api.events) == 2)
             assert it.api.bound == [("ours", "a")]
             question = {"PodName": "theirs", "PodNamespace": "default", "PodUID": "uid-theirs", "Node": "a"}
             assert server.asked == [("bind", question)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ import yaml
 from k8slite.config import ConfigError
 from k8slite.scheduler.configuration.building import build_extenders, build_profiles
 from k8slite.scheduler.configuration.reading import read_configuration
+from k8slite.scheduler.cycle import Cycle, Placement
 from k8slite.scheduler.node_by_node import NodeByNode
 from k8slite.scheduler.plugins import REGISTRY
 from k8slite.scheduler.plugins.points import POINTS
 from k8slite.scheduler.profile import Point, Profile, implements
+from k8slite.scheduler.shape import shape_of
 
-from ..builders import default_profile, handle
+from ..builders import columns, default_profile, handle, node, pod
 from .packages import install
 
 HEAD = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n"
@@ -289,3 +292,22 @@ def test_extenders_whose_certificates_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         build_extenders(read_configuration(file))
     assert str(caught.value) == f"{file}:5: extenders[1].tlsConfig: [Errno 2] No such file or directory: '/nowhere'"
+
+
+def test_what_an_extender_manages_alone_is_no_matter_of_resources(tmp_path: Path) -> None:
+    body = """
+profiles:
+- pluginConfig:
+  - name: NodeResourcesFit
+    args: {ignoredResources: [example.com/one]}
+extenders:
+- managedResources:
+  - {name: example.com/two, ignoredByScheduler: true}
+  - {name: example.com/three}
+"""
+    profile = build(tmp_path, body)["default-scheduler"]
+    chooser = Cycle(profile, random=Random(1))
+    state = columns(node("a"))
+    for name, fits in (("one", True), ("two", True), ("three", False)):
+        asking = pod(requests={f"example.com/{name}": "1"})
+        assert isinstance(chooser.decide(asking, shape_of(asking), state), Placement) is fits

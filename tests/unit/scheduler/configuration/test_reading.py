@@ -8,7 +8,9 @@ import pytest
 
 from k8slite.config import ConfigError, SchedulerConfig
 from k8slite.scheduler.configuration.reading import Configuration, read_configuration
+from k8slite.scheduler.main import configured
 from k8slite.scheduler.settings import read_settings
+from k8slite.scheduler.waiting import Backoff
 
 HEAD = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n"
 
@@ -276,3 +278,16 @@ def test_the_program_takes_its_own_settings(tmp_path: Path) -> None:
     file.write_text("kubeconfig: /etc/scheduler.conf\nprofiles: []\n")
     with pytest.raises(ConfigError, match="profiles: Extra inputs are not permitted"):
         read_settings(file)
+
+
+def test_what_the_program_makes_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.yaml"
+    body = "podInitialBackoffSeconds: 2\npodMaxBackoffSeconds: 20\nextenders: [{urlPrefix: http://a}]\n"
+    file.write_text(f"{HEAD}{body}leaderElection: {{resourceName: mine, resourceNamespace: here}}\n")
+    setup = configured(file)
+    assert setup.backoff == Backoff(first=2, longest=20)
+    assert [extender.url for extender in setup.extenders] == ["http://a"]
+    assert (setup.lease, setup.lease_namespace) == ("mine", "here")
+    assert setup.follows_at_once
+    file.write_text(f"{HEAD}delayCacheUntilActive: true\n")
+    assert not configured(file).follows_at_once
