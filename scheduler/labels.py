@@ -6,7 +6,7 @@ node has any more are given to new values, so that names of nodes that come and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -127,6 +127,11 @@ class LabelColumns:
         """All codes of a label are less."""
         column = self._columns.get(key)
         return 1 if column is None else len(column.values)
+
+    def values(self, key: str) -> Sequence[str | None]:
+        """The values of a label by their numbers; None for `ABSENT` and for numbers that nobody has."""
+        column = self._columns.get(key)
+        return (None,) if column is None else column.values
 
     def matches(self, requirement: Requirement, rows: Rows) -> Mask:
         """Which of the rows meet a requirement."""

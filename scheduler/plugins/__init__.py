@@ -24,6 +24,10 @@ from .resources_fit import ResourcesFit
 from .scheduling_gates import SchedulingGates
 from .taint_toleration import TaintToleration
 from .topology_spread import TopologySpread
+from .volume_binding import VolumeBinding
+from .volume_limits import VolumeLimits
+from .volume_restrictions import VolumeRestrictions
+from .volume_zone import VolumeZone
 
 REGISTRY: dict[str, Factory] = {
     "SchedulingGates": lambda handle, args: SchedulingGates(),
@@ -34,6 +38,10 @@ REGISTRY: dict[str, Factory] = {
     "NodeAffinity": lambda handle, args: NodeAffinity(affinity_arguments(args)),
     "NodePorts": lambda handle, args: NodePorts(),
     "NodeResourcesFit": lambda handle, args: ResourcesFit(fit_arguments(args)),
+    "VolumeRestrictions": lambda handle, args: VolumeRestrictions(handle),
+    "NodeVolumeLimits": lambda handle, args: VolumeLimits(handle),
+    "VolumeBinding": VolumeBinding,
+    "VolumeZone": lambda handle, args: VolumeZone(handle),
     "PodTopologySpread": lambda handle, args: TopologySpread(),
     "InterPodAffinity": inter_pod_affinity,
     "NodeResourcesBalancedAllocation": lambda handle, args: BalancedAllocation.made(args),
