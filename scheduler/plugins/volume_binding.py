@@ -8,7 +8,7 @@ Source: Kubernetes documentation, "Persistent Volumes", "Storage Classes" (bindi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -114,12 +114,11 @@ class VolumeBinding:
         return bool(self._reserved) and pod.uid in self._reserved
 
     async def pre_bind(self, pod: Pod, node: str) -> str:
-        """Write what was promised, and wait until the controller of volumes has completed it."""
-        return await self._prebinding.carry_out(self._reserved[pod.uid], pod)
-
-    def post_bind(self, pod: Pod, node: str) -> None:
-        """What was promised has become true."""
-        self.unreserve(pod, node)
+        """Write what was promised, and wait until the controller of volumes has completed it; then it is no promise."""
+        reason = await self._prebinding.carry_out(self._reserved[pod.uid], pod)
+        if not reason:
+            self.unreserve(pod, node)
+        return reason
 
     def helps(self, pod: Pod, shape: Shape, event: Event, columns: Columns) -> bool:
         """Whether it is about the pod's claims, or volumes, classes and capacities that they could come by."""
@@ -177,19 +176,22 @@ def timeout_of(args: Args) -> int:
 
 
 def shape_of_score(points: list[Mapping[str, Any]] | None) -> tuple[Point, ...]:
-    """`shape`: utilizations, rising, with their scores. Raises ValueError for anything else."""
+    """`shape`: utilizations, rising, with their scores. Raises ValueError with all that is wrong."""
     if points is None:
         return EMPTIER
-    if not points:
-        raise ValueError("shape: Required value: at least one point must be specified")
     found = tuple(Point(point.get("utilization", 0), point.get("score", 0)) for point in points)
-    for index, point in enumerate(found):
+    if problems := list(_problems(found)):
+        raise ValueError(*problems)
+    return found
+
+
+def _problems(points: tuple[Point, ...]) -> Iterator[str]:
+    if not points:
+        yield "shape: Required value: at least one point must be specified"
+    for index, point in enumerate(points):
         for field, value, most in (("utilization", point.utilization, FULL), ("score", point.score, 10)):
             if not isinstance(value, int) or not 0 <= value <= most:
-                raise ValueError(f"shape[{index}].{field}: Invalid value: {value}: not in valid range [0-{most}]")
-        if index and point.utilization <= found[index - 1].utilization:
-            raise ValueError(
-                f"shape[{index}].utilization: Invalid value: {point.utilization}: "
-                "utilization values must be sorted in increasing order"
-            )
-    return found
+                yield f"shape[{index}].{field}: Invalid value: {value}: not in valid range [0-{most}]"
+        if index and point.utilization <= points[index - 1].utilization:
+            value, rising = point.utilization, "utilization values must be sorted in increasing order"
+            yield f"shape[{index}].utilization: Invalid value: {value}: {rising}"
