@@ -1,22 +1,27 @@
 """Binding: many at once, off the decision's way.
 
-The scheduler counts a pod as placed before its binding is written; a binder tells afterwards whether that held.
+The scheduler counts a pod as placed before its binding is written; a binder tells afterwards whether that held. Where
+the answer is lost (a time-out, a broken connection, a server in trouble) the binding may have been written all the
+same: its place must not be given to others, so the very same binding is written again until it is known. The API
+server binds a pod once, and says where it is bound already.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import aiohttp
 
+from k8slite.clock import Clock
 from k8slite.errors import ApiError
 
 from . import metrics
-from .blame import told
+from .blame import blame, told
 from .framework import PreBind
 from .profile import Profile
 from .queue import Waiting
@@ -28,23 +33,38 @@ log = logging.getLogger(__name__)
 CONCURRENCY = 48
 
 
+#: How long to wait before each further try where the last one's outcome is unknown; after them it counts as failed.
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+
+_ASSIGNED = re.compile(r'is already assigned to node "([^"]+)"')
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """The API server has the binding."""
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The pod was bound before: by somebody else, or by a binding of ours whose answer was lost."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The binding failed; the pod is tried again if it is still there to be bound.
 
-    `outrun` means that the pod was deleted, changed or bound meanwhile: nothing that a user must be told.
+    `outrun` means that the pod was deleted or changed meanwhile: nothing that a user must be told. `unknown` means that
+    it may have been bound all the same.
     """
 
     message: str
     outrun: bool = False
+    unknown: bool = False
 
 
-Outcome = Bound | Refused
+Outcome = Bound | Elsewhere | Refused
 
 
 class Binder:
@@ -57,12 +77,16 @@ class Binder:
         self,
         profiles: Mapping[str, Profile],
         *,
+        clock: Clock,
         settle: Callable[[Waiting, str, Outcome], None],
         has_node: Callable[[str], bool],
+        wanted: Callable[[Waiting], bool],
     ) -> None:
         self._profiles = profiles
+        self._clock = clock
         self._settle = settle
         self._has_node = has_node
+        self._wanted = wanted
         self._jobs: asyncio.Queue[tuple[Waiting, str]] = asyncio.Queue()
         self._free = CONCURRENCY
         self._room = asyncio.Event()
@@ -138,8 +162,18 @@ class Binder:
             return Refused(f'node "{node}" is gone')
         started = perf_counter()
         outcome = await attempt(lambda: _write(profile, pod, node))
+        for pause in PAUSES:
+            if not isinstance(outcome, Refused) or not outcome.unknown:
+                break
+            log.warning("binding %s to %s, once more in %g s: %s", pod.key, node, pause, outcome.message)
+            await self._clock.sleep(pause)
+            if not self._wanted(waiting):
+                return Refused(outcome.message, outrun=True)
+            outcome = await attempt(lambda: _write(profile, pod, node))
         status = "Success" if isinstance(outcome, Bound) else "Error"
         metrics.POINT_SECONDS.observe(perf_counter() - started, "Bind", status, pod.spec.scheduler_name)
+        if isinstance(outcome, Elsewhere) and outcome.node == node:
+            return Bound()
         return outcome
 
 
@@ -163,10 +197,12 @@ async def attempt(bind: Callable[[], Awaitable[str]]) -> Outcome:
         if reason := await bind():
             return Refused(reason)
     except ApiError as error:
-        return Refused(str(error), outrun=error.reason in ("NotFound", "Conflict"))
+        if error.reason == "Conflict" and (assigned := _ASSIGNED.search(str(error))):
+            return Elsewhere(assigned[1])
+        outrun = error.reason in ("NotFound", "Conflict")
+        return Refused(blame(error, str(error)), outrun=outrun, unknown=error.code >= 500)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        log.warning("binding: %s", error)
-        return Refused(f"binding failed: {error}")
+        return Refused(blame(error, str(error) or type(error).__name__), unknown=True)
     except Exception as error:
         return Refused(told(error))
     return Bound()

@@ -45,9 +45,9 @@ class Complaint(Exception):
     """A failure that is nobody's mistake here, with words of its own."""
 
 
-def blame(error: BaseException) -> str:
-    """What to tell of an exception: the outermost plugin that it came through, and what it says."""
-    said = f"{type(error).__name__}: {error}"
+def blame(error: BaseException, said: str = "") -> str:
+    """What to tell of an exception: the outermost plugin that it came through, and what it says, or `said`."""
+    said = said or f"{type(error).__name__}: {error}"
     for frame, _ in traceback.walk_tb(error.__traceback__):
         words = _WORDS.get(frame.f_code.co_name)
         name = getattr(frame.f_locals.get("self"), "name", None)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from k8slite.clock import Clock
 
 from . import metrics
-from .binding import Binder, Bound, Outcome, Refused
+from .binding import Binder, Bound, Elsewhere, Outcome, Refused
 from .blame import survived, told
 from .columns import Columns
 from .permits import Rejection, Wait, WaitingPod, WaitingPods
@@ -51,7 +51,9 @@ class Placer:
         self._waiting = waiting
         self._clock = clock
         self._holding: set[asyncio.Task[None]] = set()
-        self.binder = Binder(profiles, settle=self._settle, has_node=columns.has_node)
+        self.binder = Binder(
+            profiles, clock=clock, settle=self._settle, has_node=columns.has_node, wanted=queue.is_in_flight
+        )
 
     async def run(self) -> None:
         """Bind until cancelled."""
@@ -135,8 +137,13 @@ class Placer:
         for reserving in reversed(profile.reserve):
             with survived():
                 reserving.unreserve(pod, node)
-        # The pod may be gone, or have been bound, by us or others, although the answer did not reach us.
-        wanted = pod.uid in self._queue
+        # The pod may be gone, or the watch has brought where it is bound.
+        wanted = self._queue.is_in_flight(waiting)
+        if wanted and isinstance(outcome, Elsewhere):
+            self._queue.done(pod.uid)
+            self._reporter.forget(pod.uid)
+            self._queue.changed(self._columns.place(pod, waiting.shape, outcome.node))
+            return
         if wanted:
             self._queue.changed(self._columns.remove(pod.uid))
         match outcome:

@@ -86,6 +86,10 @@ class SchedulingQueue:
         waiting = self._pods.get(uid)
         return waiting.place if waiting else None
 
+    def is_in_flight(self, waiting: Waiting) -> bool:
+        """Whether a popped pod is still to be bound, and nobody else has taken it up."""
+        return self._pods.get(waiting.pod.uid) is waiting and waiting.place is Place.IN_FLIGHT
+
     def put(self, pod: Pod, shape: Shape) -> None:
         """Add a pod, or bring it up to date; one that now asks for something else is tried again."""
         waiting = self._pods.get(pod.uid)
@@ -166,7 +170,7 @@ class SchedulingQueue:
         """No node fits, or a plugin would not let the pod keep its place: wait for what may change that."""
         if not rejected_by:
             self.retry(waiting)
-        elif self._is_in_flight(waiting):
+        elif self.is_in_flight(waiting):
             waiting.errors = 0
             waiting.rejections += 1
             self._comes_back(waiting, failures=waiting.rejections)
@@ -179,7 +183,7 @@ class SchedulingQueue:
 
     def retry(self, waiting: Waiting) -> None:
         """The attempt failed for another reason: try again after a back-off."""
-        if self._is_in_flight(waiting):
+        if self.is_in_flight(waiting):
             waiting.errors += 1
             waiting.patient = True
             self._rejected.leave(waiting)
@@ -232,9 +236,6 @@ class SchedulingQueue:
 
     def _rank(self, waiting: Waiting) -> int:
         return self._sort_key(waiting.pod)
-
-    def _is_in_flight(self, waiting: Waiting) -> bool:
-        return self._pods.get(waiting.pod.uid) is waiting and waiting.place is Place.IN_FLIGHT
 
     def _asks_otherwise(self, waiting: Waiting, before: Pod, shape: Shape) -> bool:
         pod, known = waiting.pod, waiting.shape

@@ -113,7 +113,7 @@ FAILURES = [
     ({"reserve": "no licence left"}, "0/1 nodes are available: 1 no licence left.", Place.UNSCHEDULABLE),
     ({"permit": "not today"}, "0/1 nodes are available: 1 not today.", Place.UNSCHEDULABLE),
     ({"pre_bind": "no disk"}, 'running PreBind plugin "culprit": no disk', Place.BACKOFF),
-    ({"pre_bind": aiohttp.ClientConnectionError("reset")}, "binding failed: reset", Place.BACKOFF),
+    ({"pre_bind": aiohttp.ClientConnectionError("reset")}, 'running PreBind plugin "culprit": reset', Place.BACKOFF),
 ]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import aiohttp
+import pytest
 
 from k8slite import errors
+from k8slite.scheduler.binding import PAUSES
 from k8slite.scheduler.queue import FLUSH_AFTER, Place
 
 from .builders import node, pod
@@ -85,14 +87,77 @@ async def test_room_is_held_from_the_decision_on() -> None:
         assert it.scheduler.queue.place_of("uid-second") is Place.UNSCHEDULABLE
 
 
-async def test_a_binding_that_fails_is_tried_again() -> None:
+async def test_a_binding_that_is_refused_is_told_and_tried_again() -> None:
     async with cluster(node("a", allocatable={"cpu": "1"})) as it:
-        it.api.fail = [aiohttp.ClientConnectionError("reset")]
+        it.api.fail = [errors.forbidden("pods/binding", "web", "not you")]
         it.show(pod("web", requests={"cpu": "1"}))
-        await it.settle(lambda: not it.api.bound)
-        assert it.api.events == [("FailedScheduling", "binding failed: reset")]
+        message = 'running Bind plugin "DefaultBinder": pods/binding "web" is forbidden: not you'
+        await it.settle(lambda: it.api.events == [("FailedScheduling", message)])
+        assert it.api.bound == []
         await it.clock.advance(1.5)
         assert it.api.bound == [("web", "a")]
+
+
+LOST = [
+    aiohttp.ClientConnectionError("reset"),
+    aiohttp.ServerTimeoutError("no answer"),
+    errors.ApiError(500, "InternalError", "etcd is away"),
+    errors.ApiError(503, "ServiceUnavailable", "not now"),
+]
+
+
+@pytest.mark.parametrize("error", LOST, ids=repr)
+async def test_a_binding_whose_answer_is_lost_keeps_its_place_until_it_is_known(error: Exception) -> None:
+    async with cluster(node("a", allocatable={"cpu": "1"}), node("b", allocatable={"cpu": "1"})) as it:
+        it.api.fail = [error, error, error]
+        it.show(pod("web", requests={"cpu": "1"}), pod("db", requests={"cpu": "1"}), pod("more", requests={"cpu": "1"}))
+        await it.clock.advance(10)
+        assert {name for name, _ in it.api.bound} == {"web", "db"}
+        assert {where for _, where in it.api.bound} == {"a", "b"}
+        assert it.scheduler.queue.place_of("uid-more") is Place.UNSCHEDULABLE
+
+
+async def test_a_binding_that_was_written_although_its_answer_was_lost_is_known_by_the_second() -> None:
+    async with cluster(node("a")) as it:
+        said = 'pod web is already assigned to node "a"'
+        it.api.fail = [LOST[0], errors.conflict("pods/binding", "web", said)]
+        it.show(pod("web"))
+        await it.clock.advance(1)
+        assert it.api.events == [("Scheduled", "Successfully assigned default/web to a")]
+        assert len(it.scheduler.queue) == 0
+        assert it.scheduler.columns.node_of("uid-web") == "a"
+
+
+async def test_what_another_scheduler_bound_counts_where_it_is_at_once() -> None:
+    async with cluster(node("a", labels={"is": "a"}), node("b", allocatable={"cpu": "1"})) as it:
+        it.api.fail = [errors.conflict("pods/binding", "web", 'pod web is already assigned to node "b"')]
+        it.show(pod("web", requests={"cpu": "1"}, nodeSelector={"is": "a"}))
+        await it.settle()
+        assert it.api.events == []
+        assert it.scheduler.columns.node_of("uid-web") == "b"
+        assert len(it.scheduler.queue) == 0
+
+
+async def test_a_server_that_never_answers_is_given_up_and_the_pod_decided_anew() -> None:
+    async with cluster(node("a", allocatable={"cpu": "1"})) as it:
+        it.api.fail = [LOST[2]] * (len(PAUSES) + 1)
+        it.show(pod("web", requests={"cpu": "1"}))
+        await it.clock.advance(sum(PAUSES))
+        message = 'running Bind plugin "DefaultBinder": etcd is away'
+        assert it.api.events == [("FailedScheduling", message)]
+        await it.clock.advance(1)
+        assert it.api.bound == [("web", "a")]
+
+
+async def test_a_pod_that_is_deleted_while_its_binding_is_unknown_is_not_bound_again() -> None:
+    async with cluster(node("a")) as it:
+        it.api.fail = [LOST[0]]
+        it.show(pod("web"))
+        await it.settle()
+        it.gone(pod("web"))
+        await it.clock.advance(5)
+        assert (it.api.bound, it.api.events) == ([], [])
+        assert it.scheduler.columns.requested.sum() == 0
 
 
 async def test_a_binding_that_was_outrun_is_no_event() -> None:
