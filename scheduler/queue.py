@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from k8slite.clock import Clock
 
 from . import metrics
+from .blame import told
 from .change import Change, Event
 from .columns import Columns
 from .history import History
@@ -58,7 +59,7 @@ class SchedulingQueue:
         self._in_flight: dict[str, Waiting] = {}
         """Those being decided about, or waiting for permits: what happens now may concern them when they come back."""
         self.history = History()
-        self._rejected = Rejected(profiles, columns=columns, history=self.history, rank=self._rank, wake=self._wake_for)
+        self._rejected = Rejected(profiles, columns=columns, history=self.history, rank=self.rank, wake=self._wake_for)
         self._order = itertools.count()
         self._wake = asyncio.Event()
         self._counts = dict.fromkeys(Place, 0)
@@ -234,12 +235,20 @@ class SchedulingQueue:
                 for timer in timers:
                     timer.cancel()
 
-    def _rank(self, waiting: Waiting) -> int:
-        return self._sort_key(waiting.pod)
+    def rank(self, waiting: Waiting) -> int:
+        """What the queue is sorted by: the lower goes first."""
+        return self._sorted(waiting.pod)
+
+    def _sorted(self, pod: Pod) -> int:
+        try:
+            return self._sort_key(pod)
+        except Exception as error:
+            told(error)
+            return 0
 
     def _asks_otherwise(self, waiting: Waiting, before: Pod, shape: Shape) -> bool:
         pod, known = waiting.pod, waiting.shape
-        if known != shape or known.spread != shape.spread or self._sort_key(before) != self._sort_key(pod):
+        if known != shape or known.spread != shape.spread or self._sorted(before) != self._sorted(pod):
             return True
         if waiting.group is None:
             return False
@@ -274,7 +283,7 @@ class SchedulingQueue:
             case Place.ACTIVE:
                 if before is Place.GATED and not waiting.attempts:
                     waiting.arrived = self._clock.monotonic()
-                heapq.heappush(self._active, (self._rank(waiting), waiting.order, waiting.ticket, waiting))
+                heapq.heappush(self._active, (self.rank(waiting), waiting.order, waiting.ticket, waiting))
             case Place.BACKOFF:
                 heap = self._patient if waiting.patient else self._backoff
                 heapq.heappush(heap, (waiting.ready_at, waiting.order, waiting.ticket, waiting))
@@ -305,7 +314,11 @@ class SchedulingQueue:
     def _gate(self, pod: Pod) -> str:
         """Who keeps a pod from being tried; empty if nobody does."""
         for plugin in self._profiles[pod.spec.scheduler_name].pre_enqueue:
-            if not plugin.admits(pod):
+            try:
+                if not plugin.admits(pod):
+                    return plugin.name
+            except Exception as error:
+                told(error)
                 return plugin.name
         return ""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import aiohttp
@@ -23,7 +23,6 @@ from k8slite.errors import ApiError
 from k8slite.informer import Informer
 
 from ..cycle import Decision, Placement
-from ..profile import Profile
 from ..queue import Place, SchedulingQueue, Waiting
 from ..view import PODS, Pod
 from .consultation import consult
@@ -35,7 +34,6 @@ from .wire import WholeNode
 class Decider(Protocol):
     """What the scheduler does about a pod."""
 
-    profiles: Mapping[str, Profile]
     queue: SchedulingQueue
 
     def decide(self, waiting: Waiting) -> Decision:
@@ -80,8 +78,7 @@ class Lane:
         """Whether the pod concerns an extender that has to be asked; if so, it is decided here."""
         if not any(extender.concerns(waiting.pod) for extender in self._asked):
             return False
-        sort = self._scheduler.profiles[waiting.pod.spec.scheduler_name].queue_sort
-        heapq.heappush(self._heap, (sort.sort_key(waiting.pod), waiting.order, waiting))
+        heapq.heappush(self._heap, (self._scheduler.queue.rank(waiting), waiting.order, waiting))
         self._filled.set()
         return True
 

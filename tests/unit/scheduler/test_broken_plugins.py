@@ -16,6 +16,7 @@ from k8slite.scheduler.labels import Mask
 from k8slite.scheduler.node_by_node import NodeByNode, NodeInfo
 from k8slite.scheduler.plugins import REGISTRY
 from k8slite.scheduler.profile import Point, Profile, assemble, implements
+from k8slite.scheduler.queue import Place
 from k8slite.scheduler.shape import Shape
 from k8slite.scheduler.view import Pod
 
@@ -202,6 +203,42 @@ async def test_what_is_heard_after_the_binding_breaks_nothing() -> None:
         await it.settle(lambda: sorted(it.api.bound) == [("one", "a"), ("two", "a")])
         assert sorted(Listener.heard) == ["one", "two"]
         assert len(it.scheduler.queue) == 0
+
+
+async def test_a_gate_that_breaks_stays_shut_until_something_happens() -> None:
+    class Gate:
+        name = "Gate"
+        broken = True
+
+        def admits(self, pod: Pod) -> bool:
+            if self.broken:
+                raise RuntimeError("stuck")
+            return True
+
+    gate = Gate()
+    async with cluster(node("a"), profiles=also(lambda handle: gate)) as it:
+        it.show(pod("web"))
+        await it.settle()
+        assert it.scheduler.queue.place_of("uid-web") is Place.GATED
+        gate.broken = False
+        it.scheduler.on_node(None, node("b"))
+        await it.settle(lambda: len(it.api.bound) == 1)
+
+
+async def test_a_queue_that_cannot_be_sorted_is_worked_on_all_the_same() -> None:
+    class Sort:
+        name = "Sort"
+
+        def sort_key(self, pod: Pod) -> int:
+            raise RuntimeError("out of sorts")
+
+    def profiles(handle: Handle) -> Mapping[str, Profile]:
+        places: dict[Point, list[Plugin]] = {Point.BIND: [REGISTRY["DefaultBinder"](handle, {})]}
+        return {"default-scheduler": assemble({**places, Point.QUEUE_SORT: [Sort()]})}
+
+    async with cluster(node("a"), profiles=profiles) as it:
+        it.show(pod("one"), pod("two"))
+        await it.settle(lambda: len(it.api.bound) == 2)
 
 
 async def test_work_of_its_own_that_breaks_is_begun_anew() -> None:
