@@ -345,4 +345,4 @@ class Handle:
 Args = Mapping[str, Any]
 """The plugin's `args` of a KubeSchedulerConfiguration, decoded; empty without."""
 Factory = Callable[[Handle, Args], Plugin]
-"""Raises ValueError for arguments that it cannot accept."""
+"""Raises ValueError for arguments that it cannot accept; each argument of the error is a problem, `path: message`."""
