@@ -66,7 +66,7 @@ def requests_of(pod: Pod) -> Requests:
     spec, status = pod.spec, pod.status
     level = (_level(spec.resources.requests) or None) if spec.resources is not None else None
     overhead = tuple(spec.overhead.items()) if spec.overhead else ()
-    if not spec.node_name or not _told(pod):
+    if not spec.node_name or not _resized(pod):
         return _settled((_containers(pod, {}),), (), level, overhead)
     infeasible = any(c.type == "PodResizePending" and c.reason == "Infeasible" for c in status.conditions)
     asked = () if infeasible else (_containers(pod, {}),)
@@ -82,16 +82,16 @@ def requests_of(pod: Pod) -> Requests:
     return _settled((*asked, _containers(pod, granted), _containers(pod, actual)), (), level, overhead)
 
 
-def _told(pod: Pod) -> bool:
-    """Whether the kubelet said anything of what the pod has."""
-    status = pod.status
-    return (
-        status.resources is not None
-        or any(
-            each.resources is not None or each.allocated_resources
-            for each in (*status.container_statuses, *status.init_container_statuses)
-        )
-        or any(condition.type == "PodResizePending" for condition in status.conditions)
+def _resized(pod: Pod) -> bool:
+    """Whether the kubelet says anything else than the containers ask for."""
+    spec, status = pod.spec, pod.status
+    if status.resources is not None or any(condition.type == "PodResizePending" for condition in status.conditions):
+        return True
+    asked = {each.name: each.resources.requests for each in (*spec.containers, *spec.init_containers)}
+    return any(
+        (each.allocated_resources and each.allocated_resources != asked.get(each.name))
+        or (each.resources is not None and each.resources.requests and each.resources.requests != asked.get(each.name))
+        for each in (*status.container_statuses, *status.init_container_statuses)
     )
 
 

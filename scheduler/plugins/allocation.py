@@ -165,12 +165,15 @@ def _at(percent: int, points: Sequence[tuple[int, int]]) -> int:
     return low * scale
 
 
-def evenness(shares: Scores, has: Scores) -> Scores:
-    """A hundred less the deviation of used shares (0–1) from each other, in per cent; resources are the last axis but
-    one.
+def evenness(taken: Scores, divisor: Scores, has: Scores) -> Scores:
+    """A hundred less the deviation of the used shares from each other, in per cent. `taken` is overwritten; resources
+    are its last axis but one.
 
     The order of the operations is Kubernetes', so that fractions are rounded alike.
     """
+    shares = taken
+    shares /= divisor
+    np.minimum(shares, 1, out=shares)
     if shares.shape[-2] < 2:
         return np.full(shares.shape[:-2] + shares.shape[-1:], MAX_SCORE)
     if shares.shape[-2] == 2:

@@ -68,13 +68,11 @@ class BalancedAllocation:
             there = columns.allocatable[chosen][:, rows]
             taken, divisor, has = columns.requested[chosen][:, rows], np.maximum(there, 1), some(there)
             added = _added(shape.requests, resources)
-        # Without the pod and with it, in one go.
-        shares = taken + added
-        shares /= divisor
-        np.minimum(shares, 1, out=shares)
-        found = evenness(shares, has)
-        without: Scores = found[0]
-        scores: Scores = found[1]
+        if isinstance(rows, slice):
+            # One after the other: arrays of twice the size would be fetched from the system each time.
+            without, scores = (evenness(taken + amounts, divisor, has) for amounts in added)
+        else:
+            without, scores = evenness(taken + added, divisor, has)
         scores -= without
         scores += MAX_SCORE / 2
         scores /= 2
