@@ -142,7 +142,15 @@ class _Making:
         return field, args
 
 
+#: Where texts about arguments name a field: before a colon, or in the words of strict decoding and of Go's decoder.
+_NAMED = re.compile(r"^([A-Za-z][\w.\[\]]*): ")
+_MENTIONED = re.compile(r'unknown field "([^"]+)"|Go struct field \w+\.([\w.]+) of type')
+
+
 def _of_argument(field: str, text: str) -> Problem:
-    """What a factory says of its arguments, `path: message` if it can, with the path made whole."""
-    inner = re.match(r"[A-Za-z][\w.\[\]]*(?=: )", text)
-    return (f"{field}.{inner[0]}", f"{field}.{text}") if inner else (field, f"{field}: {text}")
+    """What a factory says of its arguments, with its place in the file."""
+    if mentioned := _MENTIONED.search(text):
+        return f"{field}.{mentioned[1] or mentioned[2]}", f"{field}: {text}"
+    if named := _NAMED.match(text):
+        return f"{field}.{named[1]}", f"{field}.{text}"
+    return field, f"{field}: {text}"

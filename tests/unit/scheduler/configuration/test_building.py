@@ -160,6 +160,24 @@ REFUSED = [
         ['4: only one queue sort plugin required for profile with scheduler name "default-scheduler", but got 0'],
     ),
     (
+        "pluginConfig:\n  - name: NodeResourcesFit\n    args:\n      scoringStrategy:\n        kind: MostAllocated",
+        ['8: profiles[0].pluginConfig[0].args: strict decoding error: unknown field "scoringStrategy.kind"'],
+    ),
+    (
+        "pluginConfig:\n  - name: NodeResourcesFit\n    args:\n      scoringStrategy:\n        type: Tight",
+        [
+            '8: profiles[0].pluginConfig[0].args.scoringStrategy.type: Unsupported value: "Tight": '
+            'supported values: "LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"'
+        ],
+    ),
+    (
+        "pluginConfig:\n  - name: NodeResourcesFit\n    args:\n      ignoredResources: gpu",
+        [
+            "7: profiles[0].pluginConfig[0].args: json: cannot unmarshal string into "
+            "Go struct field NodeResourcesFitArgs.ignoredResources of type slice"
+        ],
+    ),
+    (
         "pluginConfig:\n  - name: NodeResourcesFit\n    args: {kind: NodeAffinityArgs}",
         [
             "6: args for plugin NodeResourcesFit were not of type NodeResourcesFitArgs.kubescheduler.config.k8s.io, "
