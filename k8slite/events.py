@@ -107,6 +107,7 @@ class Said:
         return tuple(self.involved.get(key, "") for key in ("kind", "namespace", "name", "uid"))
 
     component: str = ""
+    action: str = ""
 
 
 class Correlator:
@@ -183,10 +184,11 @@ class EventRecorder:
         type: Literal["Normal", "Warning"] = "Normal",
         field_path: str = "",
         component: str = "",
+        action: str = "",
     ) -> None:
         """Queue an event and return at once; a full queue drops the oldest. `about` needs api_version and kind set.
 
-        `component` is for a program of several parts: which of them speaks.
+        `component` is for a program of several parts: which of them speaks. `action` says what it was doing.
         """
         involved = {
             "kind": about.kind,
@@ -199,7 +201,7 @@ class EventRecorder:
         }
         identity = {key: value for key, value in involved.items() if value and key != "resourceVersion"}
         speaker = component or self._component
-        said = Said(identity, reason, message[:1024], type, self._clock.now(), speaker)
+        said = Said(identity, reason, message[:1024], type, self._clock.now(), speaker, action)
         if not self._correlator.admit(said, now=self._clock.monotonic()):
             return
         if len(self._queue) >= QUEUE_SIZE:
@@ -293,7 +295,7 @@ class EventRecorder:
             "lastTimestamp": timestamp(said.at),
             "reportingComponent": said.component,
             "reportingInstance": self._host or said.component,
-        }
+        } | ({"action": said.action} if said.action else {})
         try:
             await self._client.create(EVENTS, body, namespace=written.namespace)
         except ApiError as error:

@@ -63,3 +63,24 @@ class Pace:
     def go_on(self) -> None:
         """Work was done: the next hold is a short one again."""
         self._hold = FIRST_HOLD
+
+
+class Allowance:
+    """So many at once, then so many a second; what is beyond is refused, not held up."""
+
+    def __init__(self, *, clock: Clock, rate: float, burst: int) -> None:
+        self._clock = clock
+        self._rate = rate
+        self._burst = float(burst)
+        self._left = self._burst
+        self._refilled = clock.monotonic()
+
+    def take(self) -> bool:
+        """Whether one more is allowed now."""
+        now = self._clock.monotonic()
+        self._left = min(self._left + (now - self._refilled) * self._rate, self._burst)
+        self._refilled = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
