@@ -13,7 +13,7 @@ from k8slite.kinds.core import NodeSelectorRequirement, NodeSelectorTerm
 from k8slite.selectors import Operator, Requirement
 
 from .requests import requests_of
-from .spread import Spread, spread_of
+from .spread import NO_SPREADING, Spreading, spreading_of
 from .view import Pod
 
 
@@ -67,7 +67,7 @@ class Shape:
     selector: tuple[Requirement, ...] = ()
     required: tuple[Term, ...] | None = None
     preferred: tuple[tuple[int, Term], ...] = ()
-    spread: tuple[Spread, ...] = field(default=(), compare=False)
+    spread: Spreading = field(default=NO_SPREADING, compare=False)
     vast: bool = False
     """Whether it requests more of something than any node has."""
 
@@ -94,7 +94,7 @@ def shape_of(pod: Pod, *, selected_by: tuple[Requirement, ...] = ()) -> Shape:
         selector=tuple(Requirement(key, "In", frozenset({value})) for key, value in sorted(spec.node_selector.items())),
         required=None if required is None else tuple(term_of(term) for term in required.node_selector_terms),
         preferred=tuple((item.weight, term_of(item.preference)) for item in preferred),
-        spread=spread_of(pod, selected_by=selected_by),
+        spread=spreading_of(pod, selected_by=selected_by),
         vast=requests.vast,
     )
 

@@ -1,4 +1,4 @@
-"""The spread constraints of a pod: those that it names, or else the ones that every replica gets.
+"""How a pod is to be spread: by the constraints that it names, or else as the scheduler is configured for replicas.
 
 Source: Kubernetes documentation, "Pod Topology Spread Constraints", also for the cluster's built-in defaults.
 """
@@ -23,37 +23,49 @@ class Spread:
     """How evenly the pods of a group are to be spread over the values of a node label.
 
     `hard` keeps a pod off nodes where it would raise the skew above `max_skew`; else such nodes are only less liked.
-    `counts_itself` says that the pod is of the group, `default` that it did not ask for the constraint.
+    `counts_itself` says that the pod is of the group, which is that of its replicas if it is None.
     """
 
     key: str
     max_skew: int
-    group: Group
+    group: Group | None = None
     hard: bool = False
     counts_itself: bool = True
     min_domains: int = 1
     honours_affinity: bool = True
     honours_taints: bool = False
-    default: bool = False
 
 
-def spread_of(pod: Pod, *, selected_by: tuple[Requirement, ...] = ()) -> tuple[Spread, ...]:
-    """The constraints of a pod. `selected_by` is what the Services that select it ask for.
+@dataclass(frozen=True, slots=True)
+class Spreading:
+    """The constraints of a pod, and those who are its replicas in case that it has none; None if nobody is."""
+
+    own: tuple[Spread, ...] = ()
+    replicas: Group | None = None
+
+
+NO_SPREADING = Spreading()
+
+#: What every cluster does for replicas unless its configuration says otherwise.
+SYSTEM_DEFAULTS = (Spread(HOSTNAME, 3), Spread(ZONE, 5))
+
+
+def spreading_of(pod: Pod, *, selected_by: tuple[Requirement, ...] = ()) -> Spreading:
+    """How a pod is to be spread. `selected_by` is what the Services that select it ask for.
 
     A replica is spread from the other replicas of its owner, and for the sake of Services only if it has none: what a
     Service selects beside them would say the same of every node, or nothing.
     """
     if pod.spec.topology_spread_constraints:
-        return tuple(_explicit(pod, constraint) for constraint in pod.spec.topology_spread_constraints)
+        return Spreading(tuple(_explicit(pod, constraint) for constraint in pod.spec.topology_spread_constraints))
     if owner := owner_of(pod):
-        return _defaults(pod.namespace, (Requirement(OWNER, "In", frozenset({owner})),))
-    return _defaults(pod.namespace, selected_by) if selected_by else ()
+        return _from(pod.namespace, (Requirement(OWNER, "In", frozenset({owner})),))
+    return _from(pod.namespace, selected_by) if selected_by else NO_SPREADING
 
 
 @lru_cache(maxsize=4096)
-def _defaults(namespace: str, requirements: tuple[Requirement, ...]) -> tuple[Spread, ...]:
-    group = Group(frozenset({namespace}), requirements)
-    return Spread(HOSTNAME, 3, group, default=True), Spread(ZONE, 5, group, default=True)
+def _from(namespace: str, requirements: tuple[Requirement, ...]) -> Spreading:
+    return Spreading(replicas=Group(frozenset({namespace}), requirements))
 
 
 def _explicit(pod: Pod, constraint: TopologySpreadConstraint) -> Spread:

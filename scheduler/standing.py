@@ -15,7 +15,7 @@ from .change import Change
 from .columns import Placed
 from .groups import Cover, Index
 from .namespaces import Namespaces
-from .tally import Tally
+from .row_counts import RowCounts
 from .view import Node, Pod, affinity_of
 
 
@@ -34,7 +34,7 @@ class Standing:
     rule: Rule
     weight: int
     term: PodTerm
-    tally: Tally
+    pods: RowCounts
     cover: Cover = ()
     users: int = 0
 
@@ -74,7 +74,7 @@ class StandingTerms:
             return
         held = self._held.get(affinity) or self._hold(affinity)
         for standing in held.terms:
-            standing.tally.add(placed.row, sign)
+            standing.pods.add(placed.row, sign)
         held.pods += sign
         if not held.pods:
             del self._held[affinity]
@@ -85,7 +85,7 @@ class StandingTerms:
         """There are that many rows now."""
         self._capacity = capacity
         for standing in self._standing.values():
-            standing.tally.grow(capacity)
+            standing.pods.grow(capacity)
 
     def forbidding(self, pod: Pod, namespaces: Namespaces) -> list[Standing]:
         """The terms that keep a pod away from where they stand."""
@@ -103,7 +103,7 @@ class StandingTerms:
         standing = self._standing.get(said)
         if standing is None:
             rule, weight, term = said
-            standing = self._standing[said] = Standing(rule, weight, term, Tally(self._capacity))
+            standing = self._standing[said] = Standing(rule, weight, term, RowCounts(self._capacity))
             self.version += 1
             if term.requirements is not None:
                 index = self._index(rule)

@@ -42,7 +42,7 @@ REGISTRY: dict[str, Factory] = {
     "NodeVolumeLimits": lambda handle, args: VolumeLimits(handle),
     "VolumeBinding": VolumeBinding,
     "VolumeZone": lambda handle, args: VolumeZone(handle),
-    "PodTopologySpread": lambda handle, args: TopologySpread(),
+    "PodTopologySpread": lambda handle, args: TopologySpread.made(args),
     "InterPodAffinity": inter_pod_affinity,
     "NodeResourcesBalancedAllocation": lambda handle, args: BalancedAllocation.made(args),
     "ImageLocality": lambda handle, args: ImageLocality(handle.columns),

@@ -12,48 +12,32 @@ the score and for what two or more terms mean together.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from k8slite.remembering import Recent
+from k8slite.errors import invalid_value
 
-from ..affinity import PodAffinity, PodTerm
+from ..arguments import Part, read, refuse
 from ..change import Change, Event
 from ..columns import Columns
+from ..configuration.values import Flag, Int32
 from ..framework import MAX_SCORE, Args, Handle, Scores
-from ..groups import NOBODY, Group, Kind
-from ..journal import NONE
+from ..groups import Kind
 from ..labels import ABSENT, Mask
 from ..namespaces import Namespaces
+from ..places import Places
 from ..shape import Shape
 from ..standing import Rule, Standing, StandingTerms
 from ..view import NAMESPACES, Namespace, Pod, affinity_of
+from ..wanted import Wanted, WantedGroups
 from .affinity_hints import Waiting, may_help
 
 ALONE = "node(s) didn't match pod affinity rules"
 CROWDED = "node(s) didn't match pod anti-affinity rules"
 UNWELCOME = "node(s) didn't satisfy existing pods anti-affinity rules"
-
-#: Affinities whose groups are remembered.
-REMEMBERED = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """The groups that a pod's own terms are about.
-
-    One and the same pod must be what all required terms ask for: `beside` is their common group, None without any.
-    """
-
-    version: int
-    beside: Group | None
-    keys: tuple[str, ...]
-    away: tuple[tuple[str, Group], ...]
-    liked: tuple[tuple[int, str, Group], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +75,7 @@ class InterPodAffinity:
         self._namespaces = namespaces
         self._hard_weight = hard_weight
         self._only_own_terms = only_own_terms
-        self._wanted: Recent[PodAffinity, _Wanted] = Recent(REMEMBERED)
+        self._wanted = WantedGroups(namespaces)
         self._last: _Met | None = None
 
     def concerns_pod(self, pod: Pod) -> bool:
@@ -127,7 +111,7 @@ class InterPodAffinity:
         affinity = affinity_of(pod)
         if affinity is None or not affinity.required:
             return np.zeros(rows.size, dtype=np.bool_)
-        return ~self._in_company(pod, self._groups(affinity), _Places(columns, rows))
+        return ~self._in_company(pod, self._wanted.of(affinity), Places(columns, rows))
 
     def concerned(self, pod: Pod, shape: Shape) -> bool:
         """Whether the pod prefers company or solitude, or pods that are there do."""
@@ -138,10 +122,10 @@ class InterPodAffinity:
 
     def compare(self, pod: Pod, shape: Shape, columns: Columns, feasible: Mask) -> Scores:
         """The weights of all terms that are met, between the least and the most of the feasible nodes."""
-        places = _Places(columns)
+        places = Places(columns)
         totals: dict[str, Scores] = {}
         if affinity := affinity_of(pod):
-            for weight, key, group in self._groups(affinity).liked:
+            for weight, key, group in self._wanted.of(affinity).liked:
                 totals[key] = totals.get(key, 0) + weight * places.of_group(key, group)
         for weight, standing in self._met(pod).judging:
             key = standing.term.key
@@ -160,9 +144,9 @@ class InterPodAffinity:
 
     def _verdicts(self, pod: Pod, columns: Columns, rows: npt.NDArray[np.intp]) -> Iterator[tuple[str, Mask]]:
         """Which of the rows suit, by the reason why others do not, in the order in which reasons are given."""
-        places = _Places(columns, rows)
+        places = Places(columns, rows)
         if affinity := affinity_of(pod):
-            wanted = self._groups(affinity)
+            wanted = self._wanted.of(affinity)
             if wanted.beside is not None:
                 yield ALONE, self._in_company(pod, wanted, places)
             if wanted.away:
@@ -170,7 +154,7 @@ class InterPodAffinity:
         if forbidding := self._met(pod).forbidding:
             yield UNWELCOME, ~places.shared((standing.term.key, places.of_term(standing)) for standing in forbidding)
 
-    def _in_company(self, pod: Pod, wanted: _Wanted, places: _Places) -> Mask:
+    def _in_company(self, pod: Pod, wanted: Wanted, places: Places) -> Mask:
         """Rows with all labels, and one of the pods asked for at each; the first of its kind needs the labels only."""
         assert wanted.beside is not None
         sums = {key: places.of_group(key, wanted.beside) for key in wanted.keys}
@@ -200,25 +184,6 @@ class InterPodAffinity:
             )
         return last
 
-    def _groups(self, affinity: PodAffinity) -> _Wanted:
-        wanted = self._wanted.get(affinity)
-        if wanted is None or wanted.version != self._namespaces.version:
-            required = [self._group(term) for term in affinity.required]
-            wanted = _Wanted(
-                self._namespaces.version,
-                _common(required) if required else None,
-                tuple(dict.fromkeys(term.key for term in affinity.required)),
-                tuple((term.key, self._group(term)) for term in affinity.forbidden),
-                tuple((weight, term.key, self._group(term)) for weight, term in affinity.preferred),
-            )
-            self._wanted.keep(affinity, wanted)
-        return wanted
-
-    def _group(self, term: PodTerm) -> Group:
-        if term.requirements is None:
-            return NOBODY
-        return Group(term.where(self._namespaces), term.requirements, leaving=True)
-
 
 def stretched(raw: Scores, feasible: Mask) -> Scores:
     """Whole numbers as scores: the least of the feasible rows gets 0, the most 100; all 0 if they are the same."""
@@ -232,58 +197,19 @@ def stretched(raw: Scores, feasible: Mask) -> Scores:
     return np.floor(scores, out=scores)
 
 
-def _common(groups: list[Group]) -> Group:
-    """Those who are in all groups."""
-    named = [group.namespaces for group in groups if group.namespaces is not None]
-    requirements = dict.fromkeys(requirement for group in groups for requirement in group.requirements)
-    return Group(frozenset.intersection(*named) if named else None, tuple(requirements), leaving=True)
+class InterPodAffinityArgs(Part):
+    """What InterPodAffinity is told."""
 
-
-class _Places:
-    """Counts by value of a label, and what they say of some rows."""
-
-    def __init__(self, columns: Columns, rows: npt.NDArray[np.intp] = NONE) -> None:
-        self._columns = columns
-        self._rows = rows
-
-    def of_group(self, key: str, group: Group) -> Scores:
-        """How many pods of a group are beside each other, by code of a label; 0 where it lacks."""
-        labels = self._columns.labels
-        counts = self._columns.peers.counts(group)
-        sums = np.bincount(labels.codes(key), weights=counts, minlength=labels.size(key))
-        return _labelled(sums.astype(np.float64, copy=False))
-
-    def of_term(self, standing: Standing) -> Scores:
-        """How many pods have a term, in the same way."""
-        labels, key = self._columns.labels, standing.term.key
-        return _labelled(standing.tally.sums(labels.codes(key), labels.size(key)))
-
-    def codes(self, key: str) -> npt.NDArray[np.int32]:
-        """What value the rows have of a label."""
-        return self._columns.labels.codes(key).take(self._rows)
-
-    def none(self) -> Mask:
-        """None of the rows."""
-        return np.zeros(self._rows.size, dtype=np.bool_)
-
-    def shared(self, counted: Iterable[tuple[str, Scores]]) -> Mask:
-        """Which of the rows have a value of a label for which anything is counted."""
-        found = self.none()
-        for key, sums in counted:
-            found |= (sums > 0).take(self.codes(key))
-        return found
-
-
-def _labelled(sums: Scores) -> Scores:
-    sums[ABSENT] = 0
-    return sums
+    hard_pod_affinity_weight: Int32 = 1
+    ignore_preferred_terms_of_existing_pods: Flag = False
 
 
 def inter_pod_affinity(handle: Handle, args: Args) -> InterPodAffinity:
-    """The plugin with its InterPodAffinityArgs. Raises ValueError for a weight out of range."""
-    weight: Any = args.get("hardPodAffinityWeight", 1)
-    if not isinstance(weight, int) or not 0 <= weight <= 100:
-        raise ValueError(f"hardPodAffinityWeight: Invalid value: {weight}: not in valid range [0, 100]")
+    """The plugin with its arguments. Raises BadArguments."""
+    found = read(InterPodAffinityArgs, args)
+    weight = found.hard_pod_affinity_weight
+    if not 0 <= weight <= 100:
+        refuse([invalid_value("hardPodAffinityWeight", weight, "not in valid range [0, 100]")])
     namespaces = Namespaces()
 
     def on_namespace(old: Namespace | None, new: Namespace | None) -> None:
@@ -291,5 +217,5 @@ def inter_pod_affinity(handle: Handle, args: Args) -> InterPodAffinity:
             handle.changed(Event(Change.NAMESPACE, old=old, new=new))
 
     handle.informers.of(NAMESPACES).add_handler(on_namespace)
-    ignoring = bool(args.get("ignorePreferredTermsOfExistingPods", False))
-    return InterPodAffinity(handle.columns, namespaces, hard_weight=weight, only_own_terms=ignoring)
+    only_own_terms = found.ignore_preferred_terms_of_existing_pods
+    return InterPodAffinity(handle.columns, namespaces, hard_weight=weight, only_own_terms=only_own_terms)

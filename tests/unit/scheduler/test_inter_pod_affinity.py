@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from k8slite.scheduler.affinity import PodRules
+from k8slite.scheduler.arguments import BadArguments
 from k8slite.scheduler.change import Change, Event
 from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.cycle import Placement, Unschedulable
@@ -19,8 +20,8 @@ from k8slite.scheduler.plugins.inter_pod_affinity import (
     InterPodAffinity,
     inter_pod_affinity,
 )
+from k8slite.scheduler.row_counts import RowCounts
 from k8slite.scheduler.shape import shape_of
-from k8slite.scheduler.tally import Tally
 from k8slite.scheduler.view import Namespace, Node, Pod
 
 from .builders import columns, decide, handle, node, pod
@@ -211,18 +212,20 @@ def test_the_same_text_is_read_once() -> None:
 def test_arguments() -> None:
     assert inter_pod_affinity(handle(), {}).name == "InterPodAffinity"
     assert inter_pod_affinity(handle(), {"hardPodAffinityWeight": 100, "ignorePreferredTermsOfExistingPods": True})
-    for wrong in (-1, 101, "1"):
-        with pytest.raises(ValueError, match=r"hardPodAffinityWeight: Invalid value: .*: not in valid range"):
+    for wrong in (-1, 101):
+        with pytest.raises(BadArguments, match=rf"hardPodAffinityWeight: Invalid value: {wrong}: not in valid range"):
             inter_pod_affinity(handle(), {"hardPodAffinityWeight": wrong})
+    with pytest.raises(BadArguments, match="of type int32"):
+        inter_pod_affinity(handle(), {"hardPodAffinityWeight": "1"})
 
 
 def test_counts_of_few_and_of_many_rows() -> None:
-    tally, expected, codes = Tally(64), np.zeros(64), np.arange(64, dtype=np.int32) % 5
+    counts, expected, codes = RowCounts(64), np.zeros(64), np.arange(64, dtype=np.int32) % 5
 
     def add(row: int, sign: int) -> None:
-        tally.add(row, sign)
+        counts.add(row, sign)
         expected[row] += sign
-        assert tally.sums(codes, 6).tolist() == [*(expected[codes == code].sum() for code in range(5)), 0]
+        assert counts.sums(codes, 6).tolist() == [*(expected[codes == code].sum() for code in range(5)), 0]
 
     for row in [*range(40), 3, *range(64)]:
         add(row, 1)
@@ -230,9 +233,9 @@ def test_counts_of_few_and_of_many_rows() -> None:
         add(row, -1)
     for row in range(20):
         add(row, 1)
-    tally.grow(100)
-    tally.add(99, 1)
-    assert tally.sums(np.append(codes, np.full(36, 5, dtype=np.int32)), 6)[5] == 1
+    counts.grow(100)
+    counts.add(99, 1)
+    assert counts.sums(np.append(codes, np.full(36, 5, dtype=np.int32)), 6)[5] == 1
 
 
 # What wakes a pod

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from k8slite.scheduler.arguments import BadArguments
+from k8slite.scheduler.change import Change, Event
 from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.cycle import Placement, Unschedulable
 from k8slite.scheduler.journal import ALL
 from k8slite.scheduler.plugins.topology_spread import SKEWED, UNLABELLED, TopologySpread
 from k8slite.scheduler.services import Services
 from k8slite.scheduler.shape import shape_of
-from k8slite.scheduler.spread import HOSTNAME, ZONE, spread_of
+from k8slite.scheduler.spread import HOSTNAME, NO_SPREADING, SYSTEM_DEFAULTS, ZONE, spreading_of
 from k8slite.scheduler.view import Node, Pod, Service
 
 from .builders import columns, cycle, decide, node, pod
@@ -68,22 +68,25 @@ def put_all(number: int, asking: Pod, state: Columns) -> Counter[str]:
 
 @pytest.mark.parametrize("kind", ["ReplicaSet", "StatefulSet", "ReplicationController"])
 def test_replicas_get_the_default_constraints(kind: str) -> None:
-    spreads = spread_of(pod(owner="x", owner_kind=kind))
-    assert [(spread.key, spread.max_skew, spread.hard) for spread in spreads] == [
-        (HOSTNAME, 3, False),
-        (ZONE, 5, False),
-    ]
+    spreading = spreading_of(pod(owner="x", owner_kind=kind))
+    assert not spreading.own
+    assert spreading.replicas
+    plugin = TopologySpread()
+    asking = pod(owner="x", owner_kind=kind)
+    assert plugin.concerned(asking, shape_of(asking))
+    assert not plugin.concerns(shape_of(asking))
+    assert [(spread.key, spread.max_skew) for spread in SYSTEM_DEFAULTS] == [(HOSTNAME, 3), (ZONE, 5)]
 
 
 @pytest.mark.parametrize(
     "asking", [pod(), pod(owner="x", owner_kind="Job"), pod(owner="x", owner_kind="DaemonSet")], ids=lambda p: p.name
 )
 def test_other_pods_get_none(asking: Pod) -> None:
-    assert spread_of(asking) == ()
+    assert spreading_of(asking) == NO_SPREADING
 
 
 def test_own_constraints_replace_the_defaults() -> None:
-    (spread,) = spread_of(web(constraint(), owner="x"))
+    (spread,) = spreading_of(web(constraint(), owner="x")).own
     assert (spread.key, spread.hard) == (ZONE, True)
 
 
@@ -95,8 +98,16 @@ def test_three_replicas_land_on_three_nodes_whatever_else_runs_there() -> None:
     assert put_all(6, pod(owner="another"), state) == {"a": 2, "b": 2, "c": 2}
 
 
-def test_replicas_spread_by_node_also_where_nodes_have_no_labels() -> None:
-    assert put_all(3, pod(owner="rs"), columns(node("a"), node("b"), node("c"))) == {"a": 1, "b": 1, "c": 1}
+def test_replicas_spread_by_node_also_where_nodes_have_no_zone() -> None:
+    assert put_all(3, pod(owner="rs"), columns(host("a"), host("b"), host("c"))) == {"a": 1, "b": 1, "c": 1}
+
+
+def test_what_a_node_is_not_labelled_with_says_nothing_of_it() -> None:
+    state, asking = columns(host("a"), node("bare")), pod(owner="rs")
+    put(state, on="a", of=asking)
+    put(state, on="bare", of=asking, count=5)
+    scores = TopologySpread().compare(asking, shape_of(asking), state, state.live)
+    assert {name: scores[row] for name, row in state.rows.items()} == {"a": 0, "bare": 100}
 
 
 def test_replicas_spread_over_zones_and_then_over_nodes() -> None:
@@ -248,82 +259,107 @@ def test_a_waiting_pod_is_known_again_when_its_peers_are_relabelled() -> None:
     assert chooser.decide(asking, shape_of(asking), state) == Placement("a")
 
 
-# Against a model
+# The configuration's constraints
 
-names = st.sampled_from([f"n{number}" for number in range(5)])
-zones = st.sampled_from(["", "a", "b", "c"])
-constraints = st.builds(
-    lambda key, skew, hard, least, affinity: constraint(
-        key, skew=skew, hard=hard, minDomains=least, nodeAffinityPolicy=affinity
-    ),
-    st.sampled_from([HOSTNAME, ZONE]),
-    st.integers(1, 3),
-    st.booleans(),
-    st.sampled_from([None, 2, 3]),
-    st.sampled_from(["Honor", "Ignore"]),
+
+def default(key: str = ZONE, *, hard: bool = True, **more: Any) -> dict[str, Any]:
+    action = "DoNotSchedule" if hard else "ScheduleAnyway"
+    return {"topologyKey": key, "maxSkew": 1, "whenUnsatisfiable": action} | more
+
+
+def listing(*constraints: dict[str, Any]) -> dict[str, Any]:
+    return {"defaultingType": "List", "defaultConstraints": list(constraints)}
+
+
+def test_constraints_of_the_configuration_are_for_replicas_without_their_own() -> None:
+    state = columns(host("a", "a"), host("b", "b"), host("bare"))
+    put(state, on="a", of=pod(owner="rs"))
+    plugin = TopologySpread.made(listing(default(), default(HOSTNAME, hard=False)))
+    replica, other, explicit = pod(owner="rs"), pod(), web(constraint(HOSTNAME), owner="rs")
+    assert plugin.concerns(shape_of(replica)) and plugin.concerned(replica, shape_of(replica))
+    assert not plugin.concerns(shape_of(other)) and not plugin.concerned(other, shape_of(other))
+    mask = plugin.filter(shape_of(replica), state, ALL)
+    assert {name for name, row in state.rows.items() if mask[row]} == {"b"}
+    assert plugin.filter(shape_of(explicit), state, state.rows["a"] + np.arange(1)).all()
+    assert not TopologySpread.made(listing()).concerned(replica, shape_of(replica)), "no constraints at all"
+
+
+def test_listed_constraints_ask_for_their_labels() -> None:
+    state, replica = columns(host("a", "a"), host("bare")), pod(owner="rs")
+    for args, expected in (({}, 100), (listing(default(hard=False)), 0)):
+        plugin = TopologySpread.made(args)
+        assert plugin.compare(replica, shape_of(replica), state, state.live)[state.rows["bare"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"defaultConstraints": [default()]}, 'defaultingType: Invalid value: "System": when .defaultConstraints'),
+        ({"defaultingType": "None"}, 'defaultingType: Unsupported value: "None": supported values: "System", "List"'),
+        (listing(default(maxSkew=0)), "defaultConstraints[0].maxSkew: Invalid value: 0: not in valid range (0, inf)"),
+        (listing(default("")), "defaultConstraints[0].topologyKey: Required value: can not be empty"),
+        (listing(default("a b")), 'defaultConstraints[0].topologyKey: Invalid value: "a b": name part must consist'),
+        (
+            listing(default(whenUnsatisfiable="")),
+            "defaultConstraints[0].whenUnsatisfiable: Required value: can not be empty",
+        ),
+        (
+            listing(default(whenUnsatisfiable="Never")),
+            'defaultConstraints[0].whenUnsatisfiable: Unsupported value: "Never": supported values: "DoNotSchedule"',
+        ),
+        (
+            listing(default(labelSelector={})),
+            "defaultConstraints[0].labelSelector: Forbidden: constraint must not define a selector",
+        ),
+        (
+            listing(default(), default()),
+            f'defaultConstraints[1]: Duplicate value: "{{{ZONE}, DoNotSchedule}}"',
+        ),
+        ({"defaults": []}, 'strict decoding error: unknown field "defaults"'),
+    ],
 )
+def test_arguments_that_are_refused(args: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadArguments, match=re.escape(words)):
+        TopologySpread.made(args)
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    nodes=st.dictionaries(names, zones, min_size=1),
-    placed=st.lists(st.tuples(names, st.booleans()), max_size=12),
-    wanted=st.lists(
-        constraints, min_size=1, max_size=2, unique_by=lambda c: (c["topologyKey"], c["whenUnsatisfiable"])
-    ),
-    only_a=st.booleans(),
+# What wakes a pod
+
+WAITING = web(constraint(), constraint(HOSTNAME))
+
+TAINTED = host("a", "a", taints=["k=v:NoSchedule"])
+
+
+@pytest.mark.parametrize(
+    ("event", "helps"),
+    [
+        pytest.param(Event(Change.PEERS, new=web()), True, id="a peer came"),
+        pytest.param(Event(Change.PEERS, new=pod(labels={"app": "db"})), False, id="another pod came"),
+        pytest.param(Event(Change.PEERS, new=web(namespace="other")), False, id="one of another namespace"),
+        pytest.param(Event(Change.POD_REMOVED, old=web()), True, id="a peer went"),
+        pytest.param(Event(Change.POD_REMOVED, old=pod()), False, id="another pod went"),
+        pytest.param(Event(Change.PEERS, old=web(), new=web(deleting=True)), True, id="a peer is about to go"),
+        pytest.param(Event(Change.PEERS, old=web(), new=pod()), True, id="a peer is none any more"),
+        pytest.param(Event(Change.PEERS, old=web(), new=web(labels={"app": "web", "x": "y"})), False, id="it still is"),
+        pytest.param(Event(Change.PEERS | Change.POD_REMOVED, old=web(), new=web()), True, id="it moved"),
+        pytest.param(Event(Change.PEERS), True, id="who knows"),
+        pytest.param(Event(Change.NODE_ADDED, new=host("a", "a")), True, id="a node came"),
+        pytest.param(Event(Change.NODE_ADDED, new=host("a")), False, id="a node came that lacks a label"),
+        pytest.param(Event(Change.NODE_REMOVED, old=host("a", "a")), True, id="a node went"),
+        pytest.param(Event(Change.NODE_REMOVED, old=host("a")), False, id="a node went that lacked a label"),
+        pytest.param(Event(Change.NODE_LABELS, old=host("a"), new=host("a", "a")), True, id="a label came"),
+        pytest.param(Event(Change.NODE_LABELS, old=host("a", "a"), new=host("a")), True, id="a label went"),
+        pytest.param(Event(Change.NODE_LABELS, old=host("a", "a"), new=host("a", "b")), True, id="another zone"),
+        pytest.param(
+            Event(Change.NODE_LABELS, old=host("a"), new=host("a", labels={"x": "y"})), False, id="it lacks one still"
+        ),
+        pytest.param(Event(Change.NODE_TAINTS, old=TAINTED, new=host("a", "a")), True, id="a taint went"),
+        pytest.param(
+            Event(Change.NODE_TAINTS, old=host("a", "a"), new=host("a", "a", unschedulable=True)), False, id="a cordon"
+        ),
+    ],
 )
-def test_filter_and_score_say_what_the_documents_say(
-    nodes: dict[str, str], placed: list[tuple[str, bool]], wanted: list[dict[str, Any]], only_a: bool
-) -> None:
-    state = columns(*(host(name, zone) for name, zone in nodes.items()))
-    pods: Counter[str] = Counter()
-    for name, ours in placed:
-        put(state, on=name, of=pod(labels={"app": "web" if ours else "db"}))
-        pods[name] += ours
-    asking = web(*wanted, nodeSelector={ZONE: "a"} if only_a else {})
-    labels = {name: {HOSTNAME: name} | ({ZONE: zone} if zone else {}) for name, zone in nodes.items()}
-
-    def sums(item: dict[str, Any], complete: set[str]) -> Counter[str]:
-        found: Counter[str] = Counter()
-        for name in complete:
-            if item["nodeAffinityPolicy"] == "Ignore" or not only_a or nodes[name] == "a":
-                found[labels[name][item["topologyKey"]]] += pods[name]
-        return found
-
-    hard = [item for item in wanted if item["whenUnsatisfiable"] == "DoNotSchedule"]
-    soft = [item for item in wanted if item not in hard]
-
-    def complete(items: list[dict[str, Any]]) -> set[str]:
-        return {name for name in nodes if all(item["topologyKey"] in labels[name] for item in items)}
-
-    able = complete(hard)
-    for item in hard:
-        domains = sums(item, complete(hard))
-        least = min(domains.values()) if domains and len(domains) >= (item["minDomains"] or 1) else 0
-        able &= {
-            name for name in able if domains.get(labels[name][item["topologyKey"]], 0) + 1 - least <= item["maxSkew"]
-        }
-    plugin, shape = TopologySpread(), shape_of(asking)
-    if hard:
-        mask = plugin.filter(shape, state, ALL)
-        assert {name for name, row in state.rows.items() if mask[row]} == able
-    if soft:
-        feasible = {name for name in nodes if not only_a or nodes[name] == "a"}
-        candidates = feasible & complete(soft)
-        levels = dict.fromkeys(candidates, 0.0)
-        for item in soft:
-            key = item["topologyKey"]
-            domains = pods if key == HOSTNAME else sums(item, complete(soft))
-            weight = math.log(len({labels[name][key] for name in candidates}) + 2)
-            for name in candidates:
-                levels[name] += domains[labels[name][key]] * weight + item["maxSkew"] - 1
-        whole = {name: math.floor(level + 0.5) for name, level in levels.items()}
-        highest, lowest = max(whole.values(), default=0), min(whole.values(), default=0)
-        mask = np.array([name in feasible for name in state.names])
-        scores = plugin.compare(asking, shape, state, mask)
-        for name in candidates:
-            expected = 100 * (highest + lowest - whole[name]) // highest if highest else 100
-            assert scores[state.rows[name]] == expected
-        for name in feasible - candidates:
-            assert scores[state.rows[name]] == 0
+def test_hints(event: Event, helps: bool) -> None:
+    plugin = TopologySpread()
+    assert plugin.cures & event.change
+    assert plugin.helps(WAITING, shape_of(WAITING), event, Columns()) == helps

@@ -10,7 +10,7 @@ _FEW = 16
 _SHARE = 32
 
 
-class Tally:
+class RowCounts:
     """How often something is on each row."""
 
     __slots__ = ("_capacity", "_column", "_counts")
