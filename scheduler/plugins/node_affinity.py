@@ -19,6 +19,7 @@ from ..framework import Normalize, Reads, Scores
 from ..journal import Rows
 from ..labels import Mask
 from ..shape import Shape, Term, term_of
+from ..view import Pod
 
 REASON = "node(s) didn't match Pod's node affinity/selector"
 ENFORCED = "node(s) didn't match scheduler-enforced node affinity"
@@ -87,6 +88,10 @@ class NodeAffinity:
         """Whose affinity it was; the scheduler's comes first."""
         number = int(np.count_nonzero(self._enforced(columns, rows)))
         return +Counter({ENFORCED: rows.size - number, REASON: number})
+
+    def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """All: the node itself is the reason."""
+        return np.ones(rows.size, dtype=np.bool_)
 
     def pre_score(self, shape: Shape) -> bool:
         """Whether the shape likes some nodes better, or all pods do."""

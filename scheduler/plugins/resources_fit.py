@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..change import Change
-from ..columns import Columns
+from ..columns import Amounts, Columns
 from ..framework import Normalize, Reads, Scores
 from ..journal import Rows
 from ..labels import Mask
 from ..requests import PODS, is_extended
 from ..shape import Shape
+from ..view import Pod
 from .allocation import DEFAULT, allocation, relevant
 from .fit_arguments import NodeResourcesFitArgs
 
@@ -49,14 +50,24 @@ class ResourcesFit:
 
     def filter(self, shape: Shape, columns: Columns, rows: Rows) -> Mask:
         """Nodes that have room for every request; a resource that is not requested does not matter."""
-        room = has_room(columns.needs(self._heeded(shape.requests)), columns, rows)
-        mask: Mask = np.logical_and.reduce(room, axis=0)
+        mask: Mask = np.logical_and.reduce(has_room(self.needs(shape, columns), columns, rows), axis=0)
+        return mask
+
+    def needs(self, shape: Shape, columns: Columns) -> Amounts:
+        """The requests, but for those that another than the scheduler looks after."""
+        return columns.needs(self._heeded(shape.requests))
+
+    def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
+        """Nodes that are too small even when empty; how many pods they may run is not looked at, as upstream."""
+        too_much = self.needs(shape, columns) > columns.allocatable[:, rows]
+        too_much[columns.resources[PODS]] = False
+        mask: Mask = np.logical_or.reduce(too_much, axis=0)
         return mask
 
     def explain(self, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
         """Every resource that lacks, so that a node may count more than once."""
         needed = self._heeded(shape.requests)
-        lacking = np.count_nonzero(~has_room(columns.needs(needed), columns, rows), axis=1)
+        lacking = np.count_nonzero(~has_room(self.needs(shape, columns), columns, rows), axis=1)
         reasons: Counter[str] = Counter()
         for resource, amount in needed:
             if resource in columns.resources:
@@ -68,7 +79,6 @@ class ResourcesFit:
         return reasons
 
     def _heeded(self, requests: Needed) -> Needed:
-        """The requests without those that another than the scheduler looks after."""
         if not self._ignored:
             return requests
         return tuple(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8slite.scheduler.columns import Columns
-from k8slite.scheduler.framework import Filter, Normalize, Score
+from k8slite.scheduler.framework import Filter, Measured, Normalize, Score, Unresolvable
 from k8slite.scheduler.journal import ALL
 from k8slite.scheduler.plugins.balanced_allocation import BalancedAllocation
 from k8slite.scheduler.plugins.fit_arguments import fit_arguments
@@ -20,9 +20,9 @@ from k8slite.scheduler.plugins.node_ports import NodePorts
 from k8slite.scheduler.plugins.node_unschedulable import NodeUnschedulable
 from k8slite.scheduler.plugins.resources_fit import ResourcesFit
 from k8slite.scheduler.plugins.taint_toleration import TaintToleration
-from k8slite.scheduler.shape import Shape
+from k8slite.scheduler.shape import Shape, shape_of
 
-from .builders import affinity, columns, expression, node, put, shape
+from .builders import affinity, columns, expression, node, pod, put, shape
 
 
 def passing(plugin: Filter, wanted: Shape, state: Columns) -> set[str]:
@@ -112,6 +112,17 @@ def test_scores_of_vast_nodes_are_exact(there: int, taken: int) -> None:
     assert scores(ResourcesFit(), wanted, state) == {"node": max(there - taken, 0) * 100 // there}
     most = ResourcesFit(fit_arguments({"scoringStrategy": {"type": "MostAllocated"}}))
     assert scores(most, wanted, state) == {"node": min(there, taken) * 100 // there}
+
+
+def test_nobody_who_leaves_can_make_a_node_larger_or_other_than_it_is() -> None:
+    state = columns(node("small", allocatable={"cpu": "1"}), node("busy"), node("full", allocatable={"pods": "0"}))
+    asking = pod(requests={"cpu": "2"}, nodeSelector={"zone": "a"})
+    rows = np.array([state.rows[name] for name in ("small", "busy", "full")])
+    assert ResourcesFit().unresolvable(asking, shape_of(asking), state, rows).tolist() == [True, False, False]
+    for plugin in (NodeAffinity(), NodeName(), NodeUnschedulable(), TaintToleration()):
+        assert plugin.unresolvable(asking, shape_of(asking), state, rows).all()
+    assert not isinstance(NodePorts(), Unresolvable)
+    assert isinstance(ResourcesFit(), Measured)
 
 
 LABELS = [
