@@ -77,8 +77,11 @@ class VolumeBinding:
         return np.ones(rows.size, dtype=np.bool_)
 
     def concerned(self, pod: Pod, shape: Shape) -> bool:
-        """Whether it has claims."""
-        return self.concerns_pod(pod)
+        """Whether it has claims that are not bound yet: what bound ones take is taken on every node."""
+        if not pod.spec.volumes:
+            return False
+        claims = (self._storage.claims.get(want.key) for want in wanted(pod))
+        return any(claim is not None and not claim.bound for claim in claims)
 
     def compare(self, pod: Pod, shape: Shape, columns: Columns, feasible: Mask) -> Scores:
         """Higher where less of the storage is used up, unless configured otherwise."""
@@ -87,7 +90,7 @@ class VolumeBinding:
 
     def reserve(self, pod: Pod, node: str) -> str:
         """Promise the pod what it gets on the node."""
-        if not self.concerns_pod(pod):
+        if not pod.spec.volumes:
             return ""
         columns = self._rows.columns
         found, row = self._match(pod, columns), columns.rows[node]
