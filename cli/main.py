@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": (".cluster.hardening.command", "check"),
     "down": (".cluster.commands", "down"),
     "cluster": (".cluster.commands", "cluster"),
+    "simulate": (".simulate", "simulate"),
     "kubeconfig": (".cluster.commands", "show_kubeconfig"),
     "get": (".verbs.get", "get"),
     "describe": (".verbs.describe", "describe"),
@@ -35,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "controller-manager": (".run", "controller_manager"),
     "scheduler": (".run", "scheduler"),
     "kubelet": (".run", "kubelet"),
+    "simulator": (".run", "simulator"),
     "proxy": (".run", "proxy"),
 }
 

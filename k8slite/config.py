@@ -241,7 +241,6 @@ class KubeletConfig(Config):
     kubeconfig: Path
     state_dir: Path
     """Volumes, logs, the hosts files of pods."""
-    runtime: Literal["docker", "simulated"] = "docker"
     docker_host: str = ""
     """Docker's socket; empty means the environment's."""
     cluster_name: str = "default"
@@ -266,8 +265,42 @@ class KubeletConfig(Config):
     node_lease_duration: int = 40
     relist_period: float = 10.0
     """Seconds between listings of all containers; the engine's events tell of changes in between."""
-    simulated_nodes: int = 1
-    """Simulated runtime only: how many nodes this one program plays; names are `<node_name>-<index>` if several."""
+
+
+class SimulatorConfig(Config):
+    """Simulated nodes, all played by one program."""
+
+    name: str
+    """Nodes are `<name>-0`, `<name>-1` and so on, and carry it as the label `k8slite.io/simulator`."""
+    kubeconfig: Path
+    context: str = ""
+    """The context in the kubeconfig; empty means its current one."""
+    nodes: int = Field(default=1, ge=1)
+    labels: dict[str, str] = {}
+    taints: list[dict[str, str]] = []
+    zones: list[str] = []
+    """Nodes are spread over these in turn, by `topology.kubernetes.io/zone`."""
+    capacity: dict[str, str] = {"cpu": "32", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "110"}
+    pod_cidr: str = ""
+    """A range that the nodes share out as their pod CIDRs; empty leaves those to the cluster's controllers."""
+    stages_file: Path | None = None
+    """What becomes of pods and nodes (docs/reference/stages.md); none means what is built in."""
+    node_lease_duration: int = Field(default=40, ge=1)
+    """Seconds that the nodes' Leases announce; they are renewed twice as often."""
+    node_status_period: float = Field(default=300.0, gt=0)
+    """Seconds between two reports of a node's status while nothing changes."""
+    connections: int = Field(default=32, ge=1)
+    """Writes at the same time."""
+    remove_nodes: bool = False
+    """Whether the nodes are removed when the program ends."""
+    bind_address: str = "127.0.0.1"
+    node_ip: str = "127.0.0.1"
+    """Published as every node's InternalIP; the API server dials it for logs and exec, and hears that nothing runs."""
+    port: int = 10250
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    """None means a certificate of the program's own making, which the API server must not check."""
+    metrics_port: int = 0
 
 
 class DnsConfig(Config):

@@ -110,7 +110,7 @@ def connect(config: ClientConfig) -> aiohttp.ClientSession:
     if config.token:
         headers["Authorization"] = f"Bearer {config.token}"
     connector = aiohttp.TCPConnector(
-        ssl=_tls(config) if config.server.startswith("https:") else False,
+        ssl=tls(config) if config.server.startswith("https:") else False,
         limit=0,
         keepalive_timeout=KEEP_ALIVE,
         socket_factory=_socket,
@@ -123,7 +123,8 @@ def connect(config: ClientConfig) -> aiohttp.ClientSession:
     )
 
 
-def _tls(config: ClientConfig) -> ssl.SSLContext:
+def tls(config: ClientConfig) -> ssl.SSLContext:
+    """TLS as the configuration says: whom to believe, and who we are. Raises ConfigError."""
     try:
         context = ssl.create_default_context(cafile=str(config.ca_file) if config.ca_file else None)
         if config.insecure:

@@ -49,6 +49,7 @@ PROGRAMS = {
     "controller-manager": Program("k8slite.controllers.main", config.ControllerManagerConfig),
     "scheduler": Program("k8slite.scheduler.main", config.SchedulerConfig, "k8slite.scheduler.settings"),
     "kubelet": Program("k8slite.kubelet.main", config.KubeletConfig),
+    "simulator": Program("k8slite.kubelet.simulated.main", config.SimulatorConfig),
     "proxy": Program("k8slite.proxy.main", config.ProxyConfig),
 }
 
@@ -65,8 +66,12 @@ COLLECTION = (20_000, 20, 50)
 
 def run(name: str, config_file: Path) -> None:
     """Run a program until SIGTERM or SIGINT. Raises ConfigError before anything starts."""
+    run_with(name, PROGRAMS[name].read(config_file))
+
+
+def run_with(name: str, settings: config.Config) -> None:
+    """The same with settings that are at hand."""
     program = PROGRAMS[name]
-    settings = program.read(config_file)
     logs.configure()
     serve = program.load()
     gc.freeze()

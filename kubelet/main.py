@@ -44,14 +44,9 @@ _RETRY = 1.0
 
 
 async def serve(config: KubeletConfig) -> None:
-    """Run a kubelet, or play the nodes of a simulated one, until cancelled."""
+    """Run a kubelet until cancelled."""
     clock = SystemClock()
     async with Client(_client_config(config)) as client:
-        if config.runtime == "simulated":
-            from .simulation import simulate
-
-            await simulate(config, client=client, clock=clock)
-            return
         from .runtime.docker import DockerRuntime
 
         runtime = DockerRuntime(cluster=config.cluster_name, node=config.node_name, host=config.docker_host)

@@ -26,8 +26,6 @@ from .machine import Machine
 
 log = logging.getLogger(__name__)
 
-SIMULATED_LABEL = ("type", "k8slite-simulated")
-SIMULATED_ANNOTATION = "k8slite.io/simulated"
 _FIRST_CHECK = 20.0
 _UNCHANGED_PERIOD = 300.0
 _RETRY_FIRST, _RETRY_MOST = 1.0, 10.0
@@ -50,7 +48,6 @@ class Description:
     max_pods: int = 110
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Sequence[Mapping[str, str]] = ()
-    simulated: bool = False
 
 
 def allocatable(description: Description) -> dict[str, str]:
@@ -75,12 +72,9 @@ def registration(description: Description) -> dict[str, Any]:
         "kubernetes.io/arch": machine.architecture,
         "beta.kubernetes.io/os": "linux",
         "beta.kubernetes.io/arch": machine.architecture,
-        **({SIMULATED_LABEL[0]: SIMULATED_LABEL[1]} if description.simulated else {}),
         **description.labels,
     }
     metadata: dict[str, Any] = {"name": description.name, "labels": labels}
-    if description.simulated:
-        metadata["annotations"] = {SIMULATED_ANNOTATION: "true: pods of this node are played, no container runs"}
     spec = {"taints": [dict(taint) for taint in description.taints]} if description.taints else {}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
 

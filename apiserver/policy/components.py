@@ -100,16 +100,12 @@ _PROVISIONER: Rules = [
     EVENTS,
 ]
 _SIMULATOR: Rules = [
-    EVENTS,
-    rule(f"{READ} {TOUCH}", "leases", _LEASES),
-    rule(f"{READ} {TOUCH}", "nodes"),
-    rule("patch update", "nodes/status pods/status"),
-    rule(f"{READ} delete", "pods"),
-    rule(READ, "configmaps secrets services serviceaccounts persistentvolumeclaims persistentvolumes"),
-    rule("create", "serviceaccounts/token"),
-    rule(READ, "runtimeclasses", "node.k8s.io"),
-    rule(f"{READ} {TOUCH}", "csinodes", "storage.k8s.io"),
+    rule("list watch create patch delete", "nodes"),
+    rule("list watch delete", "pods"),
+    rule("patch", "nodes/status pods/status"),
 ]
+"""Nodes, all of them, and their pods: whoever plays nodes reads no Secrets and no configuration."""
+_HEARTBEATS: Rules = [rule("create patch", "leases", _LEASES)]
 
 
 def _approver(name: str, signer: str) -> BootstrapRole:
@@ -192,6 +188,7 @@ ROLES: tuple[BootstrapRole, ...] = (
         namespace="kube-system",
     ),
     BootstrapRole("k8slite:simulator", _SIMULATOR),
+    BootstrapRole("k8slite:simulator", _HEARTBEATS, namespace="kube-node-lease"),
 )
 
 _ACCOUNTS = "Group:system:serviceaccounts"
@@ -224,4 +221,5 @@ BINDINGS: tuple[BootstrapBinding, ...] = (
     BootstrapBinding("k8slite:cluster-dns", (PROXY,)),
     BootstrapBinding("k8slite:cluster-dns", (PROXY,), namespace="kube-system", role_kind="Role"),
     BootstrapBinding("k8slite:simulator", ("Group:k8slite:simulators",)),
+    BootstrapBinding("k8slite:simulator", ("Group:k8slite:simulators",), namespace="kube-node-lease", role_kind="Role"),
 )

@@ -43,7 +43,7 @@ def ensure(spec: ClusterSpec, *, now: datetime | None = None) -> list[str]:
     if spec.runs_etcd:
         _ensure_etcd(directory, now=now)
     identities = dict(IDENTITIES)
-    for node in spec.node_names if not spec.simulated else ():
+    for node in spec.node_names:
         identities[node] = (f"system:node:{node}", ("system:nodes",))
     for name, (user, groups) in identities.items():
         pair = authority.issue_client(name, user=user, groups=groups, now=now)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from ..failure import Failure
-from . import control, decide, example, logs, status
+from . import control, decide, example, logs, simulation, status
 from .decide import Wish
 from .down import down as remove
 from .down import stop as stop_cluster
 from .exclusive import exclusive
 from .progress import step
-from .spec import DEFAULT_NAME, ClusterSpec
+from .spec import DEFAULT_NAME, ClusterSpec, Simulation
 from .up import summary
 from .up import up as bring_up
 
@@ -26,7 +27,13 @@ name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, he
 @click.command()
 @name_option
 @click.option("--nodes", type=click.IntRange(1, 50), help="How many nodes, all on this machine (default 1).")
-@click.option("--simulate", type=click.IntRange(1, 10000), metavar="N", help="N simulated nodes: no containers run.")
+@click.option(
+    "--simulate",
+    type=click.IntRange(1, simulation.MOST_NODES),
+    metavar="N",
+    help="N simulated nodes, where no containers run; with --nodes, beside real ones.",
+)
+@simulation.options
 @click.option("--store", type=click.Choice(["sqlite", "etcd"]), help="Where objects are kept (default sqlite).")
 @click.option("--etcd-endpoints", default="", help="URLs of a running etcd, comma-separated; implies --store etcd.")
 @click.option("--example", "with_example", is_flag=True, help="Deploy the example application too.")
@@ -39,12 +46,11 @@ def up(
     etcd_endpoints: str,
     with_example: bool,
     install: bool,
+    simulated: Callable[[int], Simulation],
 ) -> None:
     """Bring a cluster up on this machine; a running one is left as it is."""
-    if nodes is not None and simulate is not None:
-        raise Failure("--nodes and --simulate exclude each other")
     endpoints = tuple(filter(None, etcd_endpoints.split(",")))
-    wish = Wish(name=name, nodes=nodes, simulate=simulate, store=store, etcd_endpoints=endpoints)
+    wish = Wish(name=name, nodes=nodes, simulation=simulated(simulate or 0), store=store, etcd_endpoints=endpoints)
     began = time.monotonic()
     try:
         spec = bring_up(wish, install=install)

@@ -14,10 +14,11 @@ from k8slite.config import (
     LeaderElectionConfig,
     ProxyConfig,
     SchedulerConfig,
+    SimulatorConfig,
     StoreConfig,
 )
 
-from . import audit, encryption
+from . import audit, encryption, simulation
 from .spec import ClusterSpec
 
 
@@ -68,8 +69,10 @@ def services(spec: ClusterSpec) -> list[Service]:
             ),
         ),
     ]
-    if spec.simulated:
-        return [*found, Service("simulator", "kubelet", simulator(spec))]
+    if spec.simulation.nodes:
+        found.append(Service("simulator", "simulator", simulator(spec)))
+    if not spec.nodes:
+        return found
     found.append(Service("proxy", "proxy", proxy(spec)))
     for index, node in enumerate(spec.node_names):
         found.append(Service(f"kubelet-{index + 1}", "kubelet", kubelet(spec, index=index, node=node)))
@@ -171,20 +174,23 @@ def kubelet(spec: ClusterSpec, *, index: int, node: str) -> KubeletConfig:
     )
 
 
-def simulator(spec: ClusterSpec) -> KubeletConfig:
-    """One program that plays every node."""
-    pki = spec.directory / "pki"
-    return KubeletConfig(
-        node_name=f"{spec.name}-simulated",
+def simulator(spec: ClusterSpec) -> SimulatorConfig:
+    """One program that plays every simulated node. Beside real ones they are tainted, so that they draw no pods off."""
+    pki, wanted = spec.directory / "pki", spec.simulation
+    taints = wanted.taints if wanted.taints is not None else [simulation.TAINT] if spec.nodes else []
+    return SimulatorConfig(
+        name=spec.simulator,
         kubeconfig=pki / "simulator.conf",
-        state_dir=spec.directory / "kubelet",
-        runtime="simulated",
-        simulated_nodes=spec.nodes,
-        cluster_name=spec.name,
-        port=spec.kubelet_port,
+        nodes=wanted.nodes,
+        zones=wanted.zones,
+        labels=wanted.labels,
+        taints=taints,
+        capacity=simulation.CAPACITY | wanted.capacity,
+        pod_cidr=simulation.OWN_RANGE,
+        stages_file=wanted.stages_file,
+        port=spec.simulator_port,
         cert_file=pki / "kubelet.crt",
         key_file=pki / "kubelet.key",
-        client_ca_file=pki / "ca.crt",
     )
 
 

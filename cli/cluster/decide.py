@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from k8slite import config
@@ -12,7 +12,7 @@ from k8slite import config
 from ..failure import Failure
 from . import free, machine
 from .control import socket_path
-from .spec import DEFAULT_NAME, ROOTS_HOME, ClusterSpec, clusters_dir
+from .spec import DEFAULT_NAME, ROOTS_HOME, ClusterSpec, Simulation, clusters_dir
 
 #: What fits into Linux' `sockaddr_un`.
 SOCKET_PATH_MOST = 107
@@ -25,7 +25,8 @@ class Wish:
 
     name: str = DEFAULT_NAME
     nodes: int | None = None
-    simulate: int | None = None
+    simulation: Simulation = field(default_factory=Simulation)
+    """No simulated nodes and nothing else said of them: the user did not ask for any."""
     store: Literal["sqlite", "etcd"] | None = None
     etcd_endpoints: tuple[str, ...] = ()
 
@@ -69,10 +70,12 @@ def existing(name: str) -> ClusterSpec:
 def contradictions(wish: Wish, spec: ClusterSpec) -> list[str]:
     """What the user asks for that the cluster there is not."""
     found = []
-    if wish.nodes is not None and (spec.simulated or wish.nodes != spec.nodes):
-        found.append(f"it has {spec.nodes} {'simulated ' if spec.simulated else ''}node(s), not {wish.nodes}")
-    if wish.simulate is not None and (not spec.simulated or wish.simulate != spec.nodes):
-        found.append(f"it has {spec.nodes} {'simulated' if spec.simulated else 'real'} node(s)")
+    if wish.nodes is not None and wish.nodes != spec.nodes:
+        found.append(f"it has {spec.nodes} node(s), not {wish.nodes}")
+    if wish.simulation.nodes and wish.simulation.nodes != spec.simulation.nodes:
+        found.append(f"it has {spec.simulation.nodes} simulated node(s), not {wish.simulation.nodes}")
+    elif wish.simulation != Simulation() and wish.simulation != spec.simulation:
+        found.append("its simulated nodes are others")
     if wish.store is not None and wish.store != spec.store:
         found.append(f"its store is {spec.store}, not {wish.store}")
     if wish.etcd_endpoints and list(wish.etcd_endpoints) != spec.etcd_endpoints:
@@ -82,28 +85,28 @@ def contradictions(wish: Wish, spec: ClusterSpec) -> list[str]:
 
 def new(wish: Wish) -> ClusterSpec:
     """A new cluster, placed where this machine has room. Raises Failure."""
-    simulated = wish.simulate is not None
+    nodes = wish.nodes if wish.nodes is not None else 0 if wish.simulation.nodes else 1
     if len(str(socket := socket_path(ClusterSpec(name=wish.name)))) > SOCKET_PATH_MOST:
         raise Failure(f"{socket} is too long for a socket; set K8SLITE_HOME to a shorter directory")
     try:
-        if simulated:  # no pod network: the ranges are only numbers in objects
+        if not nodes:  # no pod network: the ranges are only numbers in objects
             index, pods, services = free.ranges([])
         else:
             index, pods, services = free.claim_ranges(ClusterSpec(name=wish.name).directory, free.routed_networks())
-        nodes = wish.simulate or wish.nodes or 1
         taken = {number for spec in every() for number in spec.ports}  # also of clusters that are stopped
         start = zlib.crc32(wish.name.encode())
         api_port = free.port(6443 + 10 * index, taken=taken, start=start)
         taken |= {api_port}
         etcd_port = free.port(2379 + 10 * index, count=2, taken=taken, start=start)
         taken |= {etcd_port, etcd_port + 1}
-        kubelet_port = free.port(10250 + 100 * index, count=1 if simulated else nodes, taken=taken, start=start)
-        taken |= set(range(kubelet_port, kubelet_port + (1 if simulated else nodes)))
+        kubelets = nodes + bool(wish.simulation.nodes)
+        kubelet_port = free.port(10250 + 100 * index, count=kubelets, taken=taken, start=start)
+        taken |= set(range(kubelet_port, kubelet_port + kubelets))
         return ClusterSpec(
             name=wish.name,
             scheduler_port=free.port(10259 + 100 * index, taken=taken, start=start),
             nodes=nodes,
-            simulated=simulated,
+            simulation=wish.simulation,
             store=wish.store or ("etcd" if wish.etcd_endpoints else "sqlite"),
             etcd_endpoints=list(wish.etcd_endpoints),
             api_port=api_port,
@@ -112,7 +115,7 @@ def new(wish: Wish) -> ClusterSpec:
             pod_cidr=str(pods),
             service_cidr=str(services),
             bridge=f"k8slite{index}",
-            docker_host="" if simulated else machine.docker_host(),
+            docker_host=machine.docker_host() if nodes else "",
             encrypts=not wish.etcd_endpoints,
         )
     except OSError as error:

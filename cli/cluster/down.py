@@ -27,7 +27,7 @@ def down(spec: ClusterSpec) -> None:
     """Stop the cluster and remove all of it. Raises Failure if a part cannot be removed; `down` again goes on."""
     machine.extend_path()
     stop(spec)
-    if not spec.simulated:
+    if spec.nodes:
         with step("Containers"):
             if reason := machine.engine_fault(spec.docker_host):
                 raise Failure(f"the containers cannot be removed: no Docker engine answers ({reason})")
@@ -40,7 +40,7 @@ def down(spec: ClusterSpec) -> None:
     with step("Files"):
         unmount(spec.directory)
         shutil.rmtree(spec.directory)
-        if not spec.simulated:
+        if spec.nodes:
             free.release(spec.directory)
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from k8slite.config import Config
 
@@ -28,12 +28,26 @@ def clusters_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share")) / "k8slite"
 
 
+class Simulation(Config):
+    """The simulated nodes of a cluster."""
+
+    nodes: int = Field(default=0, ge=0)
+    zones: list[str] = []
+    labels: dict[str, str] = {}
+    taints: list[dict[str, str]] | None = None
+    """None leaves it to the cluster: real nodes beside them call for a taint."""
+    capacity: dict[str, str] = {}
+    """What is not named is as it is anyway."""
+    stages_file: Path | None = None
+
+
 class ClusterSpec(Config):
     """The decisions about one cluster; changing one means `down` and `up`."""
 
     name: str = DEFAULT_NAME
-    nodes: int = Field(default=1, ge=1)
-    simulated: bool = False
+    nodes: int = Field(default=1, ge=0)
+    """Real nodes."""
+    simulation: Simulation = Simulation()
     store: Literal["sqlite", "etcd"] = "sqlite"
     etcd_endpoints: list[str] = []
     """An etcd that runs already; empty with `store: etcd` means one that this cluster starts."""
@@ -50,6 +64,16 @@ class ClusterSpec(Config):
     encrypts: bool = False
     """Whether Secrets are encrypted in the store; clusters that were made before this could be said do not."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_version(cls, data: Any) -> Any:
+        """A cluster's nodes were all real or all simulated once."""
+        if isinstance(data, dict) and "simulated" in data:
+            data = dict(data)
+            if data.pop("simulated"):
+                data |= {"nodes": 0, "simulation": {"nodes": data.get("nodes", 1)}}
+        return data
+
     @property
     def directory(self) -> Path:
         """Where the cluster's files are."""
@@ -58,7 +82,7 @@ class ClusterSpec(Config):
     @property
     def bridge_ip(self) -> str:
         """The bridge's own address: the pods' gateway, where the API server and kubelets answer pods."""
-        return str(next(ipaddress.ip_network(self.pod_cidr).hosts())) if not self.simulated else "127.0.0.1"
+        return str(next(ipaddress.ip_network(self.pod_cidr).hosts())) if self.nodes else "127.0.0.1"
 
     @property
     def bridge_address(self) -> str:
@@ -77,16 +101,23 @@ class ClusterSpec(Config):
 
     @property
     def node_names(self) -> list[str]:
-        """The nodes' names; simulated ones are named by the one program that plays them."""
-        if self.simulated:
-            played = f"{self.name}-simulated"
-            return [f"{played}-{index}" for index in range(self.nodes)] if self.nodes > 1 else [played]
+        """The names of the real nodes."""
         return [f"{self.name}-{index}" for index in range(1, self.nodes + 1)]
+
+    @property
+    def simulator(self) -> str:
+        """What the names of simulated nodes begin with, before a dash and a number from 0."""
+        return f"{self.name}-simulated"
+
+    @property
+    def simulator_port(self) -> int:
+        """Where the simulated nodes answer: after the kubelets."""
+        return self.kubelet_port + self.nodes
 
     @property
     def ports(self) -> set[int]:
         """The TCP ports that are the cluster's, whether it runs or not."""
-        kubelets = range(self.kubelet_port, self.kubelet_port + (1 if self.simulated else self.nodes))
+        kubelets = range(self.kubelet_port, self.kubelet_port + self.nodes + bool(self.simulation.nodes))
         return {self.api_port, self.etcd_port, self.etcd_port + 1, self.scheduler_port, *kubelets} - {0}
 
     @property

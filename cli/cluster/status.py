@@ -19,7 +19,7 @@ def gather(spec: ClusterSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "running": found is not None,
-        "simulated": spec.simulated,
+        "simulated": spec.simulation.nodes,
         "store": spec.store,
         "server": spec.server,
         "kubeconfig": str(spec.kubeconfig),
@@ -63,7 +63,7 @@ def describe(status: dict[str, Any]) -> str:
     lines = [f"Cluster {status['name']} is {state}.", f"Kubeconfig: {status['kubeconfig']}"]
     lines.append(f"Audit log: {status['auditLog']}")
     if status["simulated"]:
-        lines.append("Nodes are simulated: no container runs.")
+        lines.append(f"{status['simulated']} of its nodes are simulated: no container runs there.")
     if not status["running"]:
         return "\n".join(lines)
     nodes, services = status["nodes"], status["supervisor"]["services"]

@@ -45,7 +45,7 @@ def up(wish: Wish, *, install: bool = False) -> ClusterSpec:
             return spec
     with step(f"Programs: {', '.join(service.name for service in services(spec))}"):
         wait_for(spec, _api_ready, "the API server")
-    with step(f"Ready: {spec.nodes} {'simulated ' if spec.simulated else ''}node{'s' * (spec.nodes > 1)}"):
+    with step(f"Ready: {_counted(spec)}"):
         wait_ready(spec)
     return spec
 
@@ -78,7 +78,7 @@ def _agree(wish: Wish, spec: ClusterSpec) -> None:
 
 
 def _require_machine(wish: Wish, spec: ClusterSpec | None, *, install: bool) -> None:
-    simulated = spec.simulated if spec else wish.simulate is not None
+    simulated = not spec.nodes if spec else not wish.nodes and bool(wish.simulation.nodes)
     runs_etcd = spec.runs_etcd if spec else wish.store == "etcd" and not wish.etcd_endpoints
     docker_host = spec.docker_host if spec else machine.docker_host()
     commands = [] if simulated else ["nft", "ip", "conntrack"]
@@ -108,11 +108,13 @@ def _directories(spec: ClusterSpec) -> None:
 
 def wait_for(spec: ClusterSpec, condition: Callable[[Api], str | None], what: str) -> None:
     """Return when `condition` has no complaint. Raises Failure with the last complaint and where to look."""
-    began = time.monotonic()
+    began = asked = time.monotonic()
     complaint: str | None = "it does not answer"
     with Api(spec.kubeconfig, timeout=5) as api:
         while complaint:
-            time.sleep(0.03)
+            # A look at thousands of nodes takes long, and takes from what they are waited for: it is the rarer for it.
+            time.sleep(max(0.03, 4 * (time.monotonic() - asked)))
+            asked = time.monotonic()
             try:
                 complaint = condition(api)
             except (ApiError, Failure) as error:
@@ -141,12 +143,19 @@ def _down(spec: ClusterSpec) -> str:
 
 def wait_ready(spec: ClusterSpec) -> None:
     """Return when every node is Ready."""
-    wait_for(spec, lambda api: _nodes_ready(api, spec.nodes), "the cluster")
+    wanted = spec.nodes + spec.simulation.nodes
+    wait_for(spec, lambda api: _nodes_ready(api, wanted), "the cluster")
 
 
 def _api_ready(api: Api) -> str | None:
     api.call("GET", "/readyz")
     return None
+
+
+def _counted(spec: ClusterSpec) -> str:
+    """`1 node`, `3 simulated nodes`, or both."""
+    kinds = ((spec.nodes, "node"), (spec.simulation.nodes, "simulated node"))
+    return " and ".join(f"{count} {kind}{'s' * (count > 1)}" for count, kind in kinds if count)
 
 
 def _nodes_ready(api: Api, wanted: int) -> str | None:
@@ -165,13 +174,15 @@ def summary(spec: ClusterSpec, *, seconds: float | None = None, application: str
     style = click.style
     when = f" in {seconds:.1f} s" if seconds is not None else ""
     lines = ["", style(f"Cluster {spec.name} is ready{when}.", bold=True)]
-    if spec.simulated:
-        lines.append("Its nodes are simulated: pods are scheduled and reported Running, but no container runs.")
+    if spec.simulation.nodes:
+        who = "Its nodes" if not spec.nodes else f"{spec.simulation.nodes} of its nodes"
+        lines.append(f"{who} are simulated: pods are scheduled and reported Running, but no container runs.")
     lines += ["", f"  export KUBECONFIG={spec.kubeconfig}", ""]
     if application:
         lines += [f"The example application answers at {style(application, bold=True)}", ""]
     lines.append("Try next:")
-    tries = ["k8slite get pods -A -o wide", "k8slite describe node " + spec.node_names[0], "k8slite status"]
+    node = spec.node_names[0] if spec.nodes else f"{spec.simulator}-0"
+    tries = ["k8slite get pods -A -o wide", f"k8slite describe node {node}", "k8slite status"]
     if application:
         tries = ["k8slite get all", "k8slite scale deployment/front --replicas 5", "k8slite logs deployment/front"]
     return "\n".join([*lines, *(f"  {line}" for line in tries)])

@@ -69,7 +69,8 @@ class NodeLifecycleSync:
         finds the others silent for nearly as long."""
         lately = now - self._context.config.node_monitor_grace_period / 2
         return any(
-            node.name != name and node.ready and self._heard.get(node.name, now) > lately for node in self._nodes.list()
+            heard > lately and other != name and (node := self._nodes.get(other)) is not None and node.ready
+            for other, heard in self._heard.items()
         )
 
     async def sync(self, key: str) -> Result:

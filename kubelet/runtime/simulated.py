@@ -1,5 +1,6 @@
-"""A runtime that runs nothing: states move by the clock that is passed in. For scale, for tests, and for
-`k8slite up --simulate`; every container that it names says so in its id.
+"""A runtime that runs nothing: states move by the clock that is passed in, so that a kubelet can be tried without
+containers. Every container that it names says so in its id. (`k8slite up --simulate` is another, lighter thing:
+`kubelet/simulated/`.)
 
 A container's first command word is played: `true` exits with 0 at once, `false` with 1, `sleep N` with 0 after N
 seconds of the clock, `exit N` with N at once. Anything else runs until it is stopped.

@@ -16,9 +16,9 @@ import pytest
 from k8slite.client import Client
 from k8slite.config import (
     ControllerManagerConfig,
-    KubeletConfig,
     LeaderElectionConfig,
     SchedulerConfig,
+    SimulatorConfig,
     StoreConfig,
 )
 from k8slite.kinds.core import Pod
@@ -92,19 +92,13 @@ class Observer:
 
 def programs(plane: ControlPlane, scale: Scale) -> list[Program]:
     """Simulated nodes, and those that are to be killed: the latter are returned."""
-    pair = plane.authority.issue_server("kubelet", common_name="kubelet", hosts=["127.0.0.1"])
     plane.run(
-        "kubelet",
-        KubeletConfig(
-            node_name="simulated",
+        "simulator",
+        SimulatorConfig(
+            name="simulated",
             kubeconfig=plane.kubeconfig("simulator", user="k8slite:simulator", groups=["k8slite:simulators"]),
-            state_dir=plane.directory / "kubelet",
-            runtime="simulated",
-            simulated_nodes=scale.nodes,
+            nodes=scale.nodes,
             port=0,
-            cert_file=pair.cert_file,
-            key_file=pair.key_file,
-            client_ca_file=plane.authority.cert_file,
         ),
     )
     scheduler = SchedulerConfig(

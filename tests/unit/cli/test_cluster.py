@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from k8slite import config
-from k8slite.cli.cluster import certificates, decide, free, machine
+from k8slite.cli.cluster import certificates, commands, decide, free, machine
 from k8slite.cli.cluster.configs import services
 from k8slite.cli.cluster.decide import Wish
 from k8slite.cli.cluster.down import down
 from k8slite.cli.cluster.slots import Slot
-from k8slite.cli.cluster.spec import ClusterSpec
+from k8slite.cli.cluster.spec import ClusterSpec, Simulation
 from k8slite.cli.failure import Failure
-from k8slite.config import ApiServerConfig, KubeletConfig
+from k8slite.config import ApiServerConfig, KubeletConfig, SimulatorConfig
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_every_node_has_a_kubelet_on_a_port_of_its_own() -> None:
 
 
 def test_a_simulated_cluster_has_no_proxy_and_one_simulator() -> None:
-    names = [service.name for service in services(ClusterSpec(nodes=5, simulated=True))]
+    names = [service.name for service in services(ClusterSpec(nodes=0, simulation=Simulation(nodes=5)))]
     assert names == ["apiserver", "scheduler", "controller-manager", "simulator"]
 
 
@@ -74,7 +74,12 @@ def test_etcd_comes_first_when_the_cluster_brings_its_own() -> None:
         (Wish(), ClusterSpec(nodes=3), 0),
         (Wish(nodes=3), ClusterSpec(nodes=3), 0),
         (Wish(nodes=2), ClusterSpec(nodes=3), 1),
-        (Wish(simulate=3), ClusterSpec(nodes=3), 1),
+        (Wish(simulation=Simulation(nodes=3)), ClusterSpec(nodes=3), 1),
+        (Wish(), ClusterSpec(nodes=0, simulation=Simulation(nodes=3)), 0),
+        (Wish(simulation=Simulation(nodes=3)), ClusterSpec(nodes=0, simulation=Simulation(nodes=3)), 0),
+        (Wish(nodes=1, simulation=Simulation(nodes=2)), ClusterSpec(nodes=0, simulation=Simulation(nodes=3)), 2),
+        (Wish(simulation=Simulation(nodes=3, zones=["a"])), ClusterSpec(simulation=Simulation(nodes=3)), 1),
+        (Wish(simulation=Simulation(zones=["a"])), ClusterSpec(simulation=Simulation(nodes=3)), 1),
         (Wish(nodes=3, store="etcd"), ClusterSpec(nodes=1), 2),
     ],
 )
@@ -124,10 +129,10 @@ def test_a_cluster_shares_no_nftables_table_with_others(name: str) -> None:
 
 def test_no_port_is_given_twice_even_if_every_preferred_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(free, "_is_free", lambda number: number >= 20000)
-    first = decide.new(Wish(name="a", simulate=5))
+    first = decide.new(Wish(name="a", simulation=Simulation(nodes=5)))
     first.directory.mkdir()
     config.dump(first, first.file)
-    second = decide.new(Wish(name="b", simulate=5))
+    second = decide.new(Wish(name="b", simulation=Simulation(nodes=5)))
     assert len(first.ports) == len(second.ports) == 5
     assert not first.ports & second.ports
 
@@ -147,7 +152,7 @@ def test_the_last_claim_takes_the_directory_of_claims_along(tmp_path: Path) -> N
 def test_a_home_too_long_for_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("K8SLITE_HOME", str(tmp_path / ("x" * 100)))
     with pytest.raises(Failure, match="too long for a socket; set K8SLITE_HOME"):
-        decide.new(Wish(simulate=1))
+        decide.new(Wish(simulation=Simulation(nodes=1)))
 
 
 def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +163,7 @@ def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_new_cluster_remembers_its_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/other.sock")
-    assert decide.new(Wish(simulate=1)).docker_host == ""
+    assert decide.new(Wish(simulation=Simulation(nodes=1))).docker_host == ""
     assert machine.docker_host() == "unix:///run/other.sock"
 
 
@@ -177,16 +182,61 @@ def test_a_cluster_of_roots_is_not_denied_to_a_user(tmp_path: Path, monkeypatch:
 
 
 def test_a_simulated_cluster_goes_without_touching_what_only_root_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = decide.new(Wish(name="light", simulate=2))
+    spec = decide.new(Wish(name="light", simulation=Simulation(nodes=2)))
     spec.directory.mkdir(parents=True)
     monkeypatch.setattr(free, "release", lambda _: pytest.fail("the claims of address ranges are root's"))
     down(spec)
     assert not spec.directory.exists()
 
 
-def test_simulated_nodes_have_the_names_that_their_program_gives_them() -> None:
-    assert ClusterSpec(name="a", simulated=True).node_names == ["a-simulated"]
-    assert ClusterSpec(name="a", simulated=True, nodes=2).node_names == ["a-simulated-0", "a-simulated-1"]
+def simulator(spec: ClusterSpec) -> SimulatorConfig:
+    return next(one.config for one in services(spec) if isinstance(one.config, SimulatorConfig))
+
+
+def test_simulated_nodes_beside_real_ones_are_tainted_and_have_a_port_of_their_own() -> None:
+    mixed = ClusterSpec(nodes=2, simulation=Simulation(nodes=100))
+    assert [service.name for service in services(mixed)][-4:] == ["simulator", "proxy", "kubelet-1", "kubelet-2"]
+    assert [taint["key"] for taint in simulator(mixed).taints] == ["k8slite.io/simulated"]
+    kubelets = {one.config.port for one in services(mixed) if isinstance(one.config, KubeletConfig)}
+    assert simulator(mixed).port in mixed.ports - kubelets
+
+
+def test_simulated_nodes_alone_are_not_tainted_unless_that_is_asked_for() -> None:
+    assert simulator(ClusterSpec(nodes=0, simulation=Simulation(nodes=3))).taints == []
+    taints = [{"key": "a", "effect": "NoExecute"}]
+    assert simulator(ClusterSpec(nodes=0, simulation=Simulation(nodes=3, taints=taints))).taints == taints
+    assert simulator(ClusterSpec(simulation=Simulation(nodes=3, taints=[]))).taints == []
+
+
+def test_what_is_not_said_of_a_simulated_nodes_capacity_is_as_it_is_anyway() -> None:
+    spec = ClusterSpec(nodes=0, simulation=Simulation(nodes=1, capacity={"cpu": "4", "nvidia.com/gpu": "8"}))
+    capacity = simulator(spec).capacity
+    assert (capacity["cpu"], capacity["nvidia.com/gpu"], capacity["pods"]) == ("4", "8", "110")
+
+
+def test_a_cluster_of_an_earlier_version_keeps_its_simulated_nodes(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text("name: old\nnodes: 7\nsimulated: true\n")
+    spec = config.load(ClusterSpec, file)
+    assert (spec.nodes, spec.simulation.nodes) == (0, 7)
+    file.write_text("name: old\nnodes: 2\nsimulated: false\n")
+    spec = config.load(ClusterSpec, file)
+    assert (spec.nodes, spec.simulation.nodes) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--label", "broken"], "is no label: write KEY=VALUE"),
+        (["--taint", "a=b:Never"], "is no taint: write KEY=VALUE:EFFECT"),
+        (["--taint", "a:NoSchedule", "--no-taint"], "exclude each other"),
+        (["--capacity", "cpu"], "is no capacity"),
+        (["--stages", "none.yaml"], "none.yaml: No such file"),
+    ],
+)
+def test_what_cannot_be_meant_of_simulated_nodes_is_refused(options: list[str], told: str) -> None:
+    with pytest.raises(Failure, match=told):
+        commands.up.main(["--simulate", "1", *options], standalone_mode=False)
 
 
 def test_packages_are_installed_although_a_foreign_source_fails_and_a_failure_says_all(

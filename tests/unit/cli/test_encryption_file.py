@@ -10,7 +10,7 @@ from k8slite.apiserver.storage.encryption.configuration import load
 from k8slite.cli.cluster import decide, encryption
 from k8slite.cli.cluster.configs import apiserver
 from k8slite.cli.cluster.decide import Wish
-from k8slite.cli.cluster.spec import ClusterSpec
+from k8slite.cli.cluster.spec import ClusterSpec, Simulation
 from k8slite.cli.failure import Failure
 
 
@@ -46,8 +46,11 @@ def test_a_key_that_is_gone_is_not_made_anew() -> None:
 
 
 def test_older_clusters_and_foreign_etcds_are_left_as_they_are() -> None:
-    for spec in (ClusterSpec(), decide.new(Wish(simulate=1, etcd_endpoints=("http://127.0.0.1:1",)))):
+    for spec in (
+        ClusterSpec(),
+        decide.new(Wish(simulation=Simulation(nodes=1), etcd_endpoints=("http://127.0.0.1:1",))),
+    ):
         encryption.ensure_file(spec)
         assert not encryption.file(spec).exists()
         assert apiserver(spec).encryption_config_file is None
-    assert decide.new(Wish(simulate=1)).encrypts
+    assert decide.new(Wish(simulation=Simulation(nodes=1))).encrypts

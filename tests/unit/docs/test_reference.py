@@ -27,6 +27,7 @@ HEADINGS = {
     config.ControllerManagerConfig: "Controller manager",
     config.LeaderElectionConfig: "Leader election (`leaderElection`)",
     config.KubeletConfig: "Kubelet",
+    config.SimulatorConfig: "Simulator",
     config.ProxyConfig: "Proxy",
     config.DnsConfig: "DNS (`dns` of the proxy)",
 }

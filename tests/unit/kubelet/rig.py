@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,113 @@ from typing import Any
 from k8slite.clock import VirtualClock
 from k8slite.errors import not_found
 from k8slite.kinds.core import Pod
+from k8slite.kubelet.addresses import PodAddresses
+from k8slite.kubelet.container_spec import pod_ref
 from k8slite.kubelet.context import Context
 from k8slite.kubelet.handlers import Handlers
+from k8slite.kubelet.launch import Launched
+from k8slite.kubelet.plan import Plan, spec_hash
 from k8slite.kubelet.pod_worker import PodWorker
-from k8slite.kubelet.runtime.base import PodState, RuntimeUnavailable, State
+from k8slite.kubelet.runtime.base import (
+    ContainerRuntime,
+    ContainerSpec,
+    PodState,
+    RuntimeUnavailable,
+    SandboxSpec,
+    State,
+)
 from k8slite.kubelet.runtime.simulated import SimulatedRuntime
-from k8slite.kubelet.simulation import SimulatedHealth, SimulatedLauncher
 from k8slite.kubelet.status_writer import StatusWriter
 from k8slite.kubelet.termination import TerminationMessages
 from k8slite.kubelet.workers import Workers
+
+
+class SimulatedLauncher:
+    """Starts containers that are only noted."""
+
+    def __init__(self, runtime: ContainerRuntime) -> None:
+        self._runtime = runtime
+        self._addresses = PodAddresses()
+        self._addresses.configure("100.64.0.0/10", used={})
+
+    async def launch(self, pod: Pod, plan: Plan, state: PodState, *, wake: Callable[[], None]) -> Launched:
+        """Everything succeeds at once."""
+        if plan.create_sandbox is not None:
+            spec = SandboxSpec(
+                pod_ref(pod), hostname=pod.name, attempt=plan.create_sandbox, pod_ip=self._addresses.give(pod.uid)
+            )
+            sandbox_id = await self._runtime.create_sandbox(spec)
+            await self._runtime.start_sandbox(sandbox_id)
+        else:
+            sandbox_id = state.sandbox.id if state.sandbox is not None else ""
+        models = {c.name: c for c in pod.spec.every_container}
+        running: dict[str, str] = {}
+        for start in plan.start:
+            model = models[start.name]
+            made = await self._runtime.create_container(
+                ContainerSpec(
+                    pod=pod_ref(pod),
+                    name=start.name,
+                    image=model.image,
+                    attempt=start.attempt,
+                    spec_hash=spec_hash(model),
+                    # An init container that never ends would hold its pod up for ever.
+                    command=("true",) if start.init and model.restart_policy != "Always" else tuple(model.command),
+                    args=tuple(model.args),
+                ),
+                sandbox_id=sandbox_id,
+            )
+            await self._runtime.start_container(made)
+            running[start.name] = made
+        return Launched(running)
+
+    async def refresh(self, pod: Pod) -> None:
+        """There are no volumes."""
+
+    def refresh_in(self, pod: Pod) -> float | None:
+        """Nothing to refresh."""
+        return None
+
+    async def disconnect(self, pod: Pod) -> None:
+        """The address is free again."""
+        self._addresses.release(pod.uid)
+
+    async def clean(self, pod: Pod, state: PodState) -> None:
+        """Forget the pod."""
+        for container in state.containers:
+            await self._runtime.remove_container(container.id)
+        for sandbox in state.sandboxes:
+            await self._runtime.remove_sandbox(sandbox.id)
+        await self.disconnect(pod)
+
+
+class SimulatedHealth:
+    """Whatever runs is well."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, frozenset[str]] = {}
+
+    def follow(self, pod: Pod, state: PodState) -> None:
+        """Note what runs."""
+        self._running[pod.uid] = frozenset(c.id for c in state.containers if c.state is State.RUNNING)
+
+    def stop_liveness(self, pod_uid: str) -> None:
+        """The pod is ending."""
+        self._running.pop(pod_uid, None)
+
+    def forget(self, pod_uid: str) -> None:
+        """The pod is gone."""
+        self._running.pop(pod_uid, None)
+
+    def well(self, pod_uid: str) -> frozenset[str]:
+        """Containers of a pod that run."""
+        return self._running.get(pod_uid, frozenset())
+
+    ready = started = well
+
+    def unhealthy(self, pod_uid: str) -> Mapping[str, str]:
+        """None."""
+        return {}
 
 
 class Api:

@@ -1,0 +1,102 @@
+"""What users say of simulated nodes: the options that `up` and `simulate` share, and what holds without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from k8slite import programs
+from k8slite.config import ConfigError, SimulatorConfig
+
+from ..failure import Failure
+from .spec import Simulation
+
+TAINT = {"key": "k8slite.io/simulated", "value": "true", "effect": "NoSchedule"}
+"""What keeps pods that do not ask for it off simulated nodes."""
+CAPACITY: dict[str, str] = SimulatorConfig.model_fields["capacity"].default
+OWN_RANGE, JOINED_RANGE = "100.64.0.0/11", "100.96.0.0/11"
+"""Pod addresses of a cluster's own simulated nodes, and of those that join a cluster of this machine later."""
+MOST_NODES = 10_000
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options, and hand the command a function that makes a `Simulation` of them and the number of nodes."""
+
+    @click.option("--zones", default="", help="Zones of simulated nodes: how many, or names as a,b,c.")
+    @click.option(
+        "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of simulated nodes; repeatable."
+    )
+    @click.option(
+        "--taint", "taints", multiple=True, metavar="KEY=VALUE:EFFECT", help="A taint of simulated nodes; repeatable."
+    )
+    @click.option("--no-taint", is_flag=True, help="No taint, also beside real nodes.")
+    @click.option("--capacity", default="", help="What a simulated node has, as cpu=32,memory=256Gi,pods=110.")
+    @click.option(
+        "--stages", type=click.Path(path_type=Path), help="What becomes of simulated pods and nodes (a YAML file)."
+    )
+    @wraps(function)
+    def command(
+        zones: str,
+        labels: tuple[str, ...],
+        taints: tuple[str, ...],
+        no_taint: bool,
+        capacity: str,
+        stages: Path | None,
+        **arguments: Any,
+    ) -> None:
+        if taints and no_taint:
+            raise Failure("--taint and --no-taint exclude each other")
+        chosen = [_taint(text) for text in taints] if taints or no_taint else None
+
+        def wanted(nodes: int) -> Simulation:
+            return Simulation(
+                nodes=nodes,
+                zones=_zones(zones),
+                labels=dict(_pair(text, "label") for text in labels),
+                taints=chosen,
+                capacity=dict(_pair(text, "capacity") for text in capacity.split(",") if text),
+                stages_file=_checked(stages),
+            )
+
+        function(simulated=wanted, **arguments)
+
+    return command
+
+
+def _zones(text: str) -> list[str]:
+    if text.isdigit():
+        return [f"zone-{number}" for number in range(1, int(text) + 1)]
+    return [name for name in text.split(",") if name]
+
+
+def _pair(text: str, what: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise Failure(f"{text!r} is no {what}: write KEY=VALUE")
+    return key, value
+
+
+def _taint(text: str) -> dict[str, str]:
+    rest, _, effect = text.rpartition(":")
+    key, _, value = rest.partition("=")
+    if not key or effect not in _EFFECTS:
+        raise Failure(f"{text!r} is no taint: write KEY=VALUE:EFFECT, the effect one of {', '.join(_EFFECTS)}")
+    return {"key": key, "effect": effect} | ({"value": value} if value else {})
+
+
+def _checked(stages: Path | None) -> Path | None:
+    """The file, absolute, as the program that reads it runs elsewhere. Raises Failure for one that it would refuse."""
+    if stages is None:
+        return None
+    try:
+        programs.entry("k8slite.kubelet.simulated.stages", "load")(stages)
+    except ConfigError as error:
+        raise Failure(str(error)) from error
+    return stages.absolute()
