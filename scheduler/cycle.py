@@ -8,7 +8,7 @@ first was put on. What depends on the pods of other nodes (filters that read the
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
@@ -109,9 +109,12 @@ class Cycle:
             if reason := plugin.pre_filter(pod, columns):
                 trace.reasons = {plugin.name: {reason: columns.node_count}}
                 return Unschedulable(_message(columns.node_count, reason), frozenset({plugin.name}), trace)
-        if (row := self._promised(pod, shape, columns)) is not None:
-            trace.best, trace.total = (row,), np.zeros(1)
-            return Placement(columns.names[row], trace)
+        own = columns.nominations.get(pod.uid) if columns.nominations else None
+        if own is not None and self._takes(own.node, pod, shape, columns):
+            return _placed(own.node, columns, trace)
+        for narrowing in self._filters.narrowing:
+            if (names := narrowing.among(shape)) is not None and len(names) < 2:
+                return self._pinned(names, pod, shape, columns, trace=trace, thorough=thorough)
         view = self._view(shape, columns)
         trace.passed = [(p.name, view.passed[p.name]) for p in view.static_filters]
         trace.passed += [(p.name, view.passed[p.name].copy()) for p in view.usage_filters]
@@ -194,17 +197,29 @@ class Cycle:
         """The filters that have something to say of the pod."""
         return self._filters.concerned(pod, shape)
 
-    def _promised(self, pod: Pod, shape: Shape, columns: Columns) -> int | None:
-        """The row of the node that the pod is promised, if it can run there: then no other is looked at."""
-        if not columns.nominations or (own := columns.nominations.get(pod.uid)) is None:
-            return None
-        rows = np.array([columns.rows.get(own.node, NOWHERE)])
+    def _takes(self, node: str, pod: Pod, shape: Shape, columns: Columns) -> bool:
+        """Whether a node can run the pod, beside those that are promised it."""
+        rows = np.array([columns.rows.get(node, NOWHERE)])
         if rows[0] == NOWHERE:
-            return None
+            return False
         concerned = self.concerned(pod, shape)
         if not concerned.passes(pod, shape, columns, rows).all():
-            return None
-        return int(rows[0]) if makes_way(concerned, pod, shape, columns, rows).all() else None
+            return False
+        return not columns.nominations or bool(makes_way(concerned, pod, shape, columns, rows).all())
+
+    def _pinned(
+        self, names: Collection[str], pod: Pod, shape: Shape, columns: Columns, *, trace: Trace, thorough: bool
+    ) -> Decision:
+        """Where a pod goes of which one node, or none, is in question: nothing is worked out for the others."""
+        concerned = self.concerned(pod, shape)
+        for name in names:
+            if self._takes(name, pod, shape, columns):
+                if thorough:
+                    explain(concerned, pod, shape, columns, trace=trace)
+                return _placed(name, columns, trace)
+        rows = np.array([columns.rows[name] for name in names if name in columns.rows], dtype=np.intp)
+        yielding = rows[concerned.passes(pod, shape, columns, rows)]
+        return explain(concerned, pod, shape, columns, yielding=yielding, trace=trace)
 
     def _view(self, shape: Shape, columns: Columns) -> _View:
         """The shape's view, brought up to date."""
@@ -275,6 +290,12 @@ class Cycle:
                 yield _Step(plugin.name, weight, total)
 
 
+def _placed(node: str, columns: Columns, trace: Trace) -> Placement:
+    """The node, where it had not to be compared with others."""
+    trace.best, trace.total = (columns.rows[node],), np.zeros(1)
+    return Placement(node, trace)
+
+
 def normalized(raw: Scores, plugin: Score, feasible: Mask) -> Scores:
     """Raw scores scaled to 0–100 by the highest among feasible nodes."""
     highest = np.max(raw, where=feasible, initial=0.0)
@@ -301,10 +322,21 @@ def explain(
         names = frozenset(plugin.name for plugin in (*concerned.filters, *concerned.pod_filters))
         return Unschedulable("no nodes available to schedule pods", names, trace)
     reasons: dict[str, Counter[str]] = {}
+    for narrowing in concerned.narrowing:
+        among = narrowing.among(shape)
+        if among is None:
+            continue
+        if not among:
+            return Unschedulable(_message(count, narrowing.conflict), frozenset({narrowing.name}), trace)
+        known = np.isin(rows, [columns.rows.get(name, NOWHERE) for name in among])
+        if not known.all():
+            reason = f"node(s) didn't satisfy plugin(s) [{narrowing.name}]"
+            reasons[narrowing.name] = Counter({reason: int(np.count_nonzero(~known))})
+            rows = rows[known]
     for plugin in concerned.filters:
         passed = plugin.filter(shape, columns, rows)
         if not passed.all():
-            reasons[plugin.name] = plugin.explain(shape, columns, rows[~passed])
+            reasons.setdefault(plugin.name, Counter()).update(plugin.explain(shape, columns, rows[~passed]))
             rows = rows[passed]
     for judging in concerned.pod_filters:
         passed = judging.filter_pod(pod, shape, columns, rows)

@@ -162,6 +162,17 @@ class Alike(Plugin, Protocol):
 
 
 @runtime_checkable
+class Narrowing(Plugin, Protocol):
+    """A filter that may know by name the only nodes that come into question: no filter looks at others."""
+
+    def among(self, shape: Shape) -> frozenset[str] | None:
+        """The names; None if it does not know. Without any, `conflict` is why the pod can run nowhere."""
+        ...
+
+    conflict: str
+
+
+@runtime_checkable
 class Unresolvable(Plugin, Protocol):
     """A filter (of either kind) that knows nodes where its no stands, whatever pods leave them: preemption spares them.
 

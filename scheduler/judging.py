@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .columns import Amounts, Columns
-from .framework import Filter, Measured, Plugin, PodFilter, Reads, Unresolvable
+from .framework import Filter, Measured, Narrowing, Plugin, PodFilter, Reads, Unresolvable
 from .journal import NONE
 from .labels import Mask
 from .shape import Shape
@@ -25,12 +25,16 @@ Chosen = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Concerned:
-    """The filters concerned, in their order. `measured` compare amounts only; `placed` look at the pods otherwise."""
+    """The filters concerned, in their order. `measured` compare amounts only; `placed` look at the pods otherwise.
+
+    `narrowing` may name the nodes in question.
+    """
 
     filters: tuple[Filter, ...]
     pod_filters: tuple[PodFilter, ...]
     measured: tuple[Measured, ...]
     placed: tuple[Filter, ...]
+    narrowing: tuple[Narrowing, ...] = ()
 
     @property
     def only_measured(self) -> bool:
@@ -93,6 +97,7 @@ class Filters:
         self._filters = tuple(filters)
         self._pod_filters = tuple(pod_filters)
         self._measured = {plugin.name: plugin for plugin in self._filters if isinstance(plugin, Measured)}
+        self.narrowing = tuple(plugin for plugin in self._filters if isinstance(plugin, Narrowing))
         everything: tuple[Filter | PodFilter, ...] = (*self._filters, *self._pod_filters)
         self._unresolvable = {plugin.name: plugin for plugin in everything if isinstance(plugin, Unresolvable)}
 
@@ -104,6 +109,7 @@ class Filters:
             pod_filters=tuple(plugin for plugin in self._pod_filters if plugin.concerns_pod(pod)),
             measured=tuple(self._measured[plugin.name] for plugin in filters if plugin.name in self._measured),
             placed=tuple(p for p in filters if p.reads is not Reads.STATIC and p.name not in self._measured),
+            narrowing=self.narrowing,
         )
 
     def resolvable(self, concerned: Concerned, pod: Pod, shape: Shape, columns: Columns) -> Chosen:

@@ -58,6 +58,7 @@ class NodeAffinity:
     cures = Change.NODE_ADDED | Change.NODE_LABELS
     weight = 2
     normalize = Normalize.HIGHEST
+    conflict = "pod affinity terms conflict"
 
     def __init__(self, added: Affinity | None = None) -> None:
         added = added or Affinity()
@@ -83,6 +84,18 @@ class NodeAffinity:
         if self._required is None:
             return np.ones(columns.live[rows].size, dtype=np.bool_)
         return any_matches(self._required, columns, rows)
+
+    def among(self, shape: Shape) -> frozenset[str] | None:
+        """The nodes that the required terms name, if each of them names some, as those of a DaemonSet's pods do."""
+        if not shape.required:
+            return None
+        found: frozenset[str] = frozenset()
+        for term in shape.required:
+            names = [rule.values for rule in term.fields if rule.key == "metadata.name" and rule.operator == "In"]
+            if not names:
+                return None
+            found |= frozenset.intersection(*names)
+        return found
 
     def explain(self, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
         """Whose affinity it was; the scheduler's comes first."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from k8slite.scheduler.change import Change
 from k8slite.scheduler.columns import Columns
@@ -143,3 +144,51 @@ def test_a_profile_may_leave_plugins_out() -> None:
     state = columns(node("a", allocatable={"cpu": "0"}))
     asking = pod(requests={"cpu": "2"})
     assert Cycle(profile, random=Random(1)).decide(asking, shape_of(asking), state) == Placement("a")
+
+
+def named(*terms: tuple[str, ...]) -> dict[str, Any]:
+    """Affinity to nodes by name: a term for each tuple, all of whose names must hold."""
+    return affinity(*({"matchFields": [expression("metadata.name", "In", name) for name in term]} for term in terms))
+
+
+def test_of_a_pod_that_names_its_node_no_other_is_looked_at() -> None:
+    state = columns(node("a", allocatable={"cpu": "1"}), node("b"), node("c", taints=["k=v:NoSchedule"]))
+    assert decide(pod(affinity=named(("a",))), state) == Placement("a")
+    assert decide(pod(requests={"cpu": "2"}, affinity=named(("a",))), state) == Unschedulable(
+        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity].",
+        frozenset({"NodeAffinity", "NodeResourcesFit"}),
+    )
+    assert decide(pod(requests={"cpu": "2"}, affinity=named(("a",), ("c",))), state) == Unschedulable(
+        "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) didn't satisfy plugin(s) [NodeAffinity], "
+        "1 node(s) had untolerated taint(s).",
+        frozenset({"NodeAffinity", "NodeResourcesFit", "TaintToleration"}),
+    )
+    assert decide(pod(affinity=named(("a",)), nodeSelector={"x": "y"}), state) == Unschedulable(
+        "0/3 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, "
+        "2 node(s) didn't satisfy plugin(s) [NodeAffinity].",
+        frozenset({"NodeAffinity"}),
+    )
+
+
+def test_a_pod_that_names_a_node_that_is_not_there() -> None:
+    state = columns(node("a"), node("gone"))
+    state.remove_node("gone")
+    for name in ("gone", "never"):
+        assert decide(pod(affinity=named((name,))), state) == Unschedulable(
+            "0/1 nodes are available: 1 node(s) didn't satisfy plugin(s) [NodeAffinity].", frozenset({"NodeAffinity"})
+        )
+
+
+def test_terms_that_name_two_nodes_at_once_conflict() -> None:
+    assert decide(pod(affinity=named(("a", "b"))), columns(node("a"), node("b"))) == Unschedulable(
+        "0/2 nodes are available: pod affinity terms conflict.", frozenset({"NodeAffinity"})
+    )
+    assert decide(pod(affinity=named(("a", "b"), ("b",))), columns(node("a"), node("b"))) == Placement("b")
+
+
+def test_where_one_term_names_no_node_all_are_looked_at() -> None:
+    state = columns(node("a", allocatable={"cpu": "0"}), node("b", labels={"zone": "x"}))
+    either = affinity(
+        {"matchFields": [expression("metadata.name", "In", "a")]}, {"matchExpressions": [expression("zone", "Exists")]}
+    )
+    assert decide(pod(requests={"cpu": "1"}, affinity=either), state) == Placement("b")
