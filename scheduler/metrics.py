@@ -104,6 +104,11 @@ HINT_SECONDS = Histogram(
     buckets=exponential(0.00001, 1.5, 20),
 )
 CACHE_SIZE = Gauge("scheduler_cache_size", "Nodes, placed pods, and placed pods not known to be bound.", ["type"])
+VOLUME_ERRORS = Counter(
+    "scheduler_volume_scheduling_stage_error_total",
+    "Failures to promise a pod its volumes (assume), and to have them bound (bind).",
+    ["operation"],
+)
 GOROUTINES = Gauge("scheduler_goroutines", "Tasks at work, by what they do: binding.", ["operation"])
 
 

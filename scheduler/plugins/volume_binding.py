@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import aiohttp
 import numpy as np
 import numpy.typing as npt
 
+from k8slite.errors import ApiError
 from k8slite.kinds.base import Object
 
+from .. import metrics
 from ..change import Change, Event
 from ..columns import Columns
 from ..framework import Args, Handle, Scores
@@ -94,9 +97,9 @@ class VolumeBinding:
             return ""
         columns = self._rows.columns
         found, row = self._match(pod, columns), columns.rows[node]
-        if isinstance(found, str):
-            return found
-        if reasons := found.explain(np.array([row])):
+        reasons = [found] if isinstance(found, str) else list(found.explain(np.array([row])))
+        if isinstance(found, str) or reasons:
+            metrics.VOLUME_ERRORS.add("assume")
             return ", ".join(reasons)
         reservation = Reservation(node, found.volumes_at(row), found.provisions_at(row))
         if reservation.keys:
@@ -118,8 +121,14 @@ class VolumeBinding:
 
     async def pre_bind(self, pod: Pod, node: str) -> str:
         """Write what was promised, and wait until the controller of volumes has completed it; then it is no promise."""
-        reason = await self._prebinding.carry_out(self._reserved[pod.uid], pod)
-        if not reason:
+        try:
+            reason = await self._prebinding.carry_out(self._reserved[pod.uid], pod)
+        except (ApiError, aiohttp.ClientError, OSError):
+            metrics.VOLUME_ERRORS.add("bind")
+            raise
+        if reason:
+            metrics.VOLUME_ERRORS.add("bind")
+        else:
             self.unreserve(pod, node)
         return reason
 

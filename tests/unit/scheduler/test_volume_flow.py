@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 
+from k8slite.scheduler import metrics
 from k8slite.scheduler.queue import Place
 from k8slite.scheduler.storage.objects import BOUND_BY_CONTROLLER, SELECTED_NODE
 
@@ -113,12 +114,14 @@ async def test_a_volume_that_changed_meanwhile_is_looked_at_again() -> None:
 
 async def test_a_claim_that_is_not_bound_in_time_has_its_pod_decided_anew() -> None:
     async with running(host("a"), LOCAL, volume("disk", on="a"), claim("data")) as it:
+        failed = metrics.VOLUME_ERRORS.of("bind")
         it.server.put(consumer("db", "data"))
         await it.clock.advance(599)
         assert it.server.events == []
         await it.clock.advance(5)
         message = 'running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded'
         assert it.server.events == [("FailedScheduling", message)]
+        assert metrics.VOLUME_ERRORS.of("bind") == failed + 1
         it.server.bind("default/data", "disk")
         await it.until("db", "a")
         assert it.server.writes == [("PersistentVolume", "disk")], "what is written stays"

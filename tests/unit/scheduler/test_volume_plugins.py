@@ -327,6 +327,17 @@ def test_nodes_and_pods_that_may_help() -> None:
     assert helped(Event(Change.POD_REMOVED, 0, pod("other", volumes=[disk(iscsi={"iqn": "x"})]))) == set()
 
 
+def test_of_a_pods_volumes_only_those_that_bear_on_scheduling_are_kept() -> None:
+    others = [
+        disk(projected={"sources": []}),
+        disk(emptyDir={}),
+        disk(configMap={"name": "c"}),
+        disk(csi={"driver": "d"}),
+    ]
+    assert pod("plain", volumes=others).spec.volumes == ()
+    assert [volume.name for volume in asking("data", "=tmp", disks=others).spec.volumes] == ["v0", "tmp"]
+
+
 def test_preemption_is_told_where_it_is_of_no_use() -> None:
     state = columns(host("a"), host("b"))
     to = handle(state)
