@@ -119,12 +119,11 @@ class Index(Generic[T]):
             if not found:
                 del self._filed[pair]
 
-    def about(self, namespace: str, labels: Mapping[str, str]) -> Iterator[T]:
+    def about(self, namespace: str, labels: Mapping[str, str]) -> list[T]:
         """The items that may select pods with these labels, each once; no others can."""
-        filed = self._filed
+        found, filed = list[T](), self._filed
         for space in (namespace, _ANYWHERE) if self._wide else (namespace,):
-            if found := filed.get((space, "", "")):
-                yield from found
-            for pair in labels.items():
-                if found := filed.get((space, *pair)):
-                    yield from found
+            found += filed.get((space, "", ""), ())
+            for key, value in labels.items():
+                found += filed.get((space, key, value), ())
+        return found

@@ -126,7 +126,7 @@ class StandingTerms:
 def _about(pod: Pod, index: Index[Standing], namespaces: Namespaces) -> list[Standing]:
     if not index:
         return []
-    space, labels = pod.namespace, pod.metadata.labels
+    space, labels = pod.metadata.namespace, pod.metadata.labels
     return [found for found in index.about(space, labels) if found.term.selects(space, labels, namespaces)]
 
 

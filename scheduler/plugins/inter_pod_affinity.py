@@ -12,7 +12,7 @@ the score and for what two or more terms mean together.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +42,10 @@ UNWELCOME = "node(s) didn't satisfy existing pods anti-affinity rules"
 
 @dataclass(frozen=True, slots=True)
 class _Met:
-    """The standing terms that are about a pod; true as long as the versions are."""
+    """The standing terms that are about pods of a namespace with these labels; true as long as the versions are."""
 
-    pod: Pod
+    namespace: str
+    labels: Mapping[str, str]
     versions: tuple[int, int]
     forbidding: list[Standing]
     judging: list[tuple[int, Standing]]
@@ -170,14 +171,15 @@ class InterPodAffinity:
         return suits
 
     def _met(self, pod: Pod) -> _Met:
-        """The standing terms about the pod: several questions in a row are about the same one."""
+        """The standing terms about the pod: several questions in a row are about the same one, or one like it."""
         versions = self._standing.version, self._namespaces.version
-        last = self._last
-        if last is None or last.pod is not pod or last.versions != versions:
+        last, namespace, labels = self._last, pod.metadata.namespace, pod.metadata.labels
+        if last is None or last.versions != versions or last.labels != labels or last.namespace != namespace:
             judging = self._standing.judging(pod, self._namespaces)
             weighed = [(self._hard_weight if s.rule is Rule.REQUIRED else s.weight, s) for s in judging]
             last = self._last = _Met(
-                pod,
+                namespace,
+                labels,
                 versions,
                 self._standing.forbidding(pod, self._namespaces),
                 [(weight, standing) for weight, standing in weighed if weight],
