@@ -337,9 +337,9 @@ class Handle:
     """What a plugin may be made of. Informers asked for by a factory are synced before the first decision.
 
     `changed` wakes pods that the plugin rejected, for what `informers` brings; nodes and pods are told without it.
-    `activate` has a waiting pod tried at once, by UID; `revoke` takes the promise of a node from a pod. `record` writes
-    an event: the scheduler name that speaks, the pod, the reason and the message. `waiting` are the pods that a permit
-    plugin keeps waiting, of all profiles.
+    `activate` has a waiting pod tried at once, by UID; `admit` has its gates asked again. `revoke` takes the promise of
+    a node from a pod. `record` writes an event: the scheduler name that speaks, the pod, the reason and the message.
+    `waiting` are the pods that a permit plugin keeps waiting, of all profiles.
     """
 
     client: Client
@@ -348,6 +348,7 @@ class Handle:
     informers: Informers
     changed: Callable[[Event], None]
     activate: Callable[[str], None]
+    admit: Callable[[str], None]
     revoke: Callable[[Pod], None]
     record: Callable[[str, Pod, str, str], None]
     waiting: WaitingPods = field(default_factory=WaitingPods)

@@ -113,7 +113,10 @@ class Filters:
         )
 
     def resolvable(self, concerned: Concerned, pod: Pod, shape: Shape, columns: Columns) -> Chosen:
-        """The rows whose first filter that says no might be of another mind if pods left their node."""
+        """The rows whose first filter that says no might be of another mind if pods left their node.
+
+        What no filter rejects is rejected for those it is promised to, which may be placed beside fewer pods.
+        """
         rows, found = np.flatnonzero(columns.live), [NONE]
         for filtering in concerned.filters:
             passed = filtering.filter(shape, columns, rows)
@@ -123,7 +126,7 @@ class Filters:
             passed = judging.filter_pod(pod, shape, columns, rows)
             found.append(self._curable(judging, pod, shape, columns, rows[~passed]))
             rows = rows[passed]
-        return np.sort(np.concatenate(found))
+        return np.sort(np.concatenate((*found, rows)))
 
     def _curable(self, plugin: Plugin, pod: Pod, shape: Shape, columns: Columns, failed: Chosen) -> Chosen:
         knowing = self._unresolvable.get(plugin.name)

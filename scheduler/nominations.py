@@ -105,6 +105,16 @@ class Nominations:
             if uid != pod.uid and found.pod.spec.priority >= priority
         ]
 
+    def promised(self, pod: Pod, row: int) -> Amounts:
+        """How much of each resource of a row's node a pod must leave to others, as one column."""
+        found: Amounts = np.zeros((len(self._columns.requested), 1))
+        resources = self._columns.resources
+        for nominated in self.before(pod, row) if self._pods else ():
+            for name, amount in nominated.shape.requests:
+                if name in resources:
+                    found[resources[name]] += amount
+        return found
+
     def ahead(self, priority: int) -> Ahead:
         """What pods of at least this priority are promised. The arrays are the columns themselves: to be read."""
         found = self._ahead.get(priority)

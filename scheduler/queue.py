@@ -136,6 +136,9 @@ class SchedulingQueue:
                     continue
                 waiting = entry[3]
                 if heap is self._backoff:
+                    if self._gate(waiting.pod):
+                        self._move(waiting, Place.ACTIVE)
+                        continue
                     metrics.INCOMING.add(Place.ACTIVE, metrics.EARLY)
                 waiting.attempts += 1
                 waiting.patient = False
@@ -201,6 +204,12 @@ class SchedulingQueue:
                 self._move(waiting, Place.ACTIVE, metrics.ACTIVATED)
             case Place.IN_FLIGHT:
                 waiting.seen = _OUTDATED
+
+    def admit(self, uid: str) -> None:
+        """Who keeps the pod from being tried may be of another mind."""
+        waiting = self._pods.get(uid)
+        if waiting is not None and waiting.place is Place.GATED:
+            self._move(waiting, Place.ACTIVE, metrics.ACTIVATED)
 
     def changed(self, event: Event) -> None:
         """Something happened in the cluster: remember it until those are asked whom it may help."""

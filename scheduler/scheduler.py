@@ -80,6 +80,7 @@ class Scheduler:
             self._informers,
             changed=lambda event: self.queue.changed(event),
             activate=lambda uid: self.queue.activate(uid),
+            admit=lambda uid: self.queue.admit(uid),
             revoke=lambda pod: self._promises.revoke(pod),
             record=lambda *said: self._reporter.record(*said),
         )

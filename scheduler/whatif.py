@@ -6,6 +6,9 @@ in between, nobody is woken, and what is remembered of the columns is renewed af
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
 from .columns import Columns, Placed
 from .nominations import Nominated
 
@@ -16,14 +19,11 @@ class WhatIf:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._removed: dict[str, Placed] = {}
-        self._added: dict[str, Nominated] = {}
 
     def __enter__(self) -> WhatIf:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for uid in list(self._added):
-            self.take(uid)
         for uid in list(self._removed):
             self.bring_back(uid)
 
@@ -37,13 +37,14 @@ class WhatIf:
         placed = self._removed.pop(uid)
         self._columns.place(placed.pod, placed.shape, self._columns.names[placed.row])
 
-    def add(self, nominated: Nominated) -> None:
-        """A nominated pod is on its node."""
-        if self._columns.placed(nominated.pod.uid) is None:
-            self._added[nominated.pod.uid] = nominated
-            self._columns.place(nominated.pod, nominated.shape, nominated.node)
-
-    def take(self, uid: str) -> None:
-        """An added pod is gone again."""
-        if self._added.pop(uid, None) is not None:
-            self._columns.remove(uid)
+    @contextmanager
+    def adding(self, promised: Iterable[Nominated]) -> Iterator[None]:
+        """Within, nominated pods are on their nodes."""
+        added = [found for found in promised if self._columns.placed(found.pod.uid) is None]
+        for found in added:
+            self._columns.place(found.pod, found.shape, found.node)
+        try:
+            yield
+        finally:
+            for found in added:
+                self._columns.remove(found.pod.uid)

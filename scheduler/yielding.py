@@ -35,10 +35,8 @@ def makes_way(concerned: Concerned, pod: Pod, shape: Shape, columns: Columns, ro
         left = yielding[~np.isin(yielding, failed)]
         together = not concerned.pod_filters and all(plugin.reads is Reads.USAGE for plugin in concerned.placed)
         for some in [left] if together else left[:, np.newaxis]:
-            with WhatIf(columns) as asking:
-                for row in some.tolist():
-                    for nominated in columns.nominations.before(pod, row):
-                        asking.add(nominated)
+            promised = [found for row in some.tolist() for found in columns.nominations.before(pod, row)]
+            with WhatIf(columns).adding(promised):
                 failed = np.concatenate((failed, some[~concerned.pods_pass(pod, shape, columns, some)]))
     return ~np.isin(rows, failed)
 
@@ -49,9 +47,7 @@ def reasons_for_way(concerned: Concerned, pod: Pod, shape: Shape, columns: Colum
     lacking = ~concerned.fits(shape, columns, rows, amounts)
     found = _lacking(concerned, shape, columns, rows[lacking], amounts[:, lacking]) if lacking.any() else {}
     for row in rows[~lacking, np.newaxis]:
-        with WhatIf(columns) as asking:
-            for nominated in columns.nominations.before(pod, int(row[0])):
-                asking.add(nominated)
+        with WhatIf(columns).adding(columns.nominations.before(pod, int(row[0]))):
             name, reasons = concerned.first_no(pod, shape, columns, row)
         found.setdefault(name, Counter()).update(reasons)
     return found

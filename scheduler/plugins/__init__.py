@@ -12,6 +12,7 @@ from ..profile import Profile, profile
 from .affinity_arguments import affinity_arguments
 from .balanced_allocation import BalancedAllocation
 from .default_binder import DefaultBinder
+from .default_preemption import DefaultPreemption
 from .fit_arguments import fit_arguments
 from .image_locality import ImageLocality
 from .inter_pod_affinity import inter_pod_affinity
@@ -44,6 +45,7 @@ REGISTRY: dict[str, Factory] = {
     "VolumeZone": lambda handle, args: VolumeZone(handle),
     "PodTopologySpread": lambda handle, args: TopologySpread.made(args),
     "InterPodAffinity": inter_pod_affinity,
+    "DefaultPreemption": DefaultPreemption,
     "NodeResourcesBalancedAllocation": lambda handle, args: BalancedAllocation.made(args),
     "ImageLocality": lambda handle, args: ImageLocality(handle.columns),
     "DefaultBinder": lambda handle, args: DefaultBinder(handle.client),

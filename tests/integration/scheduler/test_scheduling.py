@@ -105,7 +105,7 @@ async def bound_to(client: Client, name: str) -> str:
 
 async def waits_with(client: Client, name: str, message: str) -> None:
     async def says() -> bool:
-        return any(c.message == message for c in (await get_pod(client, name)).status.conditions)
+        return any(c.message.startswith(message) for c in (await get_pod(client, name)).status.conditions)
 
     await until(says)
 
@@ -137,6 +137,7 @@ async def test_a_pending_pod_says_why_and_is_bound_when_a_node_comes(server: Run
     async with scheduler(server):
         await add_pod(client, "big", cpu="2")
         message = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s)."
+        message += " preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
         await waits_with(client, "big", message)
         (condition,) = [c for c in (await get_pod(client, "big")).status.conditions if c.type == "PodScheduled"]
         assert (condition.status, condition.reason) == ("False", "Unschedulable")

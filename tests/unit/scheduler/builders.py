@@ -123,7 +123,15 @@ def handle(state: Columns | None = None) -> Handle:
     def ignore(*_: object) -> None: ...
 
     return Handle(
-        client, clock, state or Columns(), informers, changed=ignore, activate=ignore, revoke=ignore, record=ignore
+        client,
+        clock,
+        state or Columns(),
+        informers,
+        changed=ignore,
+        activate=ignore,
+        admit=ignore,
+        revoke=ignore,
+        record=ignore,
     )
 
 

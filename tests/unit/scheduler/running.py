@@ -17,18 +17,32 @@ from k8slite.scheduler.profile import Profile
 from k8slite.scheduler.scheduler import Scheduler
 from k8slite.scheduler.view import Pod
 
+NO_VICTIMS = "No preemption victims found for incoming pod"
+NOT_HELPFUL = "Preemption is not helpful for scheduling"
 Profiles = Callable[[Handle], Mapping[str, Profile]]
 
 
+def and_no_preemption(*, without_victims: int = 0, not_helped: int = 0) -> str:
+    """What is said after the reasons where preemption finds no pod to remove, or would not help."""
+    counted = ((without_victims, NO_VICTIMS), (not_helped, NOT_HELPFUL))
+    texts = ", ".join(sorted(f"{number} {reason}" for number, reason in counted if number))
+    return f" preemption: 0/{without_victims + not_helped} nodes are available: {texts}."
+
+
 class Api(Client):
-    """Answers every binding, unless told to fail; remembers bindings, conditions and events."""
+    """Answers everything, unless told to fail; remembers bindings, events, deletions and what is said of pods."""
 
     def __init__(self) -> None:
         super().__init__(ClientConfig(server="http://nowhere"))
         self.bound: list[tuple[str, str]] = []
         self.conditions: list[tuple[str, str]] = []
         self.events: list[tuple[str, str]] = []
+        self.nominated: list[tuple[str, str]] = []
+        self.disrupted: list[tuple[str, str]] = []
+        self.deleted: list[str] = []
         self.fail: list[Exception] = []
+        self.fail_status: list[Exception] = []
+        self.fail_delete: list[Exception] = []
         self.hold = asyncio.Event()
         self.hold.set()
         self.under_way = self.most_under_way = 0
@@ -52,8 +66,20 @@ class Api(Client):
 
     async def patch(self, resource: Any, name: str, body: Any, **more: Any) -> Any:
         assert more["subresource"] == "status"
-        (condition,) = body["status"]["conditions"]
-        self.conditions.append((name, condition["message"]))
+        if self.fail_status:
+            raise self.fail_status.pop(0)
+        for condition in body["status"].get("conditions", ()):
+            told = self.conditions if condition["type"] == "PodScheduled" else self.disrupted
+            told.append((name, condition["message"]))
+        if "nominatedNodeName" in body["status"]:
+            self.nominated.append((name, body["status"]["nominatedNodeName"] or ""))
+
+    async def delete(self, resource: Any, name: str, **more: Any) -> None:
+        await asyncio.sleep(0)
+        await self.hold.wait()
+        if self.fail_delete:
+            raise self.fail_delete.pop(0)
+        self.deleted.append(name)
 
     async def create(self, resource: Any, body: Any, **more: Any) -> Any:
         self.events.append((body["reason"], body["message"]))

@@ -19,7 +19,7 @@ from k8slite.scheduler.extenders.extender import Extender, ExtenderError
 
 from .builders import node, pod
 from .extender_server import Answer, Server, extender_server
-from .running import Cluster, cluster
+from .running import Cluster, and_no_preemption, cluster
 
 POD = {"metadata": {"name": "web"}, "spec": {"containers": []}}
 NAMES = ["a", "b", "c"]
@@ -229,7 +229,8 @@ async def test_what_no_node_can_run_is_not_asked_about() -> None:
         it.show(pod("big", requests={"cpu": "2"}), pod("huge", requests={"cpu": "99"}))
         await until(it, lambda: it.api.bound == [("big", "b")] and it.api.conditions)
         assert [question["NodeNames"] for question in server.questions("filter")] == [["b"]]
-        assert it.api.conditions == [("huge", "0/2 nodes are available: 2 Insufficient cpu.")]
+        message = "0/2 nodes are available: 2 Insufficient cpu." + and_no_preemption(not_helped=2)
+        assert it.api.conditions == [("huge", message)]
 
 
 async def test_a_pod_that_extenders_reject_says_why_and_is_tried_again_when_anything_changes() -> None:
@@ -247,6 +248,7 @@ async def test_a_pod_that_extenders_reject_says_why_and_is_tried_again_when_anyt
         it.show(pod("web"))
         await until(it, lambda: it.api.conditions)
         message = "0/2 nodes are available: 1 no licence left, 1 node(s) had untolerated taint(s)."
+        message += and_no_preemption(without_victims=1, not_helped=1)
         assert it.api.conditions == [("web", message)]
         allowed.append("a")
         it.scheduler.on_node(node("a"), node("a", labels={"licence": "yes"}))

@@ -10,7 +10,7 @@ from k8slite.scheduler.binding import PAUSES
 from k8slite.scheduler.queue import FLUSH_AFTER, Place
 
 from .builders import node, pod
-from .running import cluster
+from .running import and_no_preemption, cluster
 
 
 async def test_pods_are_bound_and_told_so() -> None:
@@ -35,7 +35,7 @@ async def test_a_pod_that_fits_nowhere_is_told_why_once_and_bound_when_it_fits()
     async with cluster(node("a", allocatable={"cpu": "1"})) as it:
         big = pod("big", requests={"cpu": "2"})
         it.show(big)
-        message = "0/1 nodes are available: 1 Insufficient cpu."
+        message = "0/1 nodes are available: 1 Insufficient cpu." + and_no_preemption(not_helped=1)
         await it.settle(lambda: it.api.conditions == [("big", message)])
         assert it.api.events == [("FailedScheduling", message)]
 
@@ -46,8 +46,9 @@ async def test_a_pod_that_fits_nowhere_is_told_why_once_and_bound_when_it_fits()
         await it.clock.advance(20)
         assert it.api.conditions[1:] == [], "a node that cannot help is no reason to try again, nor to say so"
         await it.clock.advance(FLUSH_AFTER)
+        reasons = "1 Insufficient cpu, 1 node(s) had untolerated taint(s)"
         assert it.api.conditions[1:] == [
-            ("big", "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s).")
+            ("big", f"0/2 nodes are available: {reasons}.{and_no_preemption(not_helped=2)}")
         ]
 
         it.scheduler.on_node(None, node("c"))
@@ -57,7 +58,7 @@ async def test_a_pod_that_fits_nowhere_is_told_why_once_and_bound_when_it_fits()
 
 async def test_nothing_is_said_twice() -> None:
     async with cluster(node("a", allocatable={"cpu": "1"})) as it:
-        message = "0/1 nodes are available: 1 Insufficient cpu."
+        message = "0/1 nodes are available: 1 Insufficient cpu." + and_no_preemption(not_helped=1)
         condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
         it.show(pod("big", requests={"cpu": "2"}))
         await it.settle()
@@ -245,6 +246,7 @@ async def test_a_pod_that_must_not_unbalance_its_peers_is_bound_when_they_have_c
         it.show(wanted)
         skewed = "1 node(s) didn't match pod topology spread constraints"
         message = f"0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, {skewed}."
+        message += and_no_preemption(without_victims=1, not_helped=1)
         await it.settle(lambda: it.api.conditions == [("web", message)])
         it.show(pod("other", labels={"app": "web"}, nodeSelector={"kubernetes.io/hostname": "b"}))
         await it.clock.advance(2)

@@ -1,0 +1,106 @@
+"""A pod that fits nowhere may take the place of pods of lower priority.
+
+While those leave, the node is promised to it (see `nominations.py`), and it does not preempt again. `preemption/` has
+the theory.
+
+Source: Kubernetes documentation, "Pod Priority and Preemption"; kube-scheduler's DefaultPreemption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from k8slite.errors import Cause, invalid_value
+
+from ..arguments import Part, read, refuse
+from ..change import Change
+from ..columns import Columns
+from ..configuration.values import Int32
+from ..framework import Args, Handle, Judge, Remedy
+from ..preemption.budgets import BUDGETS, Budgets
+from ..preemption.choice import Choice, Enough
+from ..preemption.dry_run import Candidate
+from ..preemption.eviction import Evictions, Preemption
+from ..shape import Shape
+from ..view import Pod
+
+NEVER = "not eligible due to preemptionPolicy=Never."
+TERMINATING = "not eligible due to a terminating pod on the nominated node."
+UNDER_WAY = "waiting for the preemption for this pod to be finished"
+
+
+PERCENTAGE, ABSOLUTE = "minCandidateNodesPercentage", "minCandidateNodesAbsolute"
+
+
+class DefaultPreemptionArgs(Part):
+    """How many candidates are enough; where amounts alone decide all nodes are compared anyway."""
+
+    min_candidate_nodes_percentage: Int32 = 10
+    min_candidate_nodes_absolute: Int32 = 100
+
+
+class DefaultPreemption:
+    """Chooses the node where the least is lost, and has its victims evicted."""
+
+    name = "DefaultPreemption"
+    cures = Change.NOTHING
+
+    def __init__(self, handle: Handle, args: Args) -> None:
+        """Raises BadArguments."""
+        self._columns = handle.columns
+        found = read(DefaultPreemptionArgs, args)
+        refuse(_problems(found))
+        self._enough = Enough(found.min_candidate_nodes_percentage, found.min_candidate_nodes_absolute)
+        self._budgets = Budgets()
+        handle.informers.of(BUDGETS).add_handler(self._budgets.on_budget)
+        self._evictions = Evictions(handle, name=self.name)
+        self._choice: Choice | None = None
+
+    def admits(self, pod: Pod) -> bool:
+        """Not while calls for its victims are being made."""
+        return not self._evictions.busy(pod.uid)
+
+    async def run(self) -> None:
+        """Evict until cancelled."""
+        await self._evictions.run()
+
+    def post_filter(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> Remedy:
+        """Make room for the pod, if it may have any made, and if that is possible."""
+        if reason := self._not_eligible(pod, shape, judge):
+            return Remedy(f"preemption: {reason}")
+        if self._choice is None:
+            self._choice = Choice(self._columns, self._budgets, enough=self._enough)
+        found = self._choice.choose(pod, shape, judge)
+        if isinstance(found, Candidate):
+            node = columns.names[found.row]
+            self._evictions.begin(Preemption(pod, node, [placed.pod for placed in found.victims]))
+            return Remedy(made=True, nominate=node)
+        texts = ", ".join(sorted(f"{number} {reason}" for reason, number in found.items()))
+        return Remedy(f"preemption: 0/{columns.node_count} nodes are available: {texts}.", nominate="")
+
+    def _not_eligible(self, pod: Pod, shape: Shape, judge: Judge) -> str:
+        if pod.spec.preemption_policy == "Never":
+            return NEVER
+        if self._evictions.busy(pod.uid):
+            return UNDER_WAY
+        columns = self._columns
+        nominated = columns.nominations.get(pod.uid)
+        row = columns.rows.get(nominated.node) if nominated is not None else None
+        if row is None or not columns.live[row]:
+            return ""
+        priority = pod.spec.priority
+        others = (placed.pod for placed in columns.pods_on(row).values() if placed.pod.spec.priority < priority)
+        if not any(self._evictions.leaving(other) for other in others):
+            return ""
+        return TERMINATING if row in judge.resolvable(pod, shape, columns) else ""
+
+
+def _problems(args: DefaultPreemptionArgs) -> Iterator[Cause]:
+    percentage, absolute = args.min_candidate_nodes_percentage, args.min_candidate_nodes_absolute
+    if not 0 <= percentage <= 100:
+        yield invalid_value(PERCENTAGE, percentage, "not in valid range [0, 100]")
+    if absolute < 0:
+        yield invalid_value(ABSOLUTE, absolute, "not in valid range [0, inf)")
+    if not percentage and not absolute:
+        yield invalid_value(PERCENTAGE, percentage, f"cannot be zero at the same time as {ABSOLUTE}")
+        yield invalid_value(ABSOLUTE, absolute, f"cannot be zero at the same time as {PERCENTAGE}")

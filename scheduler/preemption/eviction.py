@@ -1,0 +1,158 @@
+"""Carrying a preemption out, in the background: victims are told why they go, and deleted.
+
+A preemptor is not tried again before all calls for its victims have been made; then it waits for them to leave. If a
+call fails it is tried again after a pause. A victim that still waits for a permit is only sent back to the queue.
+`leaving` are victims whose deletion was accepted but has not been seen yet: they count as terminating.
+
+Source: kube-scheduler's preemption executor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from k8slite.client import Patch
+from k8slite.clock import timestamp
+from k8slite.errors import ApiError
+
+from ..framework import Handle
+from ..view import PODS, Pod
+
+log = logging.getLogger(__name__)
+
+#: Preemptions carried out at once, and victims of each.
+WORKERS, AT_ONCE = 16, 16
+#: Seconds until a preemptor is tried again of whose victims one could not be evicted.
+PAUSE = 1.0
+REASON = "PreemptionByScheduler"
+
+
+def preempted(pod: Pod) -> bool:
+    """Whether the pod is on its way out because it was preempted."""
+    return pod.deleting and any(
+        found.type == "DisruptionTarget" and found.status == "True" and found.reason == REASON
+        for found in pod.status.conditions
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Preemption:
+    """A pod, the node that it will have, and those who must go."""
+
+    preemptor: Pod
+    node: str
+    victims: Sequence[Pod]
+
+
+class Evictions:
+    """All preemptions under way. `name` is the plugin's, for pods that wait for permits."""
+
+    def __init__(self, handle: Handle, *, name: str) -> None:
+        self._handle = handle
+        self._name = name
+        self._jobs: asyncio.Queue[Preemption] = asyncio.Queue()
+        self._preemptors: set[str] = set()
+        self._leaving: set[str] = set()
+
+    def busy(self, uid: str) -> bool:
+        """Whether calls for the victims of this preemptor are still being made."""
+        return uid in self._preemptors
+
+    def leaving(self, pod: Pod) -> bool:
+        """Whether a placed pod terminates because of a preemption, as far as is known."""
+        if pod.deleting:
+            self._leaving.discard(pod.uid)
+            return preempted(pod)
+        return pod.uid in self._leaving
+
+    def begin(self, preemption: Preemption) -> None:
+        """Make room; who goes already is left alone, and pods of lower priority lose the promise of the node."""
+        preemptor = preemption.preemptor
+        for nominated in list(self._handle.columns.nominations.on(preemption.node).values()):
+            if nominated.pod.spec.priority < preemptor.spec.priority:
+                self._handle.revoke(nominated.pod)
+        victims = [pod for pod in preemption.victims if not pod.deleting and pod.uid not in self._leaving]
+        if victims:
+            self._preemptors.add(preemptor.uid)
+            self._jobs.put_nowait(Preemption(preemptor, preemption.node, victims))
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self._work(group))
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            preemption = await self._jobs.get()
+            uid = preemption.preemptor.uid
+            if await self._carry_out(preemption):
+                self._end(uid)
+            else:
+                group.create_task(self._end_later(uid))
+            self._forget()
+
+    async def _end_later(self, uid: str) -> None:
+        """So that an API server that is away is not asked all the time."""
+        await self._handle.clock.sleep(PAUSE)
+        self._end(uid)
+        self._handle.activate(uid)
+
+    def _end(self, uid: str) -> None:
+        self._preemptors.discard(uid)
+        self._handle.admit(uid)
+
+    async def _carry_out(self, preemption: Preemption) -> bool:
+        """Evict all victims; whether that went well."""
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def evict(victim: Pod) -> bool:
+            async with places:
+                return await self._evict(victim, preemption)
+
+        return all(await asyncio.gather(*map(evict, preemption.victims)))
+
+    async def _evict(self, victim: Pod, preemption: Preemption) -> bool:
+        preemptor = preemption.preemptor
+        if not self._handle.waiting.reject(victim.uid, plugin=self._name, reason="preempted"):
+            try:
+                await self._delete(victim, preemptor.spec.scheduler_name)
+            except ApiError as error:
+                if error.reason in ("NotFound", "Conflict"):
+                    return True  # it went by itself; a namesake is not meant
+                log.warning("preempting %s for %s: %s", victim.key, preemptor.key, error)
+                return False
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.warning("preempting %s for %s: %s: %s", victim.key, preemptor.key, type(error).__name__, error)
+                return False
+            self._leaving.add(victim.uid)
+        message = f"Preempted by pod {preemptor.uid} on node {preemption.node}"
+        self._handle.record(preemptor.spec.scheduler_name, victim, "Preempted", message)
+        return True
+
+    async def _delete(self, victim: Pod, scheduler: str) -> None:
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": REASON,
+            "message": f"{scheduler}: preempting to accommodate a higher priority pod",
+            "lastTransitionTime": timestamp(self._handle.clock.now()),
+        }
+        client, body = self._handle.client, {"metadata": {"uid": victim.uid}, "status": {"conditions": [condition]}}
+        await client.patch(
+            PODS, victim.name, body, namespace=victim.namespace, subresource="status", patch=Patch.STRATEGIC
+        )
+        await client.delete(PODS, victim.name, namespace=victim.namespace, uid=victim.uid)
+
+    def _forget(self) -> None:
+        """Of those that were seen to go, or are gone, nothing needs to be known."""
+        columns = self._handle.columns
+        for uid in list(self._leaving):
+            placed = columns.placed(uid)
+            if placed is None or placed.pod.deleting:
+                self._leaving.discard(uid)
