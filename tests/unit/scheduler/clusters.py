@@ -72,9 +72,12 @@ class Cluster:
     nodes: list[Document]
     placed: list[Document] = field(default_factory=list)
 
-    def columns(self) -> Columns:
-        """The scheduler's view of it: pods first here and there, as informers may bring them."""
-        found = Columns(capacity=2)
+    def columns(self, found: Columns | None = None) -> Columns:
+        """The scheduler's view of it: pods first here and there, as informers may bring them.
+
+        `found` are columns to fill that plugins follow already.
+        """
+        found = found or Columns(capacity=2)
         for pod in self.placed[::2]:
             self._place(found, pod)
         for node in self.nodes:
