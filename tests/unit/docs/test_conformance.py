@@ -21,7 +21,7 @@ COUNTS = {
     "sig-instrumentation": 4,
     "sig-network": 14,
     "sig-node": 22,
-    "sig-scheduling": 7,
+    "sig-scheduling": 11,
     "sig-storage": 12,
 }
 WAITING = ("next: controllers",)
