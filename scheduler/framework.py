@@ -233,6 +233,28 @@ class PostFilter(Plugin, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """How room might be made: the node, the pods that would go (the most important first), and budgets broken."""
+
+    node: str
+    victims: tuple[Pod, ...]
+    violations: int = 0
+
+
+@runtime_checkable
+class Proposing(PostFilter, Protocol):
+    """A post filter in two steps, so that others may have their say in between."""
+
+    def propose(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> Proposal | Remedy:
+        """What would make room at the least cost; nothing has come of it yet."""
+        ...
+
+    def carry_out(self, pod: Pod, proposal: Proposal) -> Remedy:
+        """Start what may make room."""
+        ...
+
+
 @runtime_checkable
 class PreScore(Plugin, Protocol):
     """Lets a score be left out where it would be the same for all nodes."""

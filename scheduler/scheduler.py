@@ -89,7 +89,7 @@ class Scheduler:
             name: extended(profile, extenders, opinions) if extenders else profile
             for name, profile in profiles(handle).items()
         }
-        whole = self._informers.of(WHOLE_NODES) if any(not extender.knows_nodes for extender in extenders) else None
+        whole = self._informers.of(WHOLE_NODES) if any(extender.wants_nodes for extender in extenders) else None
         # Pods last: what plugins follow bears on the pods, not the other way round.
         self._pods = self._informers.of(PODS)
         self._events = {name: EventRecorder(client, component=name, clock=clock) for name in self.profiles}
@@ -252,19 +252,26 @@ class Scheduler:
         passed = cycle.feasible(waiting.pod, waiting.shape, self.columns, rows)
         return [self.columns.names[row] for row in rows[passed].tolist()]
 
+    def judge(self, pod: Pod) -> Judge:
+        """All filters of the pod's profile."""
+        return self._cycles[pod.spec.scheduler_name]
+
     def fail(self, waiting: Waiting, error: Exception) -> None:
         """The attempt came to nothing."""
         self._placer.fail(waiting, error)
 
-    def conclude(self, waiting: Waiting, decision: Decision) -> None:
-        """Start what follows from a decision."""
+    def conclude(
+        self, waiting: Waiting, decision: Decision, *, post_filters: Sequence[PostFilter] | None = None
+    ) -> None:
+        """Start what follows from a decision; `post_filters` stand in for the profile's."""
         pod, shape = waiting.pod, waiting.shape
         profile, cycle = self.profiles[pod.spec.scheduler_name], self._cycles[pod.spec.scheduler_name]
         self._decisions.note(waiting, decision)
         if isinstance(decision, Placement):
             self._placer.place(waiting, decision.node)
             return
-        remedy = remedied(profile.post_filter, waiting, self.columns, cycle)
+        plugins = profile.post_filter if post_filters is None else post_filters
+        remedy = remedied(plugins, waiting, self.columns, cycle)
         if remedy.nominate is not None:
             self._promises.give(pod, shape, remedy.nominate)
         self.queue.reject(waiting, decision.rejected_by)

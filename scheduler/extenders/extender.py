@@ -50,6 +50,11 @@ class Extender:
         self._server_name = settings.tls_config.server_name if settings.tls_config else ""
         self._session: aiohttp.ClientSession | None = None
 
+    @property
+    def wants_nodes(self) -> bool:
+        """Whether it is asked about nodes and must see them whole."""
+        return not self.knows_nodes and bool(self.filter_verb or self.prioritize_verb)
+
     def concerns(self, pod: Pod) -> bool:
         """Whether the pod asks for a resource that the extender manages; any pod, if it manages none."""
         return not self._managed or self._manages(pod.spec.containers) or self._manages(pod.spec.init_containers)

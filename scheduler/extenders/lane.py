@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import aiohttp
@@ -22,12 +22,16 @@ from k8slite.client import Client
 from k8slite.errors import ApiError
 from k8slite.informer import Informer
 
-from ..cycle import Decision, Placement
+from ..columns import Columns
+from ..cycle import Decision, Placement, Unschedulable
+from ..framework import Judge, PostFilter
+from ..profile import Profile
 from ..queue import Place, SchedulingQueue, Waiting
 from ..view import PODS, Pod
 from .consultation import consult
 from .extender import Extender, ExtenderError
 from .plugins import Opinions
+from .preemption import Preemptor, agreed
 from .wire import WholeNode
 
 
@@ -35,13 +39,21 @@ class Decider(Protocol):
     """What the scheduler does about a pod."""
 
     queue: SchedulingQueue
+    columns: Columns
+    profiles: Mapping[str, Profile]
 
     def decide(self, waiting: Waiting) -> Decision:
         """A decision as things stand."""
         ...
 
-    def conclude(self, waiting: Waiting, decision: Decision) -> None:
-        """Start what follows from it."""
+    def conclude(
+        self, waiting: Waiting, decision: Decision, *, post_filters: Sequence[PostFilter] | None = None
+    ) -> None:
+        """Start what follows from it; `post_filters` stand in for the profile's."""
+        ...
+
+    def judge(self, pod: Pod) -> Judge:
+        """All filters of the pod's profile."""
         ...
 
     def feasible(self, waiting: Waiting) -> list[str]:
@@ -67,6 +79,7 @@ class Lane:
     ) -> None:
         self._extenders = extenders
         self._asked = [extender for extender in extenders if extender.filter_verb or extender.prioritize_verb]
+        self._preempting = [extender for extender in extenders if extender.preempt_verb]
         self._client = client
         self._opinions = opinions
         self._nodes = nodes
@@ -76,7 +89,7 @@ class Lane:
 
     def takes(self, waiting: Waiting) -> bool:
         """Whether the pod concerns an extender that has to be asked; if so, it is decided here."""
-        if not any(extender.concerns(waiting.pod) for extender in self._asked):
+        if not any(extender.concerns(waiting.pod) for extender in (*self._asked, *self._preempting)):
             return False
         heapq.heappush(self._heap, (self._scheduler.queue.rank(waiting), waiting.order, waiting))
         self._filled.set()
@@ -109,14 +122,29 @@ class Lane:
         while isinstance(decision, Placement) and self._in_flight(waiting):
             pod, shape = waiting.pod, waiting.shape
             concerned = [extender for extender in self._asked if extender.concerns(pod)]
+            if not concerned:
+                break
             names = self._scheduler.feasible(waiting)
             opinion = await consult(concerned, await self._whole(pod), names, nodes=self._nodes)
             with self._opinions.held(pod, opinion):
                 decision = self._scheduler.decide(waiting)
             if waiting.shape == shape:
                 break
+        post_filters = None
+        if isinstance(decision, Unschedulable):
+            post_filters = await self._preemption(waiting)
         if self._in_flight(waiting):
-            self._scheduler.conclude(waiting, decision)
+            self._scheduler.conclude(waiting, decision, post_filters=post_filters)
+
+    async def _preemption(self, waiting: Waiting) -> Sequence[PostFilter] | None:
+        """Post filters that extenders had their say about; None if they need not be asked."""
+        pod = waiting.pod
+        extenders = [extender for extender in self._preempting if extender.concerns(pod)]
+        if not extenders:
+            return None
+        profile = self._scheduler.profiles[pod.spec.scheduler_name]
+        preemptor = Preemptor(pod, waiting.shape, self._scheduler.columns, self._scheduler.judge(pod))
+        return await agreed(profile.post_filter, extenders, preemptor, whole=self._whole)
 
     def _in_flight(self, waiting: Waiting) -> bool:
         """Whether it is still to be decided about; it may be gone, or have been bound by others."""

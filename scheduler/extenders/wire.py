@@ -13,6 +13,7 @@ import orjson
 
 from k8slite.kinds.base import Object, ResourceType
 
+from ..framework import Proposal
 from .extender import ExtenderError
 
 
@@ -40,6 +41,42 @@ def question(pod: Mapping[str, Any], *, names: Iterable[str] | None, nodes: Iter
 def binding(*, name: str, namespace: str, uid: str, node: str) -> bytes:
     """ExtenderBindingArgs."""
     return orjson.dumps({"PodName": name, "PodNamespace": namespace, "PodUID": uid, "Node": node})
+
+
+def preemption(
+    pod: Mapping[str, Any], proposals: Mapping[str, Proposal], *, pods: Mapping[str, Mapping[str, Any]] | None
+) -> bytes:
+    """ExtenderPreemptionArgs: the pod, and by node the victims: whole, if `pods` has them by UID, else their UIDs."""
+
+    def victims(proposal: Proposal) -> dict[str, Any]:
+        found = [{"UID": victim.uid} if pods is None else pods[victim.uid] for victim in proposal.victims]
+        return {"Pods": found, "NumPDBViolations": proposal.violations}
+
+    nodes = {node: victims(proposal) for node, proposal in proposals.items()}
+    whole, known = (None, nodes) if pods is None else (nodes, None)
+    return orjson.dumps({"Pod": pod, "NodeNameToVictims": whole, "NodeNameToMetaVictims": known})
+
+
+@dataclass(frozen=True, slots=True)
+class Victims:
+    """MetaVictims: who would have to go from a node."""
+
+    uids: tuple[str, ...]
+    violations: int
+
+
+def victims(answer: Any) -> dict[str, Victims]:
+    """Read an ExtenderPreemptionResult: victims by node. Raises ExtenderError."""
+    try:
+        return {
+            str(node): Victims(
+                tuple(str(_field(pod, "UID")) for pod in _field(found, "Pods") or ()),
+                int(_field(found, "NumPDBViolations") or 0),
+            )
+            for node, found in (_field(answer, "NodeNameToMetaVictims") or {}).items()
+        }
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ExtenderError(f"the answer cannot be read: {error!r}") from error
 
 
 @dataclass(frozen=True, slots=True)

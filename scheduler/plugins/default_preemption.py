@@ -16,7 +16,7 @@ from ..arguments import Part, read, refuse
 from ..change import Change
 from ..columns import Columns
 from ..configuration.values import Int32
-from ..framework import Args, Handle, Judge, Remedy
+from ..framework import Args, Handle, Judge, Proposal, Remedy
 from ..preemption.budgets import BUDGETS, Budgets
 from ..preemption.choice import Choice, Enough
 from ..preemption.dry_run import Candidate
@@ -66,17 +66,26 @@ class DefaultPreemption:
 
     def post_filter(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> Remedy:
         """Make room for the pod, if it may have any made, and if that is possible."""
+        found = self.propose(pod, shape, columns, judge)
+        return found if isinstance(found, Remedy) else self.carry_out(pod, found)
+
+    def propose(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> Proposal | Remedy:
+        """The node that loses least, and whom."""
         if reason := self._not_eligible(pod, shape, judge):
             return Remedy(f"preemption: {reason}")
         if self._choice is None:
             self._choice = Choice(self._columns, self._budgets, enough=self._enough)
         found = self._choice.choose(pod, shape, judge)
         if isinstance(found, Candidate):
-            node = columns.names[found.row]
-            self._evictions.begin(Preemption(pod, node, [placed.pod for placed in found.victims]))
-            return Remedy(made=True, nominate=node)
+            victims = tuple(placed.pod for placed in found.victims)
+            return Proposal(columns.names[found.row], victims, found.violations)
         texts = ", ".join(sorted(f"{number} {reason}" for reason, number in found.items()))
         return Remedy(f"preemption: 0/{columns.node_count} nodes are available: {texts}.", nominate="")
+
+    def carry_out(self, pod: Pod, proposal: Proposal) -> Remedy:
+        """Have the victims evicted."""
+        self._evictions.begin(Preemption(pod, proposal.node, proposal.victims))
+        return Remedy(made=True, nominate=proposal.node)
 
     def _not_eligible(self, pod: Pod, shape: Shape, judge: Judge) -> str:
         if pod.spec.preemption_policy == "Never":

@@ -383,3 +383,85 @@ async def test_an_extender_that_cannot_bind_fails_the_binding_unless_it_may_be_i
         async with cluster(gpu, extenders=[binder(server, ignorable=True)]) as it:
             it.show(theirs)
             await until(it, lambda: it.api.bound == [("theirs", "a")])
+
+
+def full(name: str, *, priority: int = 0) -> tuple[Any, Any]:
+    """A node and the pod that fills it."""
+    low = pod(f"low-{name}", requests={"cpu": "1"}, nodeName=name, priority=priority)
+    return node(name, allocatable={"cpu": "1"}), low
+
+
+async def preempting(server: Server, it: Cluster, *lows: Any) -> None:
+    it.show(*lows)
+    it.show(pod("high", requests={"cpu": "1"}, priority=100))
+    await until(it, lambda: it.api.conditions)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_extenders_say_where_room_may_be_made(whole: bool) -> None:
+    def answer(question: dict[str, Any]) -> dict[str, Any]:
+        return {"NodeNameToMetaVictims": {"b": {"Pods": [{"UID": "uid-low-b"}]}}}
+
+    (a, low_a), (b, low_b), (c, low_c) = full("a"), full("b", priority=5), full("c", priority=3)
+    async with extender_server({"preempt": answer}) as server:
+        extender = server.extender(preemptVerb="preempt", nodeCacheCapable=not whole)
+        async with cluster(a, b, c, extenders=[extender]) as it:
+            await preempting(server, it, low_a, low_b, low_c)
+            await until(it, lambda: it.api.deleted)
+            assert it.api.deleted == ["low-b"], "although others would have lost less"
+            assert it.api.nominated == [("high", "b")]
+            (question,) = server.questions("preempt")
+            assert question["Pod"]["metadata"]["name"] == "high"
+            shown = question["NodeNameToVictims" if whole else "NodeNameToMetaVictims"]
+            assert question["NodeNameToMetaVictims" if whole else "NodeNameToVictims"] is None
+            assert list(shown) == ["a", "c", "b"], "the best first"
+            victim = shown["a"]["Pods"][0]
+            assert (victim["metadata"]["name"] if whole else victim["UID"]) == ("low-a" if whole else "uid-low-a")
+
+
+NO_ROOM: list[tuple[Answer, str]] = [
+    (lambda question: {"NodeNameToMetaVictims": {}}, "no candidate node for preemption"),
+    (lambda question: {}, "no candidate node for preemption"),
+    (lambda question: 500, "failed preempt with extender at URL {url}/preempt, code 500"),
+    (
+        lambda question: {"NodeNameToMetaVictims": {"a": {"Pods": [{"UID": "x"}]}}},
+        "extender: {url} claims to preempt pod (UID: x) on node: a, but the pod is not found on that node",
+    ),
+    (
+        lambda question: {"NodeNameToMetaVictims": {"a": {"Pods": []}}},
+        'expected at least one victim pod on node "a"',
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason"), NO_ROOM)
+async def test_no_room_is_made_where_extenders_let_none_be_made(answer: Answer, reason: str) -> None:
+    a, low = full("a")
+    async with (
+        extender_server({"preempt": answer}) as server,
+        cluster(a, extenders=[server.extender(preemptVerb="preempt")]) as it,
+    ):
+        await preempting(server, it, low)
+        said = reason.format(url=server.url)
+        assert it.api.conditions == [("high", f"0/1 nodes are available: 1 Insufficient cpu. preemption: {said}")]
+        assert it.api.deleted == []
+
+
+async def test_an_extender_that_may_be_ignored_does_not_keep_room_from_being_made() -> None:
+    a, low = full("a")
+    async with (
+        extender_server({"preempt": lambda question: 500}) as server,
+        cluster(a, extenders=[server.extender(preemptVerb="preempt", ignorable=True)]) as it,
+    ):
+        await preempting(server, it, low)
+        await until(it, lambda: it.api.deleted == ["low-a"])
+
+
+async def test_pods_that_fit_are_no_matter_of_an_extender_for_preemption() -> None:
+    async with (
+        extender_server({}) as server,
+        cluster(node("a"), extenders=[server.extender(preemptVerb="preempt")]) as it,
+    ):
+        it.show(pod("web"))
+        await until(it, lambda: it.api.bound == [("web", "a")])
+        assert server.asked == []
