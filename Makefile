@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: up down test chaos durability fuzz model overload check bench clean help
+.PHONY: up down test chaos durability fuzz model overload check bench bench-scheduler clean help
 
 help:
 	@echo "make up     a cluster with the example application on this machine"
@@ -15,6 +15,7 @@ help:
 	@echo "make model  RBAC against a reference, 5,000 generated role graphs; make test has 300 of them"
 	@echo "make overload  a server flooded by one of its tenants; make test has small twins of these tests"
 	@echo "make check  ruff, mypy, import-linter"
+	@echo "make bench-scheduler  the cases of scheduler_perf at 1,000 and 5,000 nodes, an hour; ARGS=\"--pods 1000 basic\" for less"
 	@echo "make bench  the figures of the README; KUBECONFIG=... measures another cluster"
 
 up: $(VENV)/.installed
@@ -51,6 +52,10 @@ overload: $(VENV)/.tests
 bench: $(VENV)/.tests
 	@scripts/prepare-tests
 	$(BIN)/python -m benchmarks $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG)) $(ARGS)
+
+bench-scheduler: $(VENV)/.tests
+	@scripts/prepare-tests
+	$(BIN)/python -m benchmarks.scheduler $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG)) $(ARGS)
 
 $(VENV)/.installed: pyproject.toml
 	@scripts/make-venv $(PYTHON) $(VENV)

@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ class Cluster:
     kubeconfig: Path
     ready: float
     pids: tuple[int, ...]
+    services: Mapping[str, Sequence[int]]
+    """The processes of each program."""
 
 
 @asynccontextmanager
@@ -36,8 +38,9 @@ async def started(*, simulate: int) -> AsyncIterator[Cluster]:
     try:
         status = json.loads(await _k8slite("status", "--name", NAME, "-o", "json"))
         supervisor = status["supervisor"]
-        pids = [service["pid"] for service in supervisor["services"] if service["name"] in CONTROL_PLANE]
-        yield Cluster(Path(status["kubeconfig"]), ready, (*processes.with_children(pids), supervisor["pid"]))
+        services = {each["name"]: processes.with_children([each["pid"]]) for each in supervisor["services"]}
+        pids = [pid for name, found in services.items() if name in CONTROL_PLANE for pid in found]
+        yield Cluster(Path(status["kubeconfig"]), ready, (*pids, supervisor["pid"]), services)
     finally:
         await _k8slite("down", "--name", NAME)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .kube import Kube
@@ -24,6 +24,8 @@ class Context:
     pids: Sequence[int] = ()
     ready: float = 0.0
     containers: bool = True
+    groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """The processes of single programs by name, where they are known."""
     suffix: str = field(default_factory=lambda: secrets.token_hex(3))
 
     def name(self, benchmark: str) -> str:
