@@ -44,7 +44,7 @@ from .watching.watch import WatchStream
 from .wire import negotiation, options, request
 from .wire.body import Bodies
 from .wire.connection import OUTLET
-from .wire.exchange import has_whole_body, left
+from .wire.exchange import left
 from .wire.fanout import Fanout
 from .wire.incoming import Body, readable
 from .wire.metrics import RequestMetrics, key_of
@@ -200,7 +200,9 @@ class Pipeline:
 
     async def _read_body(self, passage: Passage) -> bytes:
         """The request's body. Who is slow in sending it holds no seat meanwhile. Raises ApiError."""
-        if passage.seat is None or has_whole_body(passage.receive):
+        if (body := self._bodies.ready(passage.receive)) is not None:
+            return body
+        if passage.seat is None:
             return await self._bodies.read(passage.receive, passage.headers)
         passage.leave()
         body = await self._bodies.read(passage.receive, passage.headers)

@@ -284,7 +284,6 @@ class Registry:
         for _ in range(_ATTEMPTS):
             if record is None:
                 raise served.not_found(name)
-            old = documents.decode(record.value)
             try:
                 new = await decide(await served.from_store(documents.decode(record.value)), record.revision)
             except ApiError:
@@ -295,8 +294,9 @@ class Registry:
                 continue
             removal = isinstance(new, Removal)
             final = await served.into_store(new.final if isinstance(new, Removal) else new)
-            final["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-            unchanged = not removal and final == old
+            value = documents.encode_to_fit(final, served.stored)
+            changed = not _holds(record, value)
+            unchanged = not removal and not changed
             if unchanged and not fresh:
                 newer = await self.latest(served, key)
                 fresh = True
@@ -305,14 +305,13 @@ class Registry:
                     continue
             if unchanged and not (self._stale is not None and self._stale(key)):
                 return record.value, False
-            value = documents.encode_to_fit(final, served.stored)
             if dry_run:
                 return stamp(value, record.revision), removal
             try:
                 if not removal:
                     written = await self.store.update(key, value, expected=record.revision, unless=tuple(unless))
                     return written.value, False
-                return await self._remove(key, value, old != final, record.revision), True
+                return await self._remove(key, value, changed, record.revision), True
             except RevisionMismatch as mismatch:
                 record, fresh = mismatch.current, True
             except Overtaken:
@@ -332,6 +331,14 @@ class Registry:
         # A change that removes (the last finalizer goes) is not written on its own; the deletion tells all watchers.
         removed = await self.store.delete(key, expected=revision)
         return stamp(value, removed.revision) if changed else removed.value
+
+
+def _holds(record: Record, value: bytes) -> bool:
+    """Whether a record holds this document already, be its members in another order: the length is the same then."""
+    stamped = stamp(value, record.revision)
+    if len(stamped) != len(record.value):
+        return False
+    return stamped == record.value or documents.decode(stamped) == documents.decode(record.value)
 
 
 def overtaken() -> ApiError:

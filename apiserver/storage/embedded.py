@@ -77,6 +77,7 @@ class EmbeddedStore:
 
     async def open(self) -> None:
         """Recover what the journal holds. Raises StoreUnavailable."""
+        self._loop = asyncio.get_running_loop()  # asked once: it costs a system call
         found = await self._journal.open()
         self._keys = Keyspace(found.records)
         self._revision = found.revision
@@ -157,13 +158,12 @@ class EmbeddedStore:
     def _write(self, write: Write) -> asyncio.Future[Record]:
         if not self._open:
             raise StoreUnavailable("the store is closed")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Record] = loop.create_future()
+        future: asyncio.Future[Record] = self._loop.create_future()
         self._pending.append((write, future))
         if not self._busy:
             self._busy = True
             self._idle.clear()
-            loop.call_soon(self._commit)  # not at once: writes of this turn of the loop share the batch
+            self._loop.call_soon(self._commit)  # not at once: writes of this turn of the loop share the batch
         return future
 
     def _commit(self) -> None:

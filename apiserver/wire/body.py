@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from k8slite.errors import ApiError, bad_request, request_entity_too_large
 
 from ..calls import Receive
-from .exchange import has_whole_body
+from .exchange import whole_body
 
 LIMIT = 3 << 20
 """Bytes of one body."""
@@ -35,16 +35,24 @@ class Bodies:
 
         Raises ApiError: 413 for one that is too long, 504 for one that does not come, 429 if too much is on its way.
         """
+        if (body := self.ready(receive)) is not None:
+            return body
         length = headers.get(b"content-length")
         if length is not None and length.isdigit() and int(length) > LIMIT:
             raise request_entity_too_large(f"limit is {LIMIT}")
-        if has_whole_body(receive):  # as most are; a timer costs more than they do
-            return await self._whole(receive)
         try:
             async with asyncio.timeout(TIMEOUT):
                 return await self._whole(receive)
         except TimeoutError:
             raise ApiError(504, "Timeout", "request did not complete within the allotted timeout") from None
+
+    @staticmethod
+    def ready(receive: Receive) -> bytes | None:
+        """The whole body of a request if it is there already, as most are. Raises ApiError 413."""
+        body = whole_body(receive)
+        if body is not None and len(body) > LIMIT:
+            raise request_entity_too_large(f"limit is {LIMIT}")
+        return body
 
     async def _whole(self, receive: Receive) -> bytes:
         pieces: list[bytes] = []

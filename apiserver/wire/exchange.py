@@ -30,6 +30,7 @@ _log = logging.getLogger("uvicorn.error")
 class Connection(Protocol):
     """What an exchange may know of its connection."""
 
+    loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     flow: FlowControl
     server_state: ServerState
@@ -61,10 +62,10 @@ def exchange_of(channel: Any) -> Exchange | None:
     return found if isinstance(found, Exchange) else None
 
 
-def has_whole_body(receive: Any) -> bool:
-    """Whether `receive` gives a request's whole body without waiting for the client."""
+def whole_body(receive: Any) -> bytes | None:
+    """A request's body if all of it has come; None if `receive` has to be asked."""
     exchange = exchange_of(receive)
-    return exchange is not None and not exchange.more_body
+    return exchange.take() if exchange is not None and not exchange.more_body else None
 
 
 def left(receive: Any) -> Callable[[], bool]:
@@ -104,7 +105,18 @@ class Exchange(RequestResponseCycle):
         try:
             await super().run_asgi(app)
         finally:
-            self.connection.tasks.discard(asyncio.current_task())
+            # Without its loop this would ask the kernel for the process's number.
+            self.connection.tasks.discard(asyncio.current_task(self.connection.loop))
+
+    def take(self) -> bytes | None:
+        """The body, which has come as a whole, as `receive` would give it; None if the client has left."""
+        if self.disconnected:
+            return None
+        self.waiting_for_100_continue = False
+        self.flow.resume_reading()
+        self.message_event.clear()
+        body, self.body = bytes(self.body), b""
+        return body
 
     async def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a whole answer, as its two messages would."""

@@ -21,6 +21,7 @@ from ...lookup import Objects
 from ...registry import Registry
 from ...strategies.base import Document
 from ..base import Admission, Operation, Plugin, refused
+from ..per_namespace import PerNamespace
 from . import marks
 from .charging import Charging
 from .evaluate import Limited, Request
@@ -44,6 +45,7 @@ class ResourceQuota(Plugin):
         self, objects: Objects, *, registry: Callable[[], Registry], configuration: Document | None = None
     ) -> None:
         self._quotas = objects.resource("", "resourcequotas")
+        self._number = PerNamespace(self._quotas, len)
         self._registry = registry
         self._charging = Charging(registry)
         self._limited = _read((configuration or {}).get("limitedResources") or ())
@@ -51,7 +53,7 @@ class ResourceQuota(Plugin):
     async def validate(self, admission: Admission) -> None:
         """Raise ApiError 403 for what exceeds a quota."""
         namespace, resource = admission.namespace, admission.resource
-        if not namespace or not resource.namespaced or not (self._limited or self._quotas.select(namespace=namespace)):
+        if not namespace or not resource.namespaced or not (self._limited or self._number.get(namespace)):
             return
         place = (resource.group, resource.plural)
         if place == _QUOTAS:
