@@ -8,13 +8,16 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.contract.etcd_server import etcd
 
-from .cluster import Cluster, output
+from .cluster import Cluster, eventually, is_ready, output
 
 
 def leftovers(name: str) -> list[str]:
@@ -72,8 +75,42 @@ def test_simulated_nodes_are_said_to_be_simulated(tmp_path: Path) -> None:
         assert "simulated" in json.dumps(cluster.get("nodes")["items"][0]["metadata"])
         cluster.kubectl("create", "deployment", "web", "--image=anything", "--replicas=5")
         cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+        assert "is simulated: no process runs in its container anything" in cluster.kubectl("logs", "deployment/web")
+        told = cluster.kubectl("exec", "deployment/web", "--", "ls", check=False)
+        assert "is simulated: no process runs in its container anything, so nothing can be executed in it" in told
+        cluster.kubectl("create", "job", "once", "--image=anything")
+        cluster.kubectl("wait", "--for=condition=Complete", "job/once", "--timeout=60s")
+        cluster.kubectl("delete", "deployment/web", "--cascade=foreground", "--timeout=60s")
+        with joined(cluster, "--nodes", "3", "--name", "guest", "--remove"):
+            eventually(lambda: len(ready_guests(cluster)) == 3, what="guests")
+            guest = ready_guests(cluster)[0]
+            assert [taint["key"] for taint in guest["spec"]["taints"]] == ["k8slite.io/simulated"]
+            overrides = json.dumps({"spec": {"nodeName": guest["metadata"]["name"]}})
+            cluster.kubectl("run", "visitor", "--image=anything", f"--overrides={overrides}")
+            cluster.kubectl("wait", "--for=condition=Ready", "pod/visitor", "--timeout=60s")
+            assert "visitor is simulated" in cluster.kubectl("logs", "visitor")
+        assert not ready_guests(cluster)
     finally:
         cluster.down()
+
+
+def ready_guests(cluster: Cluster) -> list[dict[str, Any]]:
+    nodes = cluster.get("nodes", "-l", "k8slite.io/simulator=guest")["items"]
+    ours = ("node.kubernetes.io/not-ready",)
+    return [node for node in nodes if is_ready(node) and all(t["key"] not in ours for t in node["spec"]["taints"])]
+
+
+@contextmanager
+def joined(cluster: Cluster, *options: str) -> Iterator[None]:
+    """Simulated nodes of another program, as long as the block lasts."""
+    command = [sys.executable, "-m", "k8slite", "simulate", *options]
+    with subprocess.Popen(command, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 def test_an_etcd_that_runs_already_serves_as_the_store(tmp_path: Path) -> None:
@@ -143,9 +180,10 @@ def test_an_ordinary_user_gets_simulated_nodes_and_is_told_how_to_get_real_ones(
     assert "k8slite up --simulate 3" in told
     assert not list(tmp_path.iterdir())
     try:
-        assert "is ready" in k8slite("up", "--name", cluster.name, "--simulate", "2")
-        assert len(cluster.get("nodes")["items"]) == 2
-        assert "Nodes: 2 of 2 ready" in k8slite("status", "--name", cluster.name)
+        assert "is ready" in k8slite("up", "--name", cluster.name, "--simulate", "20", "--zones", "2")
+        nodes = cluster.get("nodes", "-l", "topology.kubernetes.io/zone=zone-2")["items"]
+        assert len(nodes) == 10
+        assert "Nodes: 20 of 20 ready" in k8slite("status", "--name", cluster.name)
     finally:
         assert "is gone" in k8slite("down", "--name", cluster.name)
     assert not list(tmp_path.iterdir())
