@@ -16,8 +16,6 @@ from k8slite.kinds.resources import NODES
 from ..context import Context, Runnable
 from .plan import Blocks
 
-RETRY_WHEN_FULL = 60.0
-
 
 def build(context: Context) -> Sequence[Runnable]:
     """The controller."""
@@ -30,19 +28,30 @@ class NodeIpamSync:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._blocks = Blocks(context.config.cluster_cidr, context.config.node_cidr_mask_size)
+        self._waiting: set[str] = set()
+        """Nodes that found no block left: thousands of them, tried again each minute, would be a load for nothing."""
         self._nodes = context.informers.of(NODES)
         self.controller = Controller("node-ipam", self.sync, clock=context.clock, workers=1)
         self._nodes.add_handler(self._node_changed)
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is None and old is not None:
+            self._waiting.discard(old.key)
             for cidr in old.spec.pod_cidrs:
                 self._blocks.give_back(cidr)
+                self._wake()
         elif new is not None and new.spec.pod_cidrs:
-            for cidr in new.spec.pod_cidrs:
-                self._blocks.take(cidr)
-        elif new is not None:
+            self._waiting.discard(new.key)
+            if old is None or old.spec.pod_cidrs != new.spec.pod_cidrs:
+                for cidr in new.spec.pod_cidrs:
+                    self._blocks.take(cidr)
+        elif new is not None and new.key not in self._waiting:
             self.controller.queue.add(new.key)
+
+    def _wake(self) -> None:
+        """A block is free again: the next of those that found none has a try."""
+        if self._waiting:
+            self.controller.queue.add(self._waiting.pop())
 
     async def sync(self, key: str) -> Result:
         """One node."""
@@ -51,8 +60,9 @@ class NodeIpamSync:
             return DONE
         cidr = self._blocks.allocate()
         if cidr is None:
+            self._waiting.add(key)
             self._context.say("cidrAllocator", node, "CIDRNotAvailable", f"Node {key} status is now: CIDRNotAvailable")
-            return Result(RETRY_WHEN_FULL)
+            return DONE
         body = {
             "metadata": {"uid": node.uid, "resourceVersion": node.metadata.resource_version},
             "spec": {"podCIDR": cidr, "podCIDRs": [cidr]},
@@ -64,5 +74,6 @@ class NodeIpamSync:
             # written; then it stays taken, and the informer tells whose it is.
             if error.code < 500:
                 self._blocks.give_back(cidr)
+                self._wake()
             raise
         return DONE
