@@ -74,7 +74,8 @@ def contradictions(wish: Wish, spec: ClusterSpec) -> list[str]:
         found.append(f"it has {spec.nodes} node(s), not {wish.nodes}")
     if wish.simulation.nodes and wish.simulation.nodes != spec.simulation.nodes:
         found.append(f"it has {spec.simulation.nodes} simulated node(s), not {wish.simulation.nodes}")
-    elif wish.simulation != Simulation() and wish.simulation != spec.simulation:
+    said = [name for name, value in wish.simulation if value != getattr(Simulation(), name) and name != "nodes"]
+    if any(getattr(wish.simulation, name) != getattr(spec.simulation, name) for name in said):
         found.append("its simulated nodes are others")
     if wish.store is not None and wish.store != spec.store:
         found.append(f"its store is {spec.store}, not {wish.store}")

@@ -80,6 +80,7 @@ def test_etcd_comes_first_when_the_cluster_brings_its_own() -> None:
         (Wish(nodes=1, simulation=Simulation(nodes=2)), ClusterSpec(nodes=0, simulation=Simulation(nodes=3)), 2),
         (Wish(simulation=Simulation(nodes=3, zones=["a"])), ClusterSpec(simulation=Simulation(nodes=3)), 1),
         (Wish(simulation=Simulation(zones=["a"])), ClusterSpec(simulation=Simulation(nodes=3)), 1),
+        (Wish(simulation=Simulation(nodes=3)), ClusterSpec(simulation=Simulation(nodes=3, zones=["a"])), 0),
         (Wish(nodes=3, store="etcd"), ClusterSpec(nodes=1), 2),
     ],
 )
