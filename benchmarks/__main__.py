@@ -10,7 +10,7 @@ import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from . import api_rates, cluster, idle, kubeconfig, many, ready, replicas, report, scheduling, watch_fanout
+from . import api_rates, cluster, idle, kubeconfig, many, ready, replicas, report, scheduling, simulate, watch_fanout
 from .context import Benchmark, Context, Skipped
 from .kube import Kube, Refused
 
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "many": many.run,
     "schedule": scheduling.run,
     "replicas": replicas.run,
+    "simulate": simulate.run,
 }
 
 
@@ -59,7 +60,13 @@ async def _run(options: argparse.Namespace) -> tuple[list[report.Figure], bool]:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
         kube = await stack.enter_async_context(Kube(kubeconfig.load(path, Path(directory))))
         context = Context(
-            kube, seconds=options.seconds, image=image, pids=pids, ready=took, containers=not options.simulate
+            kube,
+            seconds=options.seconds,
+            image=image,
+            pids=pids,
+            ready=took,
+            containers=not options.simulate,
+            kubeconfig=path,
         )
         for name in options.names or BENCHMARKS:
             print(f"{name} …", file=sys.stderr, flush=True)

@@ -45,12 +45,16 @@ async def started(*, simulate: int) -> AsyncIterator[Cluster]:
         await _k8slite("down", "--name", NAME)
 
 
-async def _k8slite(*arguments: str) -> bytes:
+def command() -> list[str]:
+    """How the k8slite command is typed here."""
     beside = Path(sys.executable).with_name("k8slite")
     found = str(beside) if beside.exists() else shutil.which("k8slite")
-    command = [found] if found else [sys.executable, "-c", "from k8slite.cli.main import main; main()"]
+    return [found] if found else [sys.executable, "-c", "from k8slite.cli.main import main; main()"]
+
+
+async def _k8slite(*arguments: str) -> bytes:
     process = await asyncio.create_subprocess_exec(
-        *command, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command(), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     output, errors = await process.communicate()
     if process.returncode:

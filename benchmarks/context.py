@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .kube import Kube
 from .report import Figure
@@ -14,8 +15,9 @@ from .report import Figure
 class Context:
     """The target and how to measure it.
 
-    `seconds` is how long a rate is measured, `pids` are the control plane's processes (empty if unknown), `ready` is
-    the time that our own cluster took to be ready (0 if it is not ours), `image` is what replicas run.
+    `kubeconfig` is its file, `seconds` is how long a rate is measured, `pids` are the control plane's processes (empty
+    if unknown), `ready` is the time that our own cluster took to be ready (0 if it is not ours), `image` is what
+    replicas run.
     """
 
     kube: Kube
@@ -26,6 +28,7 @@ class Context:
     containers: bool = True
     groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """The processes of single programs by name, where they are known."""
+    kubeconfig: Path | None = None
     suffix: str = field(default_factory=lambda: secrets.token_hex(3))
 
     def name(self, benchmark: str) -> str:
