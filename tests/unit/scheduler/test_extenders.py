@@ -351,7 +351,8 @@ async def test_a_pod_that_goes_while_an_extender_thinks_leaves_nothing() -> None
         it.show(stays)
         it.gone(gone)
         go.set()
-        await until(it, lambda: it.api.bound == [("stays", "a")])
+        await until(it, lambda: it.api.events)
+        assert it.api.bound == [("stays", "a")]
         assert it.scheduler.columns.node_of("uid-gone") is None
         assert it.api.events == [("Scheduled", "Successfully assigned default/stays to a")]
 
