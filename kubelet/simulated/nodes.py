@@ -60,6 +60,11 @@ class Played:
         """Whether the node does nothing at all."""
         return self.gone or self.next.state == "Silent"
 
+    @property
+    def works(self) -> bool:
+        """Whether the node sees to its pods: it is registered and lives."""
+        return self.leased and not self.silent
+
 
 class NodePlayer:
     """All nodes of this program."""
@@ -240,7 +245,7 @@ class NodePlayer:
             last = now
             turn = [next(ring) for _ in range(int(due))]
             due -= len(turn)
-            await self._each([one for one in turn if one.leased and not one.silent], write, "not heard of")
+            await self._each([one for one in turn if one.works], write, "not heard of")
 
     async def _each(self, nodes: Sequence[Played], write: Write, failed: str) -> None:
         failures: list[tuple[str, Exception]] = []

@@ -85,7 +85,7 @@ class PodPlayer:
             node.block.release(new.uid)
         elif address := new.status.get("podIP"):
             node.block.keep(new.uid, address)
-        if self._awaited.lags(new.key, new.metadata.resource_version) or node.silent:
+        if self._awaited.lags(new.key, new.metadata.resource_version) or not node.works:
             return
         if (step := self._step(new, node)) is not None:
             self.controller.queue.add_after(new.key, step.wait)
@@ -120,7 +120,7 @@ class PodPlayer:
         if pod is None or self._awaited.lags(key, pod.metadata.resource_version):
             return DONE
         node = self._find(pod.spec.node_name)
-        if node is None or node.silent or (step := self._step(pod, node)) is None:
+        if node is None or not node.works or (step := self._step(pod, node)) is None:
             return DONE
         if step.wait > 0:
             return Result(step.wait)
