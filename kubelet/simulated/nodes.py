@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 _TICK = 0.25
 """Seconds between two handfuls of heartbeats: enough of them together to share a commit, too few to be felt."""
+_LAG = 0.1
+"""Seconds that the informer has to show what was written, before a node is looked at again."""
 _ANNOTATIONS = {ANNOTATION: "true"}
 
 
@@ -135,8 +137,10 @@ class NodePlayer:
     async def sync(self, name: str) -> Result:
         """One node."""
         played, seen = self._played[name], self.informer.get(name)
-        if played.gone or (seen is not None and self._awaited.lags(name, seen.metadata.resource_version)):
+        if played.gone:
             return DONE
+        if seen is not None and self._awaited.lags(name, seen.metadata.resource_version):
+            return Result(_LAG)
         if seen is None:
             await self._register(played)
             return DONE  # the informer tells of it
@@ -270,8 +274,9 @@ def _marks(node: Node) -> tuple[Mapping[str, str], Mapping[str, str]]:
 
 
 def _block(cidr: str, old: Block) -> Block:
-    """The addresses of the pod CIDR that a node was given; the old ones, if ours can make nothing of it."""
+    """The addresses of the pod CIDR that a node was given; the old ones if it is the same, or none of ours (IPv6)."""
     try:
-        return Block.of(cidr)
+        fresh = Block.of(cidr)
     except ValueError:
         return old
+    return old if (fresh.first, fresh.size) == (old.first, old.size) else fresh
