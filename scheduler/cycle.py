@@ -275,7 +275,11 @@ class Cycle:
         for (plugin, weight), raw in zip(view.relative_scores, view.raw, strict=True):
             if raw.any():
                 feasible = total >= 0
-                total = np.where(feasible, total + weight * normalized(raw, plugin, feasible), -1.0)
+                scores = normalized(raw, plugin, feasible)
+                scores *= weight
+                scores += total
+                np.copyto(scores, -1.0, where=~feasible)
+                total = scores
                 yield _Step(plugin.name, weight, total)
 
     def _compared(self, total: Scores, pod: Pod, shape: Shape, columns: Columns) -> Iterator[_Step]:
@@ -284,9 +288,11 @@ class Cycle:
             if plugin.concerned(pod, shape):
                 feasible = total >= 0
                 scores = plugin.compare(pod, shape, columns, feasible)
-                scores *= weight
+                if weight != 1:
+                    scores *= weight
                 scores += total
-                total = np.where(feasible, scores, -1.0)
+                np.copyto(scores, -1.0, where=~feasible)
+                total = scores
                 yield _Step(plugin.name, weight, total)
 
 

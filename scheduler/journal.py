@@ -14,6 +14,14 @@ ALL = slice(None)
 NONE: npt.NDArray[np.intp] = np.empty(0, dtype=np.intp)
 
 
+def pick(table: npt.NDArray[np.float64], rows: Rows) -> npt.NDArray[np.float64]:
+    """Those rows of nodes from a table that has one column for each: to be read, for it may be the table itself.
+
+    `table[:, rows]` takes four times as long for the one row that it mostly is.
+    """
+    return table[:, rows] if isinstance(rows, slice) else table.take(rows, axis=1)
+
+
 class Journal:
     """A bounded list of changed rows."""
 

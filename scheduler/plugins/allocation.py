@@ -17,7 +17,7 @@ import numpy as np
 
 from ..columns import UNKNOWN, Columns
 from ..framework import MAX_SCORE, Scores
-from ..journal import Rows
+from ..journal import Rows, pick
 from ..requests import CPU, MEMORY, STORAGE, is_scalar
 from ..shape import Shape
 
@@ -82,17 +82,17 @@ def allocation(shape: Shape, columns: Columns, rows: Rows, resources: tuple[Reso
     """What nodes would have taken with a pod of the shape; containers without requests count with assumed ones."""
     if resources == DEFAULT:
         found = Allocation(
-            columns.scored[:, rows] + column(shape.scored),
-            columns.allocatable[:2, rows],
-            columns.divisor[:, rows],
-            columns.has[:, rows],
+            pick(columns.scored, rows) + column(shape.scored),
+            pick(columns.allocatable[:2], rows),
+            pick(columns.divisor, rows),
+            pick(columns.has, rows),
             _weights(resources),
         )
     else:
         asked = {**dict(shape.requests), CPU: shape.scored[0], MEMORY: shape.scored[1]}
         chosen = indices(resources, columns)
-        there = columns.allocatable[chosen][:, rows]
-        taken = columns.requested[chosen][:, rows] + column(tuple(asked.get(each.name, 0) for each in resources))
+        there = pick(columns.allocatable, rows)[chosen]
+        taken = pick(columns.requested, rows)[chosen] + column(tuple(asked.get(each.name, 0) for each in resources))
         for position, index in enumerate(chosen):
             if index < 2:
                 taken[position] += columns.scored[index, rows] - columns.requested[index, rows]

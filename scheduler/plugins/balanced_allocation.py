@@ -14,7 +14,7 @@ from k8slite.errors import duplicate, invalid_value
 from ..arguments import Part, read, refuse
 from ..columns import Columns
 from ..framework import MAX_SCORE, Args, Normalize, Reads, Scores
-from ..journal import Rows
+from ..journal import Rows, pick
 from ..requests import PODS
 from ..shape import Shape
 from .allocation import DEFAULT, Resource, evenness, indices, relevant, some
@@ -60,13 +60,13 @@ class BalancedAllocation:
     def score(self, shape: Shape, columns: Columns, rows: Rows) -> Scores:
         """75 for no change, more for a node that becomes more even."""
         if self._resources == DEFAULT:
-            taken, divisor, has = columns.requested[:2, rows], columns.divisor[:, rows], columns.has[:, rows]
+            taken, divisor, has = (pick(each, rows) for each in (columns.requested[:2], columns.divisor, columns.has))
             added = _added(shape.requests, DEFAULT)
         else:
             resources = relevant(self._resources, shape)
             chosen = indices(resources, columns)
-            there = columns.allocatable[chosen][:, rows]
-            taken, divisor, has = columns.requested[chosen][:, rows], np.maximum(there, 1), some(there)
+            there = pick(columns.allocatable, rows)[chosen]
+            taken, divisor, has = pick(columns.requested, rows)[chosen], np.maximum(there, 1), some(there)
             added = _added(shape.requests, resources)
         if isinstance(rows, slice):
             # One after the other: arrays of twice the size would be fetched from the system each time.
@@ -74,11 +74,9 @@ class BalancedAllocation:
         else:
             without, scores = evenness(taken + added, divisor, has)
         scores -= without
-        scores += MAX_SCORE / 2
+        scores += MAX_SCORE * 3 / 2
         scores /= 2
-        np.floor(scores, out=scores)
-        scores += MAX_SCORE / 2
-        return scores
+        return np.floor(scores, out=scores)
 
 
 @lru_cache(maxsize=1024)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from ..change import Change
 from ..columns import Columns, Placed
@@ -67,6 +68,9 @@ class ImageColumn:
     def __init__(self) -> None:
         self.capacity = 0
         self.nodes = 0
+        """How many there are."""
+        self.live = 0
+        """Their rows, as a set of bits."""
         self.time = 0
         """Goes on with every change."""
         self.images: dict[str, _Image] = {}
@@ -83,8 +87,10 @@ class ImageColumn:
             self.nodes += (now is not None) - (before is not None)
             if now is None:
                 del self._reported[row]
+                self.live &= ~(1 << row)
             else:
                 self._reported[row] = now
+                self.live |= 1 << row
         return Change.NOTHING
 
     def _take_away(self, row: int, images: tuple[NodeImage, ...]) -> None:
@@ -126,9 +132,7 @@ class ImageColumn:
         sums = np.zeros(self.capacity)
         for image in filter(None, map(self.images.get, names)):
             worth = int(image.size * (image.rows.bit_count() / self.nodes))
-            size = -(-self.capacity // 8)
-            bits = np.frombuffer(image.rows.to_bytes(size, "little"), dtype=np.uint8)
-            sums += np.unpackbits(bits, bitorder="little")[: self.capacity] * float(worth)
+            sums += self._flags(image.rows) * float(worth)
         most = MOST * len(names)
         np.clip(sums, LEAST, most, out=sums)
         sums -= LEAST
@@ -136,10 +140,20 @@ class ImageColumn:
         sums /= most - LEAST
         return np.floor(sums, out=sums)
 
+    def even(self, scores: Scores) -> bool:
+        """Whether all nodes have the same score."""
+        found = scores[self._flags(self.live).view(np.bool_)]
+        return bool((found == found[:1]).all())
+
+    def _flags(self, rows: int) -> npt.NDArray[np.uint8]:
+        """A set of bits as zeros and ones by row."""
+        bits = np.frombuffer(rows.to_bytes(-(-self.capacity // 8), "little"), dtype=np.uint8)
+        return np.unpackbits(bits, bitorder="little")[: self.capacity]
+
 
 @dataclass(slots=True)
 class _Known:
-    """The scores of a set of images, None if all are 0."""
+    """The scores of a set of images, None if they say the same of all nodes."""
 
     time: int
     stamp: tuple[int, ...]
@@ -157,7 +171,7 @@ class ImageLocality:
         self._known: OrderedDict[tuple[str, ...], _Known] = OrderedDict()
 
     def concerned(self, pod: Pod, shape: Shape) -> bool:
-        """Whether one of the pod's images is worth something on some node."""
+        """Whether the pod's images are worth more on one node than on another."""
         return bool(self._column.images) and self._scores(pod) is not None
 
     def compare(self, pod: Pod, shape: Shape, columns: Columns, feasible: Mask) -> Scores:
@@ -173,7 +187,7 @@ class ImageLocality:
         stamp = column.stamp(names)
         if known is None or known.stamp != stamp:
             scores = column.scores(names)
-            known = _Known(column.time, stamp, scores if scores.any() else None)
+            known = _Known(column.time, stamp, None if column.even(scores) else scores)
         known.time = column.time
         self._known[names] = known
         self._known.move_to_end(names)

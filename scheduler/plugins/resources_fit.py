@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..change import Change
 from ..columns import Amounts, Columns
 from ..framework import Normalize, Reads, Scores
-from ..journal import Rows
+from ..journal import Rows, pick
 from ..labels import Mask
 from ..requests import PODS, is_extended
 from ..shape import Shape
@@ -26,7 +26,7 @@ Needed = tuple[tuple[str, int], ...]
 
 def has_room(needs: Scores, columns: Columns, rows: Rows) -> Mask:
     """For each resource (first axis) and row, whether it can give what is needed."""
-    return np.less_equal(columns.requested[:, rows] + needs, columns.allocatable[:, rows])
+    return np.less_equal(pick(columns.requested, rows) + needs, pick(columns.allocatable, rows))
 
 
 class ResourcesFit:

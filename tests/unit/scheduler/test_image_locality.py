@@ -35,11 +35,20 @@ def test_images(cluster: Cluster, pod: Document, reports: list[Document], gone: 
     for node in [*cluster.nodes, *reports]:
         state.set_node(Node.model_validate(node))
         known.tell(node["metadata"]["name"], node)
-        assert compared(plugin, pod, state) == {name: known.score(pod, name) for name in known.nodes}
+        assert_scores(plugin, pod, state, known)
     for name in gone & known.nodes.keys():
         state.remove_node(name)
         known.tell(name, None)
-        assert compared(plugin, pod, state) == {name: known.score(pod, name) for name in known.nodes}
+        assert_scores(plugin, pod, state, known)
+
+
+def assert_scores(plugin: ImageLocality, pod: Document, state: Columns, known: Known) -> None:
+    expected = {name: known.score(pod, name) for name in known.nodes}
+    view = Pod.model_validate(pod)
+    if plugin.concerned(view, shape_of(view)):
+        assert compared(plugin, pod, state) == expected
+    else:
+        assert len(set(expected.values())) <= 1, "left out where it would say the same of all nodes"
 
 
 def having(name: str, *images: tuple[str, int]) -> Node:
@@ -60,8 +69,9 @@ def test_the_node_with_the_image_wins() -> None:
     assert decide(asking, state) == Placement("b")
 
 
-def test_pods_whose_images_nobody_has_are_not_compared() -> None:
-    state = columns(having("a", ("app:v1", 900 * MIB), ("tiny:v1", MIB)))
+def test_images_that_make_no_difference_are_not_compared() -> None:
+    everywhere = ("all:v1", 900 * MIB)
+    state = columns(having("a", ("app:v1", 900 * MIB), ("tiny:v1", MIB), everywhere), having("b", everywhere))
     plugin = ImageLocality(state)
 
     def concerned(image: str) -> bool:
@@ -71,6 +81,9 @@ def test_pods_whose_images_nobody_has_are_not_compared() -> None:
     assert concerned("app:v1")
     assert not concerned("app:v2")
     assert not concerned("tiny:v1"), "too small to be worth anything"
+    assert not concerned("all:v1"), "worth the same on each node"
+    state.set_node(having("c"))
+    assert concerned("all:v1")
 
 
 def test_nodes_share_what_they_report_alike() -> None:
