@@ -52,6 +52,11 @@ class Pace:
         while (left := self._held_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(left)
 
+    @property
+    def held(self) -> bool:
+        """Whether nobody gets a turn now."""
+        return self._clock.monotonic() < self._held_until
+
     def hold(self, seconds: float = 0.0) -> None:
         """Give no turns for that long, or for longer if it happens again and again."""
         now = self._clock.monotonic()

@@ -36,6 +36,7 @@ BUSY, BUSY_WRITES_PER_SECOND = 100, 50.0
 RENEWED_AT_ONCE, RENEWED_PER_SECOND = 100, 5.0
 """Verdicts that differ in their numbers only."""
 TRIES = 5
+"""What the API server answers with errors again and again is left alone until the pod is tried anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Reporter:
             verdict = before.verdict if more.verdict is None else more.verdict
             nominate = before.nominate if more.nominate is None else more.nominate
             self._wanted[uid] = _Wanted(more.pod, verdict, nominate)
-        if more.nominate is not None:
+        if more.nominate is not None and (before is None or before.nominate is None):
             self._jobs.appendleft(uid)
         elif before is None:
             self._jobs.append(uid)
@@ -156,7 +157,7 @@ class Reporter:
             self._writing.add(uid)
             try:
                 while (wanted := self._wanted.get(uid)) is not None:
-                    if wanted.nominate is None or wanted.tries:
+                    if wanted.nominate is None or self._pace.held:
                         await self._pace.turn()
                     if (wanted := self._wanted.pop(uid, None)) is not None:
                         await self._write(wanted)
@@ -176,7 +177,7 @@ class Reporter:
             )
         except ApiError as error:
             if error.code >= 500 or error.code == 429:
-                self._again(wanted, error, seconds=error.retry_after or 0.0)
+                self._again(replace(wanted, tries=wanted.tries + 1), error, seconds=error.retry_after or 0.0)
             elif error.reason not in ("NotFound", "Conflict"):
                 log.warning("condition of %s: %s", pod.key, error)
         except (aiohttp.ClientError, OSError) as error:
@@ -188,8 +189,11 @@ class Reporter:
         """Hold all writers for a while, and write it then unless there is something else to be said."""
         log.warning("condition of %s: %s: %s", wanted.pod.key, type(error).__name__, error)
         self._pace.hold(seconds)
-        if wanted.tries < TRIES and wanted.pod.uid in self._said:
-            self._wanted.setdefault(wanted.pod.uid, replace(wanted, tries=wanted.tries + 1))
+        uid = wanted.pod.uid
+        if wanted.tries > TRIES:
+            self._said.pop(uid, None)
+        elif uid in self._said:
+            self._wanted.setdefault(uid, wanted)
 
 
 def _is_shown(wanted: _Wanted) -> bool:

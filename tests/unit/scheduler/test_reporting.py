@@ -178,6 +178,28 @@ async def test_a_verdict_that_was_not_taken_is_written_later() -> None:
         assert it.api.messages == ["no"]
 
 
+async def test_a_verdict_outlives_minutes_without_an_api_server() -> None:
+    async with desk() as it:
+        it.api.fail = [ConnectionResetError("reset")] * 12
+        for number in range(3):
+            it.reporter.unschedulable(pod(f"p{number}"), "no")
+        for _ in range(5):
+            await it.minute()
+        assert it.api.messages == ["no"] * 3
+
+
+async def test_a_verdict_that_was_given_up_is_told_again_with_the_next_attempt() -> None:
+    async with desk() as it:
+        it.api.fail = [ApiError(500, "InternalError", "a webhook is broken")] * 6
+        it.reporter.unschedulable(pod("web"), "no")
+        for _ in range(5):
+            await it.minute()
+        assert (it.api.fail, it.api.messages) == ([], [])
+        it.reporter.unschedulable(pod("web"), "no")
+        await it.clock.advance(1)
+        assert it.api.messages == ["no"]
+
+
 @pytest.mark.parametrize("error", [ApiError(404, "NotFound", "gone"), ApiError(403, "Forbidden", "not you")])
 async def test_a_verdict_that_is_refused_is_let_go(error: ApiError) -> None:
     async with desk() as it:
