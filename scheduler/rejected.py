@@ -73,6 +73,15 @@ class Group:
         """There is room where there was none."""
         self.room = np.union1d(self.room, help_.rows)
 
+    def has_room(self) -> bool:
+        """Whether another of its pods may find a place, after one did."""
+        try:
+            self.room = self.interest.taking(self.room)
+        except Exception:
+            log.exception("judging whether there is room for more")
+            return True
+        return bool(self.room.size) or not self.interest.exact
+
 
 def _uid(about: Object | None) -> str | None:
     return None if about is None else about.uid
@@ -149,10 +158,7 @@ class Rejected:
         if group is None:
             return
         group.out -= 1
-        if not group.resting:
-            return
-        group.room = group.interest.taking(group.room)
-        if group.room.size or not group.interest.exact:
+        if group.resting and group.has_room():
             self._send(group, FOLLOWERS, None)
 
     def judge(self) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from k8slite.scheduler.change import Change
 from k8slite.scheduler.columns import Columns
-from k8slite.scheduler.framework import Handle, Plugin
+from k8slite.scheduler.framework import Handle, Plugin, Reads
+from k8slite.scheduler.journal import Rows
 from k8slite.scheduler.labels import Mask
 from k8slite.scheduler.node_by_node import NodeByNode, NodeInfo
 from k8slite.scheduler.plugins import REGISTRY
@@ -187,6 +188,31 @@ async def test_after_a_failure_the_pod_is_tried_again_with_a_back_off() -> None:
         assert it.api.bound == []
         await it.clock.advance(2)
         assert it.api.bound == [("web", "a")]
+
+
+async def test_a_filter_that_breaks_over_those_who_wait_does_not_undo_what_was_decided() -> None:
+    class Jealous:
+        name = "Jealous"
+        reads = Reads.USAGE
+        cures = Change.NOTHING
+
+        def concerns(self, shape: Shape) -> bool:
+            return True
+
+        def filter(self, shape: Shape, columns: Columns, rows: Rows) -> Mask:
+            if columns.pod_count:
+                raise RuntimeError("not the only one")
+            return np.ones(columns.live[rows].size, dtype=np.bool_)
+
+        def explain(self, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Counter[str]:
+            return Counter()
+
+    async with cluster(node("a", allocatable={"cpu": "1"}), profiles=also(lambda handle: Jealous())) as it:
+        it.show(*(pod(f"p{number}", requests={"cpu": "2"}) for number in range(3)))
+        await it.settle(lambda: len(it.api.conditions) == 3)
+        it.scheduler.on_node(None, node("b", allocatable={"cpu": "8"}))
+        await it.clock.advance(11)
+        assert it.api.bound == [("p0", "b")]
 
 
 async def test_what_is_heard_after_the_binding_breaks_nothing() -> None:
