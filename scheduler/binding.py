@@ -152,7 +152,8 @@ class Binder:
                 outcome = await self._bind(waiting, node)
             finally:
                 self._free += 1
-                self._room.set()
+                if self.free > 0:
+                    self._room.set()
             self._settle(waiting, node, outcome)
 
     async def _bind(self, waiting: Waiting, node: str) -> Outcome:
