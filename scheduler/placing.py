@@ -72,15 +72,15 @@ class Placer:
         self._queue.placed(waiting, event)
         if profile.reserve or profile.permit:
             try:
-                answer = accepted(profile, pod, node)
+                answer = self._accepted(profile, pod, node)
             except Exception as error:
                 self._settle(waiting, node, Refused(told(error)))
                 return
             if isinstance(answer, Rejection):
                 self._settle(waiting, node, answer)
                 return
-            if answer:
-                self._hold(waiting, WaitingPod(pod, node, answer, clock=self._clock))
+            if answer is not None:
+                self._hold(waiting, answer)
                 return
         self._commit(waiting, node)
 
@@ -97,6 +97,20 @@ class Placer:
     def forget(self, uid: str) -> None:
         """The pod is gone, or somebody else's business: it need not wait for permits any more."""
         self._waiting.reject(uid)
+
+    def _accepted(self, profile: Profile, pod: Pod, node: str) -> Rejection | WaitingPod | None:
+        """What plugins say of a place: a rejection, or that the pod has to wait; None if nobody minds."""
+        for reserving in profile.reserve:
+            if reason := reserving.reserve(pod, node):
+                return Rejection(reserving.name, reason)
+        waits = {}
+        for permitting in profile.permit:
+            answer = permitting.permit(pod, node)
+            if isinstance(answer, Wait):
+                waits[permitting.name] = answer.seconds
+            elif answer:
+                return Rejection(permitting.name, answer)
+        return WaitingPod(pod, node, waits, clock=self._clock) if waits else None
 
     def _hold(self, waiting: Waiting, held: WaitingPod) -> None:
         self._waiting.add(held)
@@ -158,18 +172,3 @@ class Placer:
                 if wanted and not outrun:
                     self._reporter.failed(pod, message)
                     self._reporter.nominate(pod, "")
-
-
-def accepted(profile: Profile, pod: Pod, node: str) -> Rejection | dict[str, float]:
-    """What plugins say of a place: a rejection, or for how many seconds each wants the pod to wait."""
-    for reserving in profile.reserve:
-        if reason := reserving.reserve(pod, node):
-            return Rejection(reserving.name, reason)
-    waits = {}
-    for permitting in profile.permit:
-        answer = permitting.permit(pod, node)
-        if isinstance(answer, Wait):
-            waits[permitting.name] = answer.seconds
-        elif answer:
-            return Rejection(permitting.name, answer)
-    return waits

@@ -201,9 +201,18 @@ class Scheduler:
             self.queue.changed(self.columns.place(new, shape_of(new), new.spec.node_name))
         elif new.spec.scheduler_name not in self.profiles or new.deleting:
             self._drop(new.uid)
-        elif self.columns.node_of(new.uid) is None or new.uid in self.queue:
-            shape = shape_of(new, selected_by=self.services.selecting(new))
-            self.queue.put(new, shape)
+        else:
+            self._wait_for_node(old, new)
+
+    def _wait_for_node(self, old: Pod | None, new: Pod) -> None:
+        if old is not None and old.spec.node_name:
+            self._drop(new.uid)  # the API server was restored from before its binding
+        placed = self.columns.node_of(new.uid) is not None
+        if placed and new.uid not in self.queue:
+            return  # it was bound meanwhile
+        shape = shape_of(new, selected_by=self.services.selecting(new))
+        self.queue.put(new, shape)
+        if not placed:
             self._promises.follow(old, new, shape)
 
     def _drop(self, uid: str) -> None:

@@ -13,7 +13,7 @@ from k8slite.scheduler.framework import Handle, Plugin
 from k8slite.scheduler.permits import Wait, WaitingPods
 from k8slite.scheduler.plugins import build
 from k8slite.scheduler.profile import Point, Profile, assemble, implements
-from k8slite.scheduler.queue import Place
+from k8slite.scheduler.queue import Place, Waiting
 from k8slite.scheduler.view import Pod
 
 from .builders import node, pod
@@ -172,11 +172,14 @@ async def test_the_shortest_patience_ends_the_waiting() -> None:
         assert "place: unreserve web" in said
 
 
-async def test_waiting_pods_do_not_keep_others_from_being_bound() -> None:
-    class Selective(Recorder):
-        def permit(self, pod: Pod, node: str) -> str | Wait:
-            return Wait(600) if pod.name.startswith("slow") else ""
+class Selective(Recorder):
+    """Keeps pods waiting that are called slow."""
 
+    def permit(self, pod: Pod, node: str) -> str | Wait:
+        return Wait(600) if pod.name.startswith("slow") else ""
+
+
+async def test_waiting_pods_do_not_keep_others_from_being_bound() -> None:
     async with cluster(node("a", allocatable={"pods": "500"}), profiles=with_plugins(Selective("s", []))) as it:
         it.show(*(pod(f"slow-{number}") for number in range(200)))
         await it.settle()
@@ -259,3 +262,70 @@ async def test_a_gang_is_bound_together() -> None:
         assert it.api.bound == []
         it.show(pod("three"))
         await it.settle(lambda: {name for name, _ in it.api.bound} == {"one", "two", "three"})
+
+
+async def test_nobody_is_looked_for_in_the_queue_while_more_bindings_wait_than_may() -> None:
+    """Pods whose preparations end all at once may exceed what is let in otherwise."""
+
+    class Slow:
+        name = "Slow"
+
+        def __init__(self) -> None:
+            self.prepared = asyncio.Event()
+            self.bindings = asyncio.Semaphore(0)
+
+        def prepares(self, pod: Pod, node: str) -> bool:
+            return True
+
+        async def pre_bind(self, pod: Pod, node: str) -> str:
+            await self.prepared.wait()
+            return ""
+
+        async def bind(self, pod: Pod, node: str) -> bool:
+            await self.bindings.acquire()
+            return True
+
+    slow = Slow()
+    async with cluster(node("a", allocatable={"pods": "500"}), profiles=with_plugins(slow)) as it:
+        it.show(*(pod() for _ in range(200)))
+        await it.settle()
+        slow.prepared.set()
+        await it.settle()
+        it.show(pod("late"))
+        slow.bindings.release()
+        await it.settle(lambda: it.scheduler.queue.place_of("uid-late") is Place.ACTIVE)
+        turns = 0
+        pop = it.scheduler.queue.pop
+
+        def counted(limit: int) -> list[Waiting]:
+            nonlocal turns
+            turns += 1
+            return pop(limit)
+
+        it.scheduler.queue.pop = counted  # type: ignore[method-assign]
+        await it.settle()
+        assert turns == 0
+        for _ in range(200):
+            slow.bindings.release()
+        await it.settle(lambda: len(it.scheduler.queue) == 0)
+
+
+async def test_a_permit_that_makes_no_sense_is_undone_too() -> None:
+    said: list[str] = []
+    plugins = (Reserving("place", said), Permitting("p", said, permit=Wait(None)))  # type: ignore[arg-type]
+    async with cluster(node("a"), profiles=with_plugins(*plugins)) as it:
+        it.show(pod("web"))
+        await it.settle(lambda: it.api.events)
+        assert said[-1] == "place: unreserve web"
+        assert it.scheduler.columns.node_of("uid-web") is None
+
+
+async def test_old_news_of_a_promise_do_not_promise_a_second_place_to_a_pod_that_has_one() -> None:
+    seen: list[WaitingPods] = []
+    profiles = with_plugins(Selective("s", []), seen=seen)
+    async with cluster(node("a", allocatable={"cpu": "2"}), profiles=profiles) as it:
+        it.show(pod("slow", requests={"cpu": "1"}))
+        await it.settle(lambda: it.scheduler.columns.node_of("uid-slow") == "a")
+        it.show(pod("slow", requests={"cpu": "1"}, nominated="a"))
+        it.show(pod("other", requests={"cpu": "1"}))
+        await it.settle(lambda: it.api.bound == [("other", "a")])

@@ -209,6 +209,17 @@ async def test_old_news_of_a_bound_pod_do_not_bring_it_back() -> None:
         assert len(it.scheduler.queue) == 0
 
 
+async def test_a_pod_that_is_bound_no_more_is_bound_again() -> None:
+    """The API server was restored from a backup that is older than the binding."""
+    async with cluster(node("a", allocatable={"cpu": "1"})) as it:
+        it.show(pod("web", requests={"cpu": "1"}))
+        await it.settle(lambda: it.api.bound == [("web", "a")])
+        it.show(pod("web", requests={"cpu": "1"}, nodeName="a"))
+        it.show(pod("web", requests={"cpu": "1"}))
+        await it.settle(lambda: it.api.bound == [("web", "a"), ("web", "a")])
+        assert it.scheduler.columns.requested.max() == 1000
+
+
 async def test_other_schedulers_pods_and_pods_on_their_way_out_are_left_alone() -> None:
     async with cluster(node("a")) as it:
         it.show(pod("other", schedulerName="custom"), pod("leaving", deleting=True))
