@@ -73,8 +73,10 @@ class Prebinding:
         """Write and wait; return why the pod cannot be bound, or nothing. Raises ApiError, aiohttp.ClientError."""
         try:
             for claim, volume in reservation.volumes:
+                self._check_place(reservation, pod)
                 await self._give(volume, claim, reservation)
             for claim in reservation.claims:
+                self._check_place(reservation, pod)
                 await self._select(claim, reservation)
             await self._wait(reservation, pod)
         except Failed as failed:
@@ -82,17 +84,17 @@ class Prebinding:
         return ""
 
     async def _give(self, volume: PersistentVolume, claim: Claim, reservation: Reservation) -> None:
-        found = self._storage.volumes.get(volume.name)
-        if found is None:
-            raise Failed(f'failed to check binding: persistentvolume "{volume.name}" not found')
-        if body := claim_patch(found, claim):
-            written = await self._client.patch(VOLUMES, found.name, body)
-            reservation.revisions[found.key] = revision(written)
+        self._claim(claim)
+        if body := claim_patch(self._volume(volume, claim), claim):
+            written = await self._client.patch(VOLUMES, volume.name, body)
+            reservation.revisions[volume.key] = revision(written)
             self._storage.wrote(written)
 
     async def _select(self, claim: Claim, reservation: Reservation) -> None:
-        found = self._claim(claim.key)
-        if found.metadata.annotations.get(SELECTED_NODE) == reservation.node:
+        found = self._claim(claim)
+        if node := found.metadata.annotations.get(SELECTED_NODE):
+            if node != reservation.node:
+                raise Failed(f'selectedNode of pvc "{found.name}" was set to "{node}" meanwhile')
             return
         body = {
             "metadata": {
@@ -141,28 +143,25 @@ class Prebinding:
 
     def _complete(self, reservation: Reservation, pod: Pod) -> bool:
         """Whether every claim is bound, and to something that the node can use. Raises Failed if none ever will be."""
-        node = reservation.node
-        if not self._columns.has_node(node):
-            raise Failed(f'failed to get node "{node}": node "{node}" not found')
-        if self._columns.node_of(pod.uid) != node:
-            raise Failed(f'pod does not exist any more: pod "{pod.name}" not found')
+        self._check_place(reservation, pod)
         given = [self._is_given(volume, claim, reservation) for claim, volume in reservation.volumes]
         made = [self._is_made(claim, reservation) for claim in reservation.claims]
         return all(given) and all(made)
 
     def _is_given(self, volume: PersistentVolume, claim: Claim, reservation: Reservation) -> bool:
-        found = self._storage.volumes.get(volume.name)
-        if found is None:
-            raise Failed(f'failed to check binding: persistentvolume "{volume.name}" not found')
+        found = self._volume(volume, claim)
         if revision(found) < reservation.revisions.get(found.key, 0):
             return False
         self._check(found, reservation.node)
         if found.spec.claim_ref is None or not found.spec.claim_ref.uid:
             raise Failed(f'ClaimRef got reset for pv "{volume.name}"')
-        return self._claim(claim.key).bound
+        bound = self._claim(claim)
+        if bound.bound and bound.spec.volume_name != volume.name:
+            raise Failed(f'pvc "{claim.name}" was bound to pv "{bound.spec.volume_name}" meanwhile')
+        return bound.bound
 
     def _is_made(self, claim: Claim, reservation: Reservation) -> bool:
-        found = self._claim(claim.key)
+        found = self._claim(claim)
         if revision(found) < reservation.revisions.get(found.key, 0):
             return False
         if found.metadata.annotations.get(SELECTED_NODE) != reservation.node:
@@ -175,11 +174,29 @@ class Prebinding:
         self._check(volume, reservation.node)
         return found.bound
 
-    def _claim(self, key: str) -> Claim:
-        found = self._storage.claims.get(key)
-        if found is None:
-            raise Failed(f"failed to check binding: {not_found(key.rpartition('/')[2])}")
+    def _claim(self, claim: Claim) -> Claim:
+        """The claim as it stands. Raises Failed if it is gone: another of its name is not meant."""
+        found = self._storage.claims.get(claim.key)
+        if found is None or found.uid != claim.uid:
+            raise Failed(f"failed to check binding: {not_found(claim.name)}")
         return found
+
+    def _volume(self, volume: PersistentVolume, claim: Claim) -> PersistentVolume:
+        """The volume as it stands. Raises Failed if it is gone, or was given to another claim."""
+        found = self._storage.volumes.get(volume.name)
+        if found is None or found.uid != volume.uid:
+            raise Failed(f'failed to check binding: persistentvolume "{volume.name}" not found')
+        if found.spec.claim_ref is not None and not found.kept_for(claim):
+            raise Failed(f'pv "{volume.name}" was given to pvc "{found.spec.claim_ref.key}" meanwhile')
+        return found
+
+    def _check_place(self, reservation: Reservation, pod: Pod) -> None:
+        """Raises Failed if there is nobody left to write for."""
+        node = reservation.node
+        if not self._columns.has_node(node):
+            raise Failed(f'failed to get node "{node}": node "{node}" not found')
+        if self._columns.node_of(pod.uid) != node:
+            raise Failed(f'pod does not exist any more: pod "{pod.name}" not found')
 
     def _check(self, volume: PersistentVolume, node: str) -> None:
         row = np.array([self._columns.rows[node]])

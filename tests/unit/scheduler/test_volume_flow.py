@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import aiohttp
+import pytest
 
 from k8slite.scheduler import metrics
 from k8slite.scheduler.queue import Place
@@ -260,3 +261,67 @@ async def test_a_node_that_goes_while_a_volume_is_made() -> None:
         message = f'running PreBind plugin "VolumeBinding": binding volumes: {failed}'
         assert it.server.events[0] == ("FailedScheduling", message)
         assert it.scheduler.columns.node_of("uid-db") is None
+
+
+TWO = (volume("first", on="a"), volume("second", on="a", size="2Gi"), claim("small"), claim("large", size="2Gi"))
+
+
+async def test_a_volume_that_went_to_another_claim_meanwhile_is_not_taken_from_it() -> None:
+    async with running(host("a"), LOCAL, *TWO) as it:
+        it.server.hold.clear()
+        it.server.put(consumer("db", "small", "large"))
+        await it.settle()
+        other = {"namespace": "default", "name": "other", "uid": "uid-other"}
+        it.server.change("PersistentVolume", "second", {"spec": {"claimRef": other}})
+        await it.settle()
+        it.server.hold.set()
+        await it.settle()
+        assert reference(it.server.find("PersistentVolume", "second")) == "other"
+        failed = 'pv "second" was given to pvc "default/other" meanwhile'
+        message = f'running PreBind plugin "VolumeBinding": binding volumes: {failed}'
+        assert it.server.events == [("FailedScheduling", message)]
+        it.server.put(volume("third", on="a", size="2Gi"))
+        await it.clock.advance(3)
+        it.server.bind("default/small", "first")
+        it.server.bind("default/large", "third")
+        await it.until("db", "a")
+
+
+@pytest.mark.parametrize("kind, key", [("PersistentVolumeClaim", "default/large"), ("Pod", "default/db")])
+async def test_no_volume_is_given_to_what_is_gone(kind: str, key: str) -> None:
+    async with running(host("a"), LOCAL, *TWO) as it:
+        it.server.hold.clear()
+        it.server.put(consumer("db", "small", "large"))
+        await it.settle()
+        it.server.remove(kind, key)
+        await it.settle()
+        it.server.hold.set()
+        await it.settle()
+        assert reference(it.server.find("PersistentVolume", "second")) == ""
+        assert it.server.writes == [("PersistentVolume", "first")]
+
+
+async def test_a_node_that_was_selected_by_somebody_else_meanwhile_stays() -> None:
+    async with running(host("a"), host("b"), LOCAL, MADE, *TWO, claim("made", storage_class="made")) as it:
+        it.server.hold.clear()
+        it.server.put(consumer("db", "small", "made"))
+        await it.settle()
+        selected = {"metadata": {"annotations": {SELECTED_NODE: "b"}}}
+        it.server.change("PersistentVolumeClaim", "default/made", selected)
+        await it.settle()
+        it.server.hold.set()
+        await it.settle()
+        found = it.server.find("PersistentVolumeClaim", "default/made")
+        assert found["metadata"]["annotations"][SELECTED_NODE] == "b"
+        failed = 'selectedNode of pvc "made" was set to "b" meanwhile'
+        message = f'running PreBind plugin "VolumeBinding": binding volumes: {failed}'
+        assert it.server.events == [("FailedScheduling", message)]
+
+
+async def test_a_claim_that_the_controller_binds_to_another_volume_has_the_pod_decided_anew() -> None:
+    async with running(host("a"), host("b"), LOCAL, volume("disk", on="a"), claim("data")) as it:
+        it.server.put(consumer("db", "data"))
+        await it.settle()
+        it.server.put(volume("other", on="b"))
+        it.server.bind("default/data", "other")
+        await it.until("db", "b")
