@@ -112,8 +112,10 @@ class VolumeBinding:
 
     def unreserve(self, pod: Pod, node: str) -> None:
         """Let others have what was promised."""
-        if self._reserved.pop(pod.uid, None) is not None:
-            self._storage.release(pod.uid)
+        reservation = self._reserved.pop(pod.uid, None)
+        if reservation is not None:
+            volumes = [volume.name for _, volume in reservation.volumes]
+            self._storage.release(pod.uid, volumes=volumes, claims=[claim.key for claim in reservation.claims])
 
     def prepares(self, pod: Pod, node: str) -> bool:
         """Whether anything was promised."""

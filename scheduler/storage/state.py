@@ -8,7 +8,7 @@ here sees promises as if they were written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from k8slite.kinds.base import Object
@@ -168,10 +168,13 @@ class Storage:
         if found is not None and promise.shown_by(found):
             self._drop(written.key, volume=promised)
 
-    def release(self, pod: str) -> None:
-        """A pod counts on nothing any more; what has been written stays until the informer shows it."""
-        for promises in (self._promised, self._selected):
-            for key, promise in [each for each in promises.items() if pod in each[1].pods]:
+    def release(self, pod: str, *, volumes: Iterable[str], claims: Iterable[str]) -> None:
+        """A pod does not count on these any more; what has been written stays until the informer shows it."""
+        for promises, keys in ((self._promised, volumes), (self._selected, claims)):
+            for key in keys:
+                promise = promises.get(key)
+                if promise is None or pod not in promise.pods:
+                    continue
                 promise.pods.discard(pod)
                 if not promise.pods and promise.written is None:
                     self._drop(key, volume=promises is self._promised)

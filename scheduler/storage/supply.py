@@ -160,7 +160,7 @@ class Supply:
             self._order = np.argsort(self._size, kind="stable")
         modes = _modes(claim.spec.access_modes)
         fits = self._free & (self._size >= (claim.size or 0)) & (self._mode & modes == modes)
-        fits &= self._kind == self._code(claim.spec.volume_mode, claim.spec.volume_attributes_class_name)
+        fits &= self._kind == self._kinds.get((claim.spec.volume_mode, claim.spec.volume_attributes_class_name), NONE)
         candidates: Indices = self._order[fits[self._order]]
         if claim.spec.selector is not None:
             asked = requirements_of(claim.spec.selector)
