@@ -28,7 +28,9 @@ class Promises:
         self._reporter = reporter
 
     def follow(self, old: Pod | None, new: Pod, shape: Shape) -> None:
-        """The API shows a pod that waits for a node; `old` is what it showed before."""
+        """The API shows a pod that waits to be bound; `old` is what it showed before."""
+        if self._columns.placed(new.uid) is not None:
+            return  # it has its place: what it was promised is late news, and would be taken of the node once more
         shown, before = new.status.nominated_node_name, self._nominations.get(new.uid)
         if not shown and before is None:
             return

@@ -214,6 +214,18 @@ async def test_a_promise_that_is_given_up_wakes_those_who_made_way() -> None:
         assert it.api.bound == [("equal", "a")]
 
 
+async def test_late_news_of_a_promise_take_nothing_of_the_node_where_the_pod_is_by_now() -> None:
+    async with cluster(node("a", allocatable={"cpu": "2"})) as it:
+        it.api.hold.clear()
+        it.show(pod("asking", requests={"cpu": "1"}, priority=1))
+        await it.settle(lambda: it.scheduler.columns.node_of("uid-asking") == "a")
+        it.show(pod("asking", requests={"cpu": "1"}, priority=1, nominated="a"))
+        assert not it.scheduler.columns.nominations
+        it.show(pod("other", requests={"cpu": "1"}))
+        it.api.hold.set()
+        await it.settle(lambda: sorted(it.api.bound) == [("asking", "a"), ("other", "a")])
+
+
 def test_without_promises_nothing_is_reckoned() -> None:
     state = columns(node("a"))
     profile = default_profile()
