@@ -25,6 +25,7 @@ from .promises import Promises
 from .queue import SchedulingQueue, Waiting
 from .reporting import Reporter
 from .view import Pod
+from .waiting import NOBODY
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +163,9 @@ class Placer:
             self._queue.changed(self._columns.remove(pod.uid))
         match outcome:
             case Rejection(plugin, reason):
-                self._queue.reject(waiting, frozenset({plugin}))
+                # Anybody else sent it back for the sake of others: nothing speaks against it, also not elsewhere.
+                own = any(plugin == asked.name for asked in (*profile.reserve, *profile.permit))
+                self._queue.reject(waiting, frozenset({plugin}) if own else NOBODY)
                 if wanted:
                     self._attempted(waiting, metrics.UNSCHEDULABLE)
                     self._reporter.unschedulable(pod, f"0/1 nodes are available: 1 {reason}.", nominate="")

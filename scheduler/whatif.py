@@ -41,9 +41,9 @@ class WhatIf:
     def adding(self, promised: Iterable[Nominated]) -> Iterator[None]:
         """Within, nominated pods are on their nodes."""
         added = [found for found in promised if self._columns.placed(found.pod.uid) is None]
-        for found in added:
-            self._columns.place(found.pod, found.shape, found.node)
         try:
+            for found in added:
+                self._columns.place(found.pod, found.shape, found.node)
             yield
         finally:
             for found in added:

@@ -1,7 +1,8 @@
 """Carrying a preemption out, in the background: victims are told why they go, and deleted.
 
 A preemptor is not tried again before all calls for its victims have been made; then it waits for them to leave. If a
-call fails it is tried again after a pause. A victim that still waits for a permit is only sent back to the queue.
+call fails it is tried again after a pause. It may be gone, or have lost the promise of the node, before its turn comes
+or half-way: then nobody else goes. A victim that still waits for a permit is only sent back to the queue.
 `leaving` are victims whose deletion was accepted but has not been seen yet: they count as terminating.
 
 Source: kube-scheduler's preemption executor.
@@ -119,6 +120,11 @@ class Evictions:
 
     async def _evict(self, victim: Pod, preemption: Preemption) -> bool:
         preemptor = preemption.preemptor
+        promised = self._handle.columns.nominations.get(preemptor.uid)
+        if promised is None or promised.node != preemption.node:
+            return False
+        if self._goes(victim):
+            return True
         if not self._handle.waiting.reject(victim.uid, plugin=self._name, reason="preempted"):
             try:
                 await self._delete(victim, preemptor.spec.scheduler_name)
@@ -130,10 +136,18 @@ class Evictions:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.warning("preempting %s for %s: %s: %s", victim.key, preemptor.key, type(error).__name__, error)
                 return False
+            except Exception:  # the others' evictions go on, and so do those for others
+                log.exception("preempting %s for %s", victim.key, preemptor.key)
+                return False
             self._leaving.add(victim.uid)
         message = f"Preempted by pod {preemptor.uid} on node {preemption.node}"
         self._handle.record(preemptor.spec.scheduler_name, victim, "Preempted", message)
         return True
+
+    def _goes(self, victim: Pod) -> bool:
+        """Whether a pod is gone or goes already, which others may have seen to meanwhile."""
+        placed = self._handle.columns.placed(victim.uid)
+        return placed is None or placed.pod.deleting or victim.uid in self._leaving
 
     async def _delete(self, victim: Pod, scheduler: str) -> None:
         condition = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -157,6 +158,29 @@ async def test_a_victim_that_vanished_is_no_failure() -> None:
         assert not [reason for reason, _ in it.api.events if reason == "Preempted"]
 
 
+async def test_an_answer_that_nobody_understands_stops_no_other_preemption() -> None:
+    async with cluster(one(), one("b")) as it:
+        it.api.fail_delete = [ValueError("no JSON")]
+        it.show(low(), low("other", "b"), high(), high("second"))
+        await it.clock.advance(30)
+        assert sorted(it.api.deleted) == ["low", "other"]
+
+
+async def test_nobody_goes_for_a_pod_that_is_gone_before_its_turn() -> None:
+    async with cluster(one()) as it:
+        it.show(low(), high())
+        for _ in range(10):
+            if it.scheduler.columns.nominations:
+                break
+            await asyncio.sleep(0)
+        assert it.scheduler.columns.nominations
+        assert it.api.disrupted == []
+        it.gone(high())
+        await it.clock.advance(30)
+        assert it.api.disrupted == []
+        assert it.api.deleted == []
+
+
 async def test_another_node_is_cleared_when_the_nominated_one_vanishes() -> None:
     async with cluster(one()) as it:
         it.show(low(), high())
@@ -249,7 +273,9 @@ async def test_a_pod_that_waits_for_a_permit_is_sent_back_not_deleted() -> None:
         await it.clock.advance(5)
         assert it.api.bound == [("high", "a")]
         assert it.api.deleted == []
-        assert it.scheduler.queue.place_of("uid-waiting") is not None
+        it.scheduler.on_node(None, one("b"))
+        await it.clock.advance(20)
+        assert it.scheduler.columns.node_of("uid-waiting") == "b", "it is tried again without further ado"
 
 
 async def test_a_binding_that_fails_gives_the_promise_back() -> None:
