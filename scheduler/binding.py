@@ -2,8 +2,9 @@
 
 The scheduler counts a pod as placed before its binding is written; a binder tells afterwards whether that held. Where
 the answer is lost (a time-out, a broken connection, a server in trouble) the binding may have been written all the
-same: its place must not be given to others, so the very same binding is written again until it is known. The API
-server binds a pod once, and says where it is bound already.
+same: its place must not be given to others, so the very same binding is written again until it is known. So it is where
+the server has no time: another decision would only cost it more. The API server binds a pod once, and says where it is
+bound already.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 CONCURRENCY = 48
 
 
-#: How long to wait before each further try where the last one's outcome is unknown; after them it counts as failed.
+#: How long to wait before each further try where the last one left it open; after them it counts as failed.
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 
 _ASSIGNED = re.compile(r'is already assigned to node "([^"]+)"')
@@ -55,13 +56,13 @@ class Elsewhere:
 class Refused:
     """The binding failed; the pod is tried again if it is still there to be bound.
 
-    `outrun` means that the pod was deleted or changed meanwhile: nothing that a user must be told. `unknown` means that
-    it may have been bound all the same.
+    `outrun` means that the pod was deleted or changed meanwhile: nothing that a user must be told. `open` means that
+    the last word has not been said: it may have been bound all the same, or still be if it is asked for again.
     """
 
     message: str
     outrun: bool = False
-    unknown: bool = False
+    open: bool = False
 
 
 Outcome = Bound | Elsewhere | Refused
@@ -164,7 +165,7 @@ class Binder:
         started = perf_counter()
         outcome = await attempt(lambda: _write(profile, pod, node))
         for pause in PAUSES:
-            if not isinstance(outcome, Refused) or not outcome.unknown:
+            if not isinstance(outcome, Refused) or not outcome.open:
                 break
             log.warning("binding %s to %s, once more in %g s: %s", pod.key, node, pause, outcome.message)
             await self._clock.sleep(pause)
@@ -201,9 +202,9 @@ async def attempt(bind: Callable[[], Awaitable[str]]) -> Outcome:
         if error.reason == "Conflict" and (assigned := _ASSIGNED.search(str(error))):
             return Elsewhere(assigned[1])
         outrun = error.reason in ("NotFound", "Conflict")
-        return Refused(blame(error, str(error)), outrun=outrun, unknown=error.code >= 500)
+        return Refused(blame(error, str(error)), outrun=outrun, open=error.code >= 500 or error.code == 429)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        return Refused(blame(error, str(error) or type(error).__name__), unknown=True)
+        return Refused(blame(error, str(error) or type(error).__name__), open=True)
     except Exception as error:
         return Refused(told(error))
     return Bound()

@@ -207,13 +207,11 @@ class Scheduler:
     def _wait_for_node(self, old: Pod | None, new: Pod) -> None:
         if old is not None and old.spec.node_name:
             self._drop(new.uid)  # the API server was restored from before its binding
-        placed = self.columns.node_of(new.uid) is not None
-        if placed and new.uid not in self.queue:
+        if self.columns.node_of(new.uid) is not None and new.uid not in self.queue:
             return  # it was bound meanwhile
         shape = shape_of(new, selected_by=self.services.selecting(new))
         self.queue.put(new, shape)
-        if not placed:
-            self._promises.follow(old, new, shape)
+        self._promises.follow(old, new, shape)
 
     def _drop(self, uid: str) -> None:
         self.queue.delete(uid)

@@ -104,11 +104,12 @@ LOST = [
     aiohttp.ServerTimeoutError("no answer"),
     errors.ApiError(500, "InternalError", "etcd is away"),
     errors.ApiError(503, "ServiceUnavailable", "not now"),
+    errors.ApiError(429, "TooManyRequests", "too many requests"),
 ]
 
 
 @pytest.mark.parametrize("error", LOST, ids=repr)
-async def test_a_binding_whose_answer_is_lost_keeps_its_place_until_it_is_known(error: Exception) -> None:
+async def test_a_binding_without_an_answer_keeps_its_place_until_there_is_one(error: Exception) -> None:
     async with cluster(node("a", allocatable={"cpu": "1"}), node("b", allocatable={"cpu": "1"})) as it:
         it.api.fail = [error, error, error]
         it.show(pod("web", requests={"cpu": "1"}), pod("db", requests={"cpu": "1"}), pod("more", requests={"cpu": "1"}))
@@ -116,6 +117,7 @@ async def test_a_binding_whose_answer_is_lost_keeps_its_place_until_it_is_known(
         assert {name for name, _ in it.api.bound} == {"web", "db"}
         assert {where for _, where in it.api.bound} == {"a", "b"}
         assert it.scheduler.queue.place_of("uid-more") is Place.UNSCHEDULABLE
+        assert "FailedScheduling" not in {reason for reason, message in it.api.events if str(error) in message}
 
 
 async def test_a_binding_that_was_written_although_its_answer_was_lost_is_known_by_the_second() -> None:
