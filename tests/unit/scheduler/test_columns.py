@@ -119,7 +119,7 @@ def by_name(state: Columns) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps)
 def test_incremental_columns_and_decisions(actions: list[Any]) -> None:
     world, state = World(), Columns(capacity=2)

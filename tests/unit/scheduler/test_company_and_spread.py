@@ -72,7 +72,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from("ab"), min_size=1, max_size=len(NODES)), steps, st.integers(0, 3))
 def test_every_decision_is_one_of_the_best(zones: list[str], actions: list[tuple[Any, ...]], seed: int) -> None:
     world = World()

@@ -33,7 +33,7 @@ def normalized_by_us(plugin: Score, pod: Document, state: Columns) -> dict[str, 
     return {name: float(found[row]) for name, row in state.rows.items() if state.live[row]}
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(clusters(tolerating=True), pods(tolerating=True))
 def test_taints(cluster: Cluster, pod: Document) -> None:
     state = cluster.columns()
@@ -45,7 +45,7 @@ def test_taints(cluster: Cluster, pod: Document) -> None:
     assert normalized_by_us(TaintToleration(), pod, state) == normalize.normalized(raw, reverse=True)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(clusters(tolerating=True), pods(tolerating=True))
 def test_cordons(cluster: Cluster, pod: Document) -> None:
     assert passing(NodeUnschedulable(), pod, cluster.columns()) == named(
@@ -53,7 +53,7 @@ def test_cordons(cluster: Cluster, pod: Document) -> None:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(clusters(labelled=True, most=0), pods(choosing=True), st.one_of(st.just({}), affinities))
 def test_node_affinity(cluster: Cluster, pod: Document, added: Document) -> None:
     state = cluster.columns()

@@ -397,7 +397,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(steps)
 def test_nobody_rests_who_would_fit(actions: list[tuple[Any, bool]]) -> None:
     asyncio.run(_nobody_rests_who_would_fit(actions))

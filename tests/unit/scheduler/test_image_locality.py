@@ -27,7 +27,7 @@ mounted = st.lists(
 wanting = pods(images=True, volumes=mounted)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(clusters(images=True), wanting, st.lists(nodes(images=True), max_size=3), st.sets(st.sampled_from(["n0", "n1"])))
 def test_images(cluster: Cluster, pod: Document, reports: list[Document], gone: set[str]) -> None:
     state, known = Columns(capacity=2), Known()

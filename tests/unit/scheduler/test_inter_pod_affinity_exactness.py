@@ -70,7 +70,7 @@ pods = st.builds(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(steps(pods), st.lists(pods, min_size=1, max_size=3), st.sampled_from([0, 1, 7]), st.booleans())
 def test_every_step_is_followed(
     actions: list[Step], asking: list[Document], hard_weight: int, only_own_terms: bool

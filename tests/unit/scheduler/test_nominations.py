@@ -57,7 +57,7 @@ def taken(state: Columns) -> dict[tuple[str, str], float]:
     }
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     clusters(requests=True, ports=True, labelled=True, most=5),
     st.lists(st.tuples(pods(**ASKED), st.sampled_from(NAMES)), max_size=6),

@@ -81,7 +81,7 @@ def remembered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(peers, "REMEMBERED", request.param)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(steps)
 def test_counts_are_what_counting_anew_gives(actions: list[Any]) -> None:
     columns = PeerColumns(ROWS)
@@ -115,7 +115,7 @@ def _belongs(kind: Kind, group: Group) -> bool:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(groups, max_size=8), kinds, st.integers(0, 7))
 def test_an_index_finds_each_selector_of_a_pod_once_and_few_others(
     selectors: list[Group], kind: Kind, gone: int

@@ -225,7 +225,7 @@ steps: list[Any] = [
 ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     st.lists(nodes, min_size=4, max_size=4),
     st.lists(st.tuples(st.sampled_from(NODES), pods()), min_size=14, max_size=14),
@@ -267,7 +267,7 @@ def test_the_choice_is_that_of_the_reference_after_every_change(
                 world.node(name, node)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.lists(nodes, min_size=3, max_size=3),
     st.lists(st.tuples(st.sampled_from(NODES[:3]), pods(more=False)), min_size=9, max_size=9),

@@ -227,7 +227,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps)
 def test_no_pod_is_ever_lost(actions: list[Any]) -> None:
     asyncio.run(_never_loses(actions))

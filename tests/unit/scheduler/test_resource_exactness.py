@@ -64,7 +64,7 @@ def resized(draw: DrawFn) -> Document:
     return pod
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.one_of(pods(requests=True), resized()))
 def test_what_a_pod_requests(pod: Document) -> None:
     found = shape_of(Pod.model_validate(pod))
@@ -74,7 +74,7 @@ def test_what_a_pod_requests(pod: Document) -> None:
     assert found.held == (requests.for_later_scores(pod, "cpu"), requests.for_later_scores(pod, "memory"))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(clusters(requests=True), pods(requests=True), st.sets(st.sampled_from([GPU, FPGA, "example.com", HUGE, "cpu"])))
 def test_fit(cluster: Cluster, pod: Document, ignored: set[str]) -> None:
     state = cluster.columns()
@@ -100,7 +100,7 @@ points = st.lists(
 ).map(sorted)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(
     clusters(requests=True),
     pods(requests=True),
@@ -126,7 +126,7 @@ def test_fit_scores(cluster: Cluster, pod: Document, weights: dict[str, int], st
     assert scores(plugin, pod, cluster.columns()) == {n["metadata"]["name"]: expected(n) for n in cluster.nodes}
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(clusters(requests=True), pods(requests=True))
 def test_default_scores(cluster: Cluster, pod: Document) -> None:
     state, weights = cluster.columns(), {"cpu": 1, "memory": 1}
@@ -139,7 +139,7 @@ def test_default_scores(cluster: Cluster, pod: Document) -> None:
     assert scores(ResourcesFit(), pod, state) == expected
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(
     clusters(requests=True),
     pods(requests=True),

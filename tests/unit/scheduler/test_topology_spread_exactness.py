@@ -87,7 +87,7 @@ defaults = st.one_of(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(pods(st.just({})), st.sampled_from(NODES[:3])), max_size=6),
     steps(pods(st.just({})), labels=node_labels, taints=taints),
