@@ -1,6 +1,7 @@
 """Plays nodes: registers them, keeps their Leases and statuses current, and takes them through their stages.
 
-A node that somebody deletes stays deleted, until the program starts again.
+A node that somebody deletes stays deleted, until the program starts again. A node of such a name without our label is
+somebody else's: neither it nor its pods are touched.
 """
 
 from __future__ import annotations
@@ -109,13 +110,13 @@ class NodePlayer:
             tasks.create_task(self.controller.run())
 
     async def remove(self) -> None:
-        """Delete every node."""
+        """Delete every node of ours."""
 
         async def remove(played: Played) -> None:
-            played.gone = True
             await self._delete(played.description.name)
 
-        await self._each(list(self._played.values()), remove, "not removed")
+        ours = [one for one in self._played.values() if one.said and not one.gone]
+        await self._each(ours, remove, "not removed")
 
     def _changed(self, old: Node | None, new: Node | None) -> None:
         shown = new or old
@@ -128,7 +129,9 @@ class NodePlayer:
             self._awaited.forget(shown.name)
             log.info("node %s was deleted", shown.name)
             return
-        played.labels = new.metadata.labels
+        if played.labels != new.metadata.labels:
+            played.labels = new.metadata.labels
+            self._woken(new.name)
         if new.spec.pod_cidr and (old is None or old.spec.pod_cidr != new.spec.pod_cidr):
             played.block = _block(new.spec.pod_cidr, played.block)
         if old is None or _marks(old) != _marks(new) or not node_objects.is_said(new, played.next):

@@ -291,3 +291,30 @@ async def test_a_deleted_node_stays_away_and_others_go_at_the_end_if_that_is_ask
         await eventually(beaten)
         assert {node.name for node in (await client.list(NODES)).items} == {"sim-0", "sim-1"}
     assert not (await client.list(NODES)).items
+
+
+async def test_a_node_of_somebody_else_that_has_the_name_is_left_alone_and_so_are_its_pods(
+    server: RunningServer, client: Client
+) -> None:
+    await client.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "sim-0"}})
+    await create(client, "theirs")
+    before = await client.get(PODS, "theirs", namespace="default")
+    async with playing(server, nodes=2, remove_nodes=True):
+        await nodes_ready(client, 1)
+        await create(client, "ours", node="sim-1")
+        await pod(client, "ours", lambda one: one.ready)
+        found = await client.get(PODS, "theirs", namespace="default")
+        assert found.metadata.resource_version == before.metadata.resource_version
+    assert [node.name for node in (await client.list(NODES)).items] == ["sim-0"]
+
+
+async def test_a_stage_for_pods_by_their_node_heeds_a_label_that_the_node_gets_later(
+    server: RunningServer, client: Client
+) -> None:
+    stages = {"pods": [{"name": "die", "match": {"state": "Running", "node": "doomed"}, "next": {"state": "Failed"}}]}
+    async with playing(server, stages=stages):
+        await nodes_ready(client, 1)
+        await create(client, "web")
+        await pod(client, "web", lambda one: one.ready)
+        await client.patch(NODES, "sim-0", {"metadata": {"labels": {"doomed": "yes"}}})
+        await pod(client, "web", lambda one: one.status.phase == "Failed")
