@@ -14,7 +14,7 @@ from ..authz.base import Authorizer
 from ..authz.node import is_node, node_of
 from ..authz.node_graph import MIRROR
 from ..strategies.base import Document
-from . import node_labels, node_pods, node_tokens
+from . import node_labels, node_pods, node_tokens, simulated_nodes
 from .base import Admission, Operation, Plugin
 from .node_pods import refused
 
@@ -46,9 +46,11 @@ class NodeRestriction(Plugin):
         self._authorizer = authorizer
 
     async def mutate(self, admission: Admission) -> None:
-        """Raise ApiError 403 for what is not the kubelet's own."""
+        """Raise ApiError 403 for what is not the kubelet's own, or not the simulator's."""
         user = admission.context.user
         if not is_node(user):
+            if simulated_nodes.GROUP in user.groups:
+                simulated_nodes.check(admission)
             return
         node = node_of(user)
         if not node:

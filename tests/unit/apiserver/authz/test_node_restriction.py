@@ -318,3 +318,40 @@ async def test_what_does_not_exist_is_not_found() -> None:
         with pytest.raises(ApiError) as refused:
             await NodeRestriction(Allowing()).mutate(attempt)
         assert refused.value.code == 404
+
+
+SIMULATOR = User("k8slite:simulator", groups=("k8slite:simulators", "system:authenticated"))
+
+
+@pytest.mark.parametrize(
+    ("operation", "where", "old", "new", "allowed"),
+    [
+        ("CREATE", "nodes", None, node("s-0", **{"k8slite.io/simulator": "s"}), True),
+        ("CREATE", "nodes", None, node("s-0"), False),
+        ("UPDATE", "nodes/status", node("played"), node("played"), False),
+        ("UPDATE", "nodes", node("n1"), node("n1", **{"k8slite.io/simulator": "s"}), False),
+        ("UPDATE", "nodes", node("s-0", **{"k8slite.io/simulator": "s"}), node("s-0"), False),
+        ("DELETE", "nodes", node("n1"), None, False),
+        ("DELETE", "nodes", node("s-0", **{"k8slite.io/simulator": "s"}), None, True),
+        ("UPDATE", "pods/status", pod("p", "played"), pod("p", "played"), True),
+        ("UPDATE", "pods/status", pod("p", "n1"), pod("p", "n1"), False),
+        ("UPDATE", "pods/status", pod("p", "n1"), pod("p", "played"), False),
+        ("UPDATE", "pods/status", pod("p", ""), pod("p", ""), False),
+        ("DELETE", "pods", pod("p", "played"), None, True),
+        ("DELETE", "pods", pod("p", "n1"), None, False),
+        ("UPDATE", "leases", node("played"), node("played"), True),
+        ("CREATE", "leases", None, node("n1"), False),
+        ("CREATE", "leases", None, node("unknown"), False),
+    ],
+)
+async def test_a_simulator_writes_simulated_nodes_their_pods_and_leases_only(
+    monkeypatch: pytest.MonkeyPatch, operation: str, where: str, old: Any, new: Any, allowed: bool
+) -> None:
+    monkeypatch.setitem(STORED, ("nodes", "played"), node("played", **{"k8slite.io/simulator": "s"}))
+    asked = admission(operation, where, old=old, new=new, namespace="kube-node-lease", user=SIMULATOR)
+    try:
+        await NodeRestriction(Allowing()).mutate(asked)
+    except ApiError as error:
+        assert (error.code, allowed) == (403, False)
+    else:
+        assert allowed
