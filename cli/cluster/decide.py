@@ -10,7 +10,7 @@ from typing import Literal
 from k8slite import config
 
 from ..failure import Failure
-from . import free, machine
+from . import free, machine, simulation
 from .control import socket_path
 from .spec import DEFAULT_NAME, ROOTS_HOME, ClusterSpec, Simulation, clusters_dir
 
@@ -87,6 +87,7 @@ def contradictions(wish: Wish, spec: ClusterSpec) -> list[str]:
 def new(wish: Wish) -> ClusterSpec:
     """A new cluster, placed where this machine has room. Raises Failure."""
     nodes = wish.nodes if wish.nodes is not None else 0 if wish.simulation.nodes else 1
+    simulation.check_range(wish.simulation)
     if len(str(socket := socket_path(ClusterSpec(name=wish.name)))) > SOCKET_PATH_MOST:
         raise Failure(f"{socket} is too long for a socket; set K8SLITE_HOME to a shorter directory")
     try:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from k8slite import programs
+from k8slite import programs, quantity
 from k8slite.config import ConfigError, SimulatorConfig
+from k8slite.labels import key_problems, value_problems
 
 from ..failure import Failure
 from .spec import Simulation
@@ -59,9 +60,9 @@ def options(function: Callable[..., None]) -> Callable[..., None]:
             return Simulation(
                 nodes=nodes,
                 zones=_zones(zones),
-                labels=dict(_pair(text, "label") for text in labels),
+                labels=dict(_label(text) for text in labels),
                 taints=chosen,
-                capacity=dict(_pair(text, "capacity") for text in capacity.split(",") if text),
+                capacity=dict(_amount(text) for text in capacity.split(",") if text),
                 stages_file=_checked(stages),
             )
 
@@ -70,17 +71,54 @@ def options(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def check_range(wanted: Simulation) -> None:
+    """Raise Failure if the pods of so many nodes have no room in a range for them."""
+    pods = quantity.whole((CAPACITY | wanted.capacity)["pods"])
+    try:
+        programs.entry("k8slite.kubelet.simulated.addresses", "blocks")(OWN_RANGE, nodes=wanted.nodes, pods=pods)
+    except ConfigError as error:
+        raise Failure(str(error).removeprefix("podCidr: ")) from error
+
+
 def _zones(text: str) -> list[str]:
-    if text.isdigit():
-        return [f"zone-{number}" for number in range(1, int(text) + 1)]
-    return [name for name in text.split(",") if name]
+    if text.isdecimal():
+        number = int(text[:6])
+        if not 0 < number <= MOST_NODES:
+            raise Failure(f"{text} is no number of zones: 1 to {MOST_NODES}")
+        return [f"zone-{each}" for each in range(1, number + 1)]
+    found = [name for name in text.split(",") if name]
+    for name in found:
+        _refuse(name, "zone", value_problems(name))
+    return found
+
+
+def _refuse(text: str, what: str, problems: Sequence[str]) -> None:
+    if problems:
+        raise Failure(f"{text!r} is no {what}: {problems[0]}")
 
 
 def _pair(text: str, what: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise Failure(f"{text!r} is no {what}: write KEY=VALUE")
+    _refuse(text, what, key_problems(key))
     return key, value
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, value = _pair(text, "label")
+    _refuse(text, "label", value_problems(value))
+    return key, value
+
+
+def _amount(text: str) -> tuple[str, str]:
+    name, amount = _pair(text, "capacity")
+    try:
+        if quantity.parse(amount) < 0:
+            raise Failure(f"{text!r} is no capacity: less than nothing")
+    except quantity.QuantityError as error:
+        raise Failure(f"{text!r} is no capacity: {error}") from error
+    return name, amount
 
 
 def _taint(text: str) -> dict[str, str]:
@@ -88,6 +126,7 @@ def _taint(text: str) -> dict[str, str]:
     key, _, value = rest.partition("=")
     if not key or effect not in _EFFECTS:
         raise Failure(f"{text!r} is no taint: write KEY=VALUE:EFFECT, the effect one of {', '.join(_EFFECTS)}")
+    _refuse(text, "taint", (*key_problems(key), *value_problems(value)))
     return {"key": key, "effect": effect} | ({"value": value} if value else {})
 
 
