@@ -82,6 +82,17 @@ PREEMPTION_ATTEMPTS = Counter("scheduler_preemption_attempts_total", "Attempts t
 PREEMPTION_VICTIMS = Histogram(
     "scheduler_preemption_victims", "Pods chosen as victims of one preemption.", buckets=exponential(1, 2, 7)
 )
+EVICTION_SECONDS = Histogram(
+    "scheduler_preemption_goroutines_duration_seconds",
+    "Time taken by the calls for the victims of one preemption.",
+    ["result"],
+    buckets=exponential(0.01, 2, 20),
+)
+EVICTIONS = Counter(
+    "scheduler_preemption_goroutines_execution_total",
+    "Preemptions whose calls have been made, by result: success, error (the preemptor is tried again).",
+    ["result"],
+)
 PERMIT_SECONDS = Histogram(
     "scheduler_permit_wait_duration_seconds",
     "How long pods waited for permit plugins, by what came of it.",

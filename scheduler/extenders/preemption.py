@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import metrics
 from ..columns import Columns
 from ..framework import Judge, PostFilter, Proposal, Proposing, Remedy
 from ..judging import Concerned
@@ -77,6 +78,7 @@ class Agreed:
 
     def post_filter(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> Remedy:
         """Carry out what was agreed upon, as far as it is still to be done."""
+        metrics.PREEMPTION_ATTEMPTS.add()
         if isinstance(self._outcome, Remedy):
             return self._outcome
         if not columns.has_node(self._outcome.node):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from k8slite.errors import Cause, invalid_value
 
+from .. import metrics
 from ..arguments import Part, read, refuse
 from ..change import Change
 from ..columns import Columns
@@ -66,6 +67,7 @@ class DefaultPreemption:
 
     def post_filter(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> Remedy:
         """Make room for the pod, if it may have any made, and if that is possible."""
+        metrics.PREEMPTION_ATTEMPTS.add()
         found = self.propose(pod, shape, columns, judge)
         return found if isinstance(found, Remedy) else self.carry_out(pod, found)
 

@@ -21,6 +21,7 @@ from k8slite.client import Patch
 from k8slite.clock import timestamp
 from k8slite.errors import ApiError
 
+from .. import metrics
 from ..framework import Handle
 from ..view import PODS, Pod
 
@@ -79,6 +80,7 @@ class Evictions:
                 self._handle.revoke(nominated.pod)
         victims = [pod for pod in preemption.victims if not pod.deleting and pod.uid not in self._leaving]
         if victims:
+            metrics.PREEMPTION_VICTIMS.observe(len(preemption.victims))
             self._preemptors.add(preemptor.uid)
             self._jobs.put_nowait(Preemption(preemptor, preemption.node, victims))
 
@@ -92,7 +94,12 @@ class Evictions:
         while True:
             preemption = await self._jobs.get()
             uid = preemption.preemptor.uid
-            if await self._carry_out(preemption):
+            started = self._handle.clock.monotonic()
+            done = await self._carry_out(preemption)
+            result = "success" if done else "error"
+            metrics.EVICTIONS.add(result)
+            metrics.EVICTION_SECONDS.observe(self._handle.clock.monotonic() - started, result)
+            if done:
                 self._end(uid)
             else:
                 group.create_task(self._end_later(uid))

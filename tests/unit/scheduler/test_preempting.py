@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 
 from k8slite import errors
+from k8slite.scheduler import metrics
 from k8slite.scheduler.framework import Handle
 from k8slite.scheduler.permits import Wait
 from k8slite.scheduler.plugins import build
@@ -44,6 +45,7 @@ def leaving(name: str = "low", on: str = "a", **more: Any) -> Pod:
 
 
 async def test_a_pod_takes_the_place_of_one_of_lower_priority() -> None:
+    attempts, victims = metrics.PREEMPTION_ATTEMPTS.of(), metrics.PREEMPTION_VICTIMS.count()
     async with cluster(one()) as it:
         it.show(low(), high())
         await it.settle(lambda: it.api.deleted == ["low"])
@@ -57,6 +59,8 @@ async def test_a_pod_takes_the_place_of_one_of_lower_priority() -> None:
         await it.clock.advance(1.5)
         assert it.api.bound == [("high", "a")]
         assert it.api.deleted == ["low"]
+    assert metrics.PREEMPTION_ATTEMPTS.of() == attempts + 1
+    assert metrics.PREEMPTION_VICTIMS.count() == victims + 1
 
 
 async def test_nobody_goes_where_there_is_room() -> None:
@@ -134,6 +138,7 @@ async def test_the_last_victim_may_be_gone_before_the_answer_comes() -> None:
 
 
 async def test_a_call_that_fails_is_made_again() -> None:
+    made, failed = metrics.EVICTIONS.of("success"), metrics.EVICTIONS.of("error")
     async with cluster(one()) as it:
         it.api.fail_delete = [aiohttp.ClientConnectionError("reset")]
         it.show(low(), high())
@@ -145,6 +150,8 @@ async def test_a_call_that_fails_is_made_again() -> None:
         it.gone(low())
         await it.clock.advance(30)
         assert it.api.bound == [("high", "a")]
+    assert metrics.EVICTIONS.of("success") == made + 1
+    assert metrics.EVICTIONS.of("error") == failed + 1
 
 
 async def test_a_victim_that_vanished_is_no_failure() -> None:
