@@ -197,6 +197,7 @@ class Scheduler:
         elif new.spec.node_name:
             self.queue.done(new.uid)
             self._placer.forget(new.uid)
+            self._reporter.forget(new.uid)
             self._promises.end(new.uid, placed=new.spec.node_name)
             self.queue.changed(self.columns.place(new, shape_of(new), new.spec.node_name))
         elif new.spec.scheduler_name not in self.profiles or new.deleting:

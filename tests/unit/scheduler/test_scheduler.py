@@ -152,6 +152,18 @@ async def test_a_server_that_never_answers_is_given_up_and_the_pod_decided_anew(
         assert it.api.bound == [("web", "a")]
 
 
+async def test_a_pod_that_turns_out_to_be_bound_is_not_told_that_it_is_not() -> None:
+    async with cluster(node("a")) as it:
+        it.api.fail = [LOST[0]] * (len(PAUSES) + 1)
+        it.api.fail_status = [ConnectionResetError("reset")]
+        it.show(pod("web"))
+        await it.clock.advance(sum(PAUSES))
+        assert (it.api.fail, it.api.fail_status) == ([], [])
+        it.show(pod("web", nodeName="a"))
+        await it.clock.advance(5)
+        assert it.api.conditions == []
+
+
 async def test_a_pod_that_is_deleted_while_its_binding_is_unknown_is_not_bound_again() -> None:
     async with cluster(node("a")) as it:
         it.api.fail = [LOST[0]]
