@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from k8slite import metrics, sockets
-from k8slite.config import SchedulerConfig
+from k8slite.config import ConfigError, SchedulerConfig
 
 from .decisions import Decisions
 
@@ -64,9 +64,14 @@ def application(decisions: Decisions) -> web.Application:
 
 @asynccontextmanager
 async def serving(config: SchedulerConfig, decisions: Decisions) -> AsyncIterator[int]:
-    """Serve until the block ends; the port. Raises OSError if it is taken or a file cannot be read."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(config.client_ca_file))
-    context.load_cert_chain(str(config.cert_file), str(config.key_file))
+    """Serve until the block ends; the port.
+
+    Raises OSError if it is taken or a file cannot be read, ConfigError if there are no certificates.
+    """
+    if config.cert_file is None or config.key_file is None or config.client_ca_file is None:
+        raise ConfigError("port: certFile, keyFile and clientCaFile are needed too")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=config.client_ca_file)
+    context.load_cert_chain(config.cert_file, config.key_file)
     context.verify_mode = ssl.CERT_REQUIRED
     runner = web.AppRunner(application(decisions), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
