@@ -133,6 +133,9 @@ class NodeStatusFacts(Model):
     """A node's status."""
 
     conditions: list[ConditionFacts] = []
+    capacity: dict[str, str] = {}
+    addresses: list[dict[str, str]] = []
+    daemon_endpoints: dict[str, dict[str, int]] = {}
 
 
 class Node(Object):

@@ -144,6 +144,17 @@ def is_said(seen: Node, next_: NodeNext) -> bool:
     )
 
 
+def is_described(seen: Node, description: Description) -> bool:
+    """Whether the Node's status tells what does not change, as it should."""
+    status = seen.status
+    port = status.daemon_endpoints.get("kubeletEndpoint", {}).get("Port")
+    return (
+        port == description.port
+        and {"type": "InternalIP", "address": description.address} in status.addresses
+        and status.capacity == description.capacity
+    )
+
+
 def lease(name: str, uid: str, *, duration: int, now: str) -> Json:
     """The node's heartbeat, which goes when the Node goes. `now` is a MicroTime."""
     return {

@@ -55,7 +55,7 @@ class Played:
     gone: bool = False
     leased: bool = False
     said: bool = False
-    """Whether this program has written the Node, which an earlier one may have had otherwise."""
+    """Whether the Node is as this program has it; an earlier one may have had it otherwise."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -149,9 +149,14 @@ class NodePlayer:
             return DONE  # the informer tells of it
         if not played.leased and not played.silent:
             await self._lease(played, seen.uid)
-        if not played.silent and not (played.said and node_objects.is_said(seen, played.next)):
-            await self._say(played, seen)
-            await self._label(played, seen)
+        if not played.silent:
+            if not played.said:
+                await self._label(played, seen)
+            if not (
+                node_objects.is_said(seen, played.next)
+                and (played.said or node_objects.is_described(seen, played.description))
+            ):
+                await self._say(played, seen)
             played.said = True
         step = node_step(
             name=name,
@@ -181,39 +186,61 @@ class NodePlayer:
 
     async def _register(self, played: Played) -> None:
         body = node_objects.registration(played.description, next_=played.next, now=timestamp(self._clock.now()))
+        played.said = True  # the informer may be faster than the answer
         try:
             await self._wire.send("POST", PLAYED_NODES.path(), orjson.dumps(body))
-            played.said = True
         except ApiError as error:
+            played.said = False
             if error.code == 409:  # ours, and the informer is late; or somebody else's
                 log.warning("node %s is there already: %s", played.description.name, error)
             raise
 
     async def _lease(self, played: Played, uid: str) -> None:
-        name = played.description.name
+        """Make the Lease of a node that is new, take over that of one which an earlier program has left."""
+        if played.said:
+            await self._make_lease(played, uid) or await self._renew_lease(played)
+        else:
+            await self._renew_lease(played) or await self._make_lease(played, uid)
+        played.leased = True
+        self._woken(played.description.name)
+
+    async def _make_lease(self, played: Played, uid: str) -> bool:
+        """Whether there was none yet."""
         body = node_objects.lease(
-            name, uid, duration=self._config.node_lease_duration, now=micro_timestamp(self._clock.now())
+            played.description.name,
+            uid,
+            duration=self._config.node_lease_duration,
+            now=micro_timestamp(self._clock.now()),
         )
         try:
             await self._wire.send("POST", LEASES.path(namespace=LEASE_NAMESPACE), orjson.dumps(body))
         except ApiError as error:
             if error.code != 409:
                 raise
-            await self._renew(played)
-        played.leased = True
-        self._woken(name)
+            return False
+        return True
 
-    async def _renew(self, played: Played) -> None:
+    async def _renew_lease(self, played: Played) -> bool:
+        """Whether there is one."""
         name = played.description.name
-        spec = {"holderIdentity": name, "renewTime": micro_timestamp(self._clock.now())}
+        spec = {
+            "holderIdentity": name,
+            "leaseDurationSeconds": self._config.node_lease_duration,
+            "renewTime": micro_timestamp(self._clock.now()),
+        }
         path = LEASES.path(namespace=LEASE_NAMESPACE, name=name)
         try:
             await self._wire.send("PATCH", path, orjson.dumps({"spec": spec}), media=MERGE)
         except ApiError as error:
             if error.code != 404:
                 raise
+            return False
+        return True
+
+    async def _renew(self, played: Played) -> None:
+        if not await self._renew_lease(played):
             played.leased = False
-            self.controller.queue.add(name)
+            self.controller.queue.add(played.description.name)
 
     async def _report(self, played: Played) -> None:
         if (seen := self.informer.get(played.description.name)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import kubernetes_validate
@@ -42,6 +43,9 @@ def test_nodes(next_: NodeNext) -> None:
         valid(body)
         seen = Node.model_validate(body)
         assert node_objects.is_said(seen, next_)
+        assert node_objects.is_described(seen, description)
+        assert not node_objects.is_described(seen, replace(description, port=10251))
+        assert not node_objects.is_described(seen, replace(description, capacity={"cpu": "1"}))
         assert not node_objects.is_said(seen, NodeNext(state="Ready", reason="Other"))
 
 
