@@ -53,7 +53,7 @@ easy = pods(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     clusters(requests=True, ports=True, tolerating=True, labelled=True, images=True, most=4),
     st.one_of(everything, easy, easy),

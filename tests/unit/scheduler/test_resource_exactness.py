@@ -100,7 +100,7 @@ points = st.lists(
 ).map(sorted)
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(
     clusters(requests=True),
     pods(requests=True),
@@ -139,7 +139,7 @@ def test_default_scores(cluster: Cluster, pod: Document) -> None:
     assert scores(ResourcesFit(), pod, state) == expected
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(
     clusters(requests=True),
     pods(requests=True),

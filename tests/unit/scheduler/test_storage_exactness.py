@@ -92,7 +92,7 @@ points = st.lists(
 ).map(sorted)
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(st.one_of(*(worlds(placed=0, focus=focus) for focus in FOCUSES)), pods(inline=False), points)
 def test_volume_binding_scores(world: World, pod: Document, shape: list[tuple[int, int]]) -> None:
     to, columns = seen(world, halfway=0)
@@ -107,7 +107,7 @@ def test_volume_binding_scores(world: World, pod: Document, shape: list[tuple[in
             assert scores[columns.rows[name_of(node)]] == volume_binding.score(found, shape)
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(worlds(), pods(), st.integers(0, 30))
 def test_volume_restrictions(world: World, pod: Document, halfway: int) -> None:
     to, columns = seen(world, halfway=halfway)
@@ -116,7 +116,7 @@ def test_volume_restrictions(world: World, pod: Document, halfway: int) -> None:
     assert {name: "".join(reasons) for name, reasons in found.items()} == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(worlds(placed=0, focus="bound"), pods(), st.integers(0, 30))
 def test_volume_zone(world: World, pod: Document, halfway: int) -> None:
     to, columns = seen(world, halfway=halfway)
@@ -128,7 +128,7 @@ def test_volume_zone(world: World, pod: Document, halfway: int) -> None:
     }
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(worlds(placed=6, focus="bound"), pods(), st.integers(0, 30))
 def test_volume_limits(world: World, pod: Document, halfway: int) -> None:
     to, columns = seen(world, halfway=halfway)
