@@ -299,6 +299,7 @@ class SchedulingQueue:
             case Place.GATED:
                 self._gated.setdefault(gate, {})[waiting.pod.uid] = waiting
                 self._note_rejection(waiting, frozenset({gate}))
+                self._rejected.leave(waiting)
                 return
             case Place.IN_FLIGHT:
                 return

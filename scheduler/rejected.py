@@ -108,6 +108,7 @@ class Rejected:
         self._by_changes: dict[int, dict[Key, Group]] = {}
         self._judged = 0
         self._resting: dict[str, Waiting] = {}
+        self._short: list[Group] = []
 
     def __len__(self) -> int:
         return len(self._resting)
@@ -178,7 +179,10 @@ class Rejected:
 
     def _send(self, group: Group, number: int, event: Event | None) -> None:
         number = min(number, ON_THE_WAY - group.out)
-        for uid in [uid for uid, _ in zip(group.resting, range(number), strict=False)]:
+        for _ in range(number):
+            uid = next(iter(group.resting), None)
+            if uid is None:
+                break
             waiting = group.resting.pop(uid)
             del self._resting[uid]
             group.out += 1
@@ -186,9 +190,15 @@ class Rejected:
         self._drop_if_empty(group)
 
     def _replace(self, group: Group) -> None:
-        """Somebody who was sent out is lost."""
-        if group.resting:
-            self._send(group, 1, None)
+        """Somebody who was sent out is lost; whoever is sent instead may be lost at once, and so on."""
+        self._short.append(group)
+        if len(self._short) > 1:
+            return  # seen to by the loop below, which got here
+        try:
+            for short in self._short:
+                self._send(short, 1, None)
+        finally:
+            self._short.clear()
 
     def _group_of(self, waiting: Waiting, rejected_by: frozenset[str]) -> Group:
         pod = waiting.pod

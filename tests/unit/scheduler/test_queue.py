@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -210,6 +211,36 @@ def test_rejections_are_counted_by_plugin_until_the_next_attempt() -> None:
     assert waiting.unschedulable["NodeAffinity", "default-scheduler"] == 1
     assert names(waiting) == ["b"]
     assert set(waiting.unschedulable.values()) == {0}
+
+
+class Gate:
+    """Keeps some pods from being tried."""
+
+    name = "Gate"
+
+    def __init__(self) -> None:
+        self.closed: set[str] = set()
+
+    def admits(self, pod: Pod) -> bool:
+        return pod.name not in self.closed
+
+
+def test_who_is_sent_out_and_finds_the_gate_shut_is_replaced() -> None:
+    gate, state = Gate(), columns(node("n", allocatable={"cpu": "1"}))
+    profile = replace(default_profile(), pre_enqueue=(gate,))
+    clock = VirtualClock()
+    waiting = SchedulingQueue({"default-scheduler": profile}, clock=clock, columns=state)
+    pods = [pod(f"p{number}", requests={"cpu": "9"}) for number in range(2000)]
+    put(waiting, *pods)
+    while waiting.counts()[Place.ACTIVE]:
+        for popped in waiting.pop(100):
+            waiting.begin(popped)
+            waiting.reject(popped, FIT)
+    asyncio.run(clock.advance(LONGEST_BACKOFF))
+    gate.closed = {each.name for each in pods[:-1]}
+    waiting.changed(state.set_node(node("n", allocatable={"cpu": "10"})))
+    assert names(waiting) == ["p1999"]
+    assert waiting.counts()[Place.GATED] == 1999
 
 
 uids = st.sampled_from(["a", "b", "c", "d"])
