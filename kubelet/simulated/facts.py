@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ NodeState = Literal["Ready", "NotReady", "Silent"]
 """A node that is Silent sends no heartbeats and does nothing for its pods, as one whose machine is off."""
 
 
+_CODE, _SECONDS = re.compile(r"[0-9]{1,9}"), re.compile(r"[0-9]{1,9}(\.[0-9]*)?|\.[0-9]+")
+"""What users write, and no more: their pods must not bring the program to a number that nobody can read."""
 _OVER: Mapping[str, PodState] = {"Succeeded": "Succeeded", "Failed": "Failed"}
 _HELD: Mapping[str, PodState] = {"CrashLoopBackOff": "CrashLoopBackOff", "ImagePullBackOff": "ImagePullBackOff"}
 
@@ -173,9 +176,9 @@ def _ends(words: tuple[str, ...]) -> tuple[float, int] | None:
             return 0.0, 0
         case ("false", *_):
             return 0.0, 1
-        case ("exit", code, *_) if code.isdigit():
-            return 0.0, int(code)
-        case ("sleep", seconds, *_) if seconds.replace(".", "", 1).isdigit():
+        case ("exit", code, *_) if _CODE.fullmatch(code):
+            return 0.0, int(code) % 256
+        case ("sleep", seconds, *_) if _SECONDS.fullmatch(seconds):
             return float(seconds), 0
         case _:
             return None

@@ -253,14 +253,18 @@ class NodePlayer:
         await self._write(seen, node_objects.status(played.description, next_=played.next, seen=seen, now=now))
 
     async def _write(self, seen: Node, body: Json) -> None:
-        name, path = seen.name, PLAYED_NODES.path(name=seen.name, subresource="status")
-        self._awaited.wrote(name, await self._wire.send("PATCH", path, orjson.dumps({"status": body}), media=STRATEGIC))
+        path = PLAYED_NODES.path(name=seen.name, subresource="status")
+        await self._patch(seen.name, path, {"status": body}, media=STRATEGIC)
 
     async def _label(self, played: Played, seen: Node) -> None:
         labels = {k: v for k, v in played.description.labels.items() if seen.metadata.labels.get(k) != v}
         if labels:
-            body, path = orjson.dumps({"metadata": {"labels": labels}}), PLAYED_NODES.path(name=seen.name)
-            self._awaited.wrote(seen.name, await self._wire.send("PATCH", path, body, media=MERGE))
+            body, path = {"metadata": {"labels": labels}}, PLAYED_NODES.path(name=seen.name)
+            await self._patch(seen.name, path, body, media=MERGE)
+
+    async def _patch(self, name: str, path: str, body: Json, *, media: str) -> None:
+        answer = await self._wire.send("PATCH", path, orjson.dumps(body), media=media)
+        self._awaited.wrote(name, answer, shown=self.informer.get(name))
 
     async def _delete(self, name: str) -> None:
         try:

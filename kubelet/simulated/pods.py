@@ -129,8 +129,9 @@ class PodPlayer:
             if made is None:
                 await self._remove(pod)
             else:
-                self._awaited.wrote(key, await self._write(pod, node, made))
-                if made.state == pod.state:
+                answer, shown = await self._write(pod, node, made), self.informer.get(key)
+                self._awaited.wrote(key, answer, shown=shown)
+                if made.state == pod.state and shown is not None and shown.uid == pod.uid:
                     self._entered[pod.uid] = made.state, pod.deleting, self._clock.monotonic()
         except NoAddress as error:
             log.warning("pod %s on node %s: %s", key, pod.spec.node_name, error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from k8slite.kinds.base import Object
+
 _REVISION = re.compile(rb'"resourceVersion":\s?"(\d+)"')
 
 
@@ -13,10 +15,14 @@ class Awaited:
     def __init__(self) -> None:
         self._revisions: dict[str, int] = {}
 
-    def wrote(self, key: str, answer: bytes) -> None:
-        """Note the answer to a write: the object that it made."""
-        if found := _REVISION.search(answer):
+    def __len__(self) -> int:
+        return len(self._revisions)
+
+    def wrote(self, key: str, answer: bytes, *, shown: Object | None) -> None:
+        """Note the answer to a write: the object that it made, unless what the informer shows by now is it, or gone."""
+        if (found := _REVISION.search(answer)) and shown is not None:
             self._revisions[key] = int(found[1])
+            self.lags(key, shown.metadata.resource_version)
 
     def lags(self, key: str, resource_version: str) -> bool:
         """Whether an object as the informer shows it is older than what was written."""

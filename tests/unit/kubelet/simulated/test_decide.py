@@ -66,6 +66,7 @@ def test_a_stage_can_be_for_the_pods_of_some_nodes_or_owners() -> None:
         (["sleep", "2.5"], "OnFailure", 2.5, "Succeeded"),
         (["false"], "Never", 0, "Failed"),
         (["exit", "3"], "OnFailure", 0, "CrashLoopBackOff"),
+        (["exit", "256"], "OnFailure", 0, "Succeeded"),
     ],
 )
 def test_a_pods_command_says_how_it_ends(command: list[str], policy: str, wait: float, state: str) -> None:
@@ -78,7 +79,10 @@ def test_a_pods_command_says_how_it_ends(command: list[str], policy: str, wait: 
     assert read(ended).state == state
 
 
-@pytest.mark.parametrize("command", [["serve"], ["sleep", "infinity"], ["exit", "now"], []])
+@pytest.mark.parametrize(
+    "command",
+    [["serve"], ["sleep", "infinity"], ["exit", "now"], ["exit", "²"], ["sleep", "²"], ["exit", "1" * 5000], []],
+)
 def test_any_other_command_serves_for_ever(command: list[str]) -> None:
     assert step(running(containers=[{"name": "m", "command": command}], restartPolicy="Never")) is None
 

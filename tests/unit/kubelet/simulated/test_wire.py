@@ -9,7 +9,6 @@ import pytest
 
 from k8slite.connection import ClientConfig
 from k8slite.errors import ApiError
-from k8slite.kubelet.simulated.seen import Awaited
 from k8slite.kubelet.simulated.wire import MERGE, Wire
 
 
@@ -123,16 +122,3 @@ async def test_no_more_requests_than_connections_are_under_way(server: Server) -
         await asyncio.gather(*sent)
     assert server.most == 3
     assert server.connections == 3
-
-
-def test_what_was_written_is_awaited_until_it_is_seen() -> None:
-    awaited = Awaited()
-    assert not awaited.lags("a", "5")
-    awaited.wrote("a", b'{"kind":"Pod","metadata":{"name":"a","resourceVersion":"7"}}')
-    awaited.wrote("b", b'{"metadata": {"resourceVersion": "9"}}')
-    assert awaited.lags("a", "6")
-    assert not awaited.lags("a", "7")
-    assert not awaited.lags("a", "6")
-    assert awaited.lags("b", "8")
-    awaited.forget("b")
-    assert not awaited.lags("b", "8")
