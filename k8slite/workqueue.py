@@ -17,6 +17,9 @@ from collections import OrderedDict, deque
 from .clock import Clock
 from .metrics import QueueMetrics
 
+_STALE = 64
+"""So many delays that were dropped or came forward may wait beside as many as stand."""
+
 
 class WorkQueue:
     """Keys waiting for a worker. A `name` gives the queue its metrics, `rest` is in seconds."""
@@ -80,6 +83,14 @@ class WorkQueue:
     def forget(self, key: str) -> None:
         """The key succeeded: its next failure starts from the base delay."""
         self._failures.pop(key, None)
+
+    def drop(self, key: str) -> None:
+        """The key's object is gone: it need not be worked on later, which might be in a year."""
+        self.forget(key)
+        self._due.pop(key, None)
+        if len(self._heap) > 2 * len(self._due) + _STALE:
+            self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
 
     async def get(self) -> str:
         """The next key; call `done` when finished with it."""

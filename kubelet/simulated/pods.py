@@ -93,6 +93,7 @@ class PodPlayer:
     def _forget(self, pod: Pod) -> None:
         self._entered.pop(pod.uid, None)
         self._awaited.forget(pod.key)
+        self.controller.queue.drop(pod.key)
         if (node := self._find(pod.spec.node_name)) is not None:
             node.block.release(pod.uid)
 

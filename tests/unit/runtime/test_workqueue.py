@@ -79,6 +79,25 @@ async def test_close_drops_delays():
     assert len(queue) == 0
 
 
+async def test_what_is_dropped_does_not_come_later_and_takes_no_room():
+    clock = VirtualClock()
+    queue = WorkQueue(clock=clock)
+    for number in range(10_000):
+        queue.add_after(str(number), 1000 + number)
+        queue.drop(str(number))
+    assert len(queue._heap) < 100  # nobody else can tell
+    queue.add_after("a", 5)
+    queue.drop("a")
+    queue.add_after("a", 7)
+    await clock.advance(6)
+    assert len(queue) == 0
+    await clock.advance(2)
+    assert await queue.get() == "a"
+    queue.done("a")
+    await clock.advance(20_000)
+    assert len(queue) == 0
+
+
 async def test_a_burst_is_seen_to_at_once_and_then_once_more():
     clock = VirtualClock()
     queue = WorkQueue(clock=clock, rest=2)
