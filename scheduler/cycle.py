@@ -191,7 +191,8 @@ class Cycle:
         """The rows that cannot run the pod, but might if pods left their node."""
         if any(plugin.pre_filter(pod, columns) for plugin in self._profile.pre_filter):
             return NONE
-        return self._filters.resolvable(self.concerned(pod, shape), pod, shape, columns)
+        known = self._view(shape, columns).passed
+        return self._filters.resolvable(self.concerned(pod, shape), pod, shape, columns, known=known)
 
     def concerned(self, pod: Pod, shape: Shape) -> Concerned:
         """The filters that have something to say of the pod."""

@@ -6,6 +6,8 @@ or that would have to renew a large part anyway, is told to read everything.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,12 +16,16 @@ ALL = slice(None)
 NONE: npt.NDArray[np.intp] = np.empty(0, dtype=np.intp)
 
 
-def pick(table: npt.NDArray[np.float64], rows: Rows) -> npt.NDArray[np.float64]:
-    """Those rows of nodes from a table that has one column for each: to be read, for it may be the table itself.
+V = TypeVar("V", bound=np.generic)
 
-    `table[:, rows]` takes four times as long for the one row that it mostly is.
+
+def pick(table: npt.NDArray[V], rows: Rows) -> npt.NDArray[V]:
+    """Those rows of nodes from a table that has them on its last axis: to be read, for it may be the table itself.
+
+    `table[..., rows]` takes four times as long, for the one row that it mostly is and for many.
     """
-    return table[:, rows] if isinstance(rows, slice) else table.take(rows, axis=1)
+    found: npt.NDArray[V] = table[..., rows] if isinstance(rows, slice) else table.take(rows, axis=-1)
+    return found
 
 
 class Journal:

@@ -6,7 +6,7 @@ Nothing is remembered here, so that the columns may be changed between two quest
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .columns import Amounts, Columns
 from .framework import Filter, Measured, Narrowing, Plugin, PodFilter, Reads, Unresolvable
-from .journal import NONE
+from .journal import ALL, pick
 from .labels import Mask
 from .shape import Shape
 from .view import Pod
@@ -59,9 +59,9 @@ class Concerned:
         """Whether there is enough of everything, also if `more` is requested than is."""
         mask = np.ones(rows.size, dtype=np.bool_)
         for plugin in self.measured:
-            asked = columns.requested[:, rows] + more
+            asked = pick(columns.requested, rows) + more
             asked += plugin.needs(shape, columns)
-            mask &= (asked <= columns.allocatable[:, rows]).all(axis=0)
+            mask &= (asked <= pick(columns.allocatable, rows)).all(axis=0)
         return mask
 
     def needs(self, shape: Shape, columns: Columns) -> Amounts:
@@ -112,21 +112,27 @@ class Filters:
             narrowing=self.narrowing,
         )
 
-    def resolvable(self, concerned: Concerned, pod: Pod, shape: Shape, columns: Columns) -> Chosen:
+    def resolvable(
+        self, concerned: Concerned, pod: Pod, shape: Shape, columns: Columns, *, known: Mapping[str, Mask]
+    ) -> Chosen:
         """The rows whose first filter that says no might be of another mind if pods left their node.
 
-        What no filter rejects is rejected for those it is promised to, which may be placed beside fewer pods.
+        What no filter rejects is rejected for those it is promised to, which may be placed beside fewer pods. `known`
+        has the rows that filters let pass, for some of them.
         """
-        rows, found = np.flatnonzero(columns.live), [NONE]
+        left, curable = columns.live.copy(), np.zeros(columns.capacity, dtype=np.bool_)
         for filtering in concerned.filters:
-            passed = filtering.filter(shape, columns, rows)
-            found.append(self._curable(filtering, pod, shape, columns, rows[~passed]))
-            rows = rows[passed]
+            passed = known.get(filtering.name)
+            passed = filtering.filter(shape, columns, ALL) if passed is None else passed
+            curable[self._curable(filtering, pod, shape, columns, np.flatnonzero(left & ~passed))] = True
+            left &= passed
+        rows = np.flatnonzero(left)
         for judging in concerned.pod_filters:
-            passed = judging.filter_pod(pod, shape, columns, rows)
-            found.append(self._curable(judging, pod, shape, columns, rows[~passed]))
-            rows = rows[passed]
-        return np.sort(np.concatenate((*found, rows)))
+            keeps = judging.filter_pod(pod, shape, columns, rows)
+            curable[self._curable(judging, pod, shape, columns, rows[~keeps])] = True
+            rows = rows[keeps]
+        curable[rows] = True
+        return np.flatnonzero(curable)
 
     def _curable(self, plugin: Plugin, pod: Pod, shape: Shape, columns: Columns, failed: Chosen) -> Chosen:
         knowing = self._unresolvable.get(plugin.name)

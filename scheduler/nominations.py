@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .change import Change
-from .journal import Journal
+from .journal import Journal, pick
 from .shape import Shape
 from .view import Node, Pod
 
@@ -129,17 +129,17 @@ class Nominations:
         """Those of the rows where a pod must leave room for others, and how much of each resource."""
         ahead = self.ahead(pod.spec.priority)
         rows = candidates[ahead.count[candidates] > 0]
-        amounts = ahead.amounts[:, rows]
+        amounts = pick(ahead.amounts, rows)
         own = self._pods.get(pod.uid)
         if own is None or own.pod.spec.priority < pod.spec.priority:
             return rows, amounts
-        at = np.flatnonzero(rows == self._columns.rows.get(own.node, -1))
-        if at.size:
+        mine = np.flatnonzero(rows == self._columns.rows.get(own.node, -1))
+        if mine.size:
             for name, amount in own.shape.requests:
                 if (index := self._columns.resources.get(name)) is not None:
-                    amounts[index, at] -= amount
-            if ahead.count[rows[at[0]]] == 1:
-                return np.delete(rows, at), np.delete(amounts, at, axis=1)
+                    amounts[index, mine] -= amount
+            if ahead.count[rows[mine[0]]] == 1:
+                return np.delete(rows, mine), np.delete(amounts, mine, axis=1)
         return rows, amounts
 
     def set_node(self, row: int, node: Node | None) -> Change:

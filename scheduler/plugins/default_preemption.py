@@ -8,6 +8,7 @@ Source: Kubernetes documentation, "Pod Priority and Preemption"; kube-scheduler'
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from k8slite.errors import Cause, invalid_value
@@ -18,10 +19,12 @@ from ..change import Change
 from ..columns import Columns
 from ..configuration.values import Int32
 from ..framework import Args, Handle, Judge, Proposal, Remedy
+from ..judging import Chosen
 from ..preemption.budgets import BUDGETS, Budgets
-from ..preemption.choice import Choice, Enough
+from ..preemption.choice import Choice, Enough, hopeless
 from ..preemption.dry_run import Candidate
 from ..preemption.eviction import Evictions, Preemption
+from ..preemption.roster import Priorities
 from ..shape import Shape
 from ..view import Pod
 
@@ -54,6 +57,7 @@ class DefaultPreemption:
         self._enough = Enough(found.min_candidate_nodes_percentage, found.min_candidate_nodes_absolute)
         self._budgets = Budgets()
         handle.informers.of(BUDGETS).add_handler(self._budgets.on_budget)
+        self._priorities = handle.columns.of(Priorities)
         self._evictions = Evictions(handle, name=self.name)
         self._choice: Choice | None = None
 
@@ -73,11 +77,14 @@ class DefaultPreemption:
 
     def propose(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> Proposal | Remedy:
         """The node that loses least, and whom."""
-        if reason := self._not_eligible(pod, shape, judge):
-            return Remedy(f"preemption: {reason}")
-        if self._choice is None:
-            self._choice = Choice(self._columns, self._budgets, enough=self._enough)
-        found = self._choice.choose(pod, shape, judge)
+        if pod.spec.preemption_policy == "Never":
+            return Remedy(f"preemption: {NEVER}")
+        if self._evictions.busy(pod.uid):
+            return Remedy(f"preemption: {UNDER_WAY}")
+        resolvable = judge.resolvable(pod, shape, columns)
+        if self._waits(pod, resolvable):
+            return Remedy(f"preemption: {TERMINATING}")
+        found = self._choose(pod, shape, judge, resolvable)
         if isinstance(found, Candidate):
             victims = tuple(placed.pod for placed in found.victims)
             return Proposal(columns.names[found.row], victims, found.violations)
@@ -89,21 +96,24 @@ class DefaultPreemption:
         self._evictions.begin(Preemption(pod, proposal.node, proposal.victims))
         return Remedy(made=True, nominate=proposal.node)
 
-    def _not_eligible(self, pod: Pod, shape: Shape, judge: Judge) -> str:
-        if pod.spec.preemption_policy == "Never":
-            return NEVER
-        if self._evictions.busy(pod.uid):
-            return UNDER_WAY
+    def _choose(self, pod: Pod, shape: Shape, judge: Judge, resolvable: Chosen) -> Candidate | Counter[str]:
+        if not self._priorities.lower_than(pod.spec.priority):
+            return hopeless(resolvable.size, of=self._columns.node_count, resolvable=resolvable.size)
+        if self._choice is None:
+            self._choice = Choice(self._columns, self._budgets, enough=self._enough)
+        return self._choice.choose(pod, shape, judge, resolvable)
+
+    def _waits(self, pod: Pod, resolvable: Chosen) -> bool:
+        """Whether victims leave the node that the pod is promised; not for a node that it cannot have anyway."""
         columns = self._columns
         nominated = columns.nominations.get(pod.uid)
         row = columns.rows.get(nominated.node) if nominated is not None else None
-        if row is None or not columns.live[row]:
-            return ""
-        priority = pod.spec.priority
-        others = (placed.pod for placed in columns.pods_on(row).values() if placed.pod.spec.priority < priority)
-        if not any(self._evictions.leaving(other) for other in others):
-            return ""
-        return TERMINATING if row in judge.resolvable(pod, shape, columns) else ""
+        if row is None or row not in resolvable:
+            return False
+        return any(
+            placed.pod.spec.priority < pod.spec.priority and self._evictions.leaving(placed.pod)
+            for placed in columns.pods_on(row).values()
+        )
 
 
 def _problems(args: DefaultPreemptionArgs) -> Iterator[Cause]:

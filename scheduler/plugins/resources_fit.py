@@ -59,7 +59,7 @@ class ResourcesFit:
 
     def unresolvable(self, pod: Pod, shape: Shape, columns: Columns, rows: npt.NDArray[np.intp]) -> Mask:
         """Nodes that are too small even when empty; how many pods they may run is not looked at, as upstream."""
-        too_much = self.needs(shape, columns) > columns.allocatable[:, rows]
+        too_much = self.needs(shape, columns) > pick(columns.allocatable, rows)
         too_much[columns.resources[PODS]] = False
         mask: Mask = np.logical_or.reduce(too_much, axis=0)
         return mask

@@ -2,7 +2,7 @@
 
 Where amounts alone decide, what every node would lose is known (`sparing`) and the best is picked. Otherwise that is
 a lower bound: no filter lets a node lose pods of lower priorities only than amounts do. Nodes are then tried one by one
-(`dry_run`), the most promising first, until no other can be better than the best so far, or enough were found.
+(`dry_run`), the most promising first, until no other can be better than the best so far, or enough were tried.
 
 Source: kube-scheduler's pickOneNodeForPreemption and DryRunPreemption.
 """
@@ -10,20 +10,20 @@ Source: kube-scheduler's pickOneNodeForPreemption and DryRunPreemption.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..columns import Columns
 from ..framework import Judge, Reads
+from ..journal import pick
 from ..judging import Chosen, Concerned
 from ..shape import Shape
 from ..view import Pod
 from .budgets import Budgets
 from .dry_run import Candidate, DryRun
 from .roster import Roster
-from .sparing import OFFSET, Losses, Sparing
+from .sparing import Losses, Sparing
 
 NO_VICTIMS = "No preemption victims found for incoming pod"
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
@@ -31,7 +31,7 @@ NOT_HELPFUL = "Preemption is not helpful for scheduling"
 
 @dataclass(frozen=True, slots=True)
 class Enough:
-    """How many candidates are enough where nodes are tried one by one: per cent of the nodes, and at least a number."""
+    """How many nodes to try where it is one by one, once there is a candidate: per cent of them, at least a number."""
 
     percentage: int = 10
     absolute: int = 100
@@ -51,6 +51,11 @@ class _Search:
     losses: Losses
 
 
+def hopeless(without_victims: int, *, of: int, resolvable: int) -> Counter[str]:
+    """Why so many nodes are no candidates before any is tried, of all nodes and of those that pods could help."""
+    return +Counter({NO_VICTIMS: without_victims, NOT_HELPFUL: of - resolvable})
+
+
 class Choice:
     """Chooses among the nodes of some columns."""
 
@@ -61,23 +66,18 @@ class Choice:
         self.roster = columns.of(Roster, lambda: Roster(columns, budgets))
         self._sparing = Sparing(columns, self.roster)
 
-    def choose(self, pod: Pod, shape: Shape, judge: Judge) -> Candidate | Counter[str]:
-        """The candidate that loses least; without any, why no node is one, by reason."""
-        resolvable, concerned = judge.resolvable(pod, shape, self._columns), judge.concerned(pod, shape)
+    def choose(self, pod: Pod, shape: Shape, judge: Judge, resolvable: Chosen) -> Candidate | Counter[str]:
+        """The candidate among resolvable rows that loses least; without any, why no node is one, by reason."""
+        concerned = judge.concerned(pod, shape)
         losses = self._losses(concerned, pod, shape)
         search = _Search(pod, shape, concerned, losses)
         rows = resolvable[self.roster.lowest[resolvable] < pod.spec.priority]
         fitting = rows[losses.fits[rows]]
-        reasons = Counter({NO_VICTIMS: resolvable.size - rows.size})
-        if concerned.only_measured:
-            found = self._reckoned(search, fitting)
-        else:
-            found = self._tried(search, self._by_promise(search, fitting), reasons)
+        reasons = hopeless(resolvable.size - rows.size, of=self._columns.node_count, resolvable=resolvable.size)
+        found = self._reckoned(search, fitting) if concerned.only_measured else self._tried(search, fitting, reasons)
         if found is not None:
             return found
-        reasons += self._lacking(search, rows[~losses.fits[rows]])
-        reasons[NOT_HELPFUL] += self._columns.node_count - resolvable.size
-        return +reasons
+        return reasons + self._lacking(search, rows[~losses.fits[rows]])
 
     def _losses(self, concerned: Concerned, pod: Pod, shape: Shape) -> Losses:
         """By row; what the pod is promised itself is no promise that it has to mind."""
@@ -107,18 +107,19 @@ class Choice:
             rows = rows[rows != row]
         return None
 
-    def _tried(
-        self, search: _Search, promising: Iterator[tuple[int, float]], reasons: Counter[str]
-    ) -> Candidate | None:
-        """The best of rows that come with the highest priority that they will lose at least, rising."""
-        trying = DryRun(search.concerned, search.pod, search.shape, self._columns)
-        enough = self._enough.of(self._columns.node_count)
+    def _tried(self, search: _Search, rows: Chosen, reasons: Counter[str]) -> Candidate | None:
+        """The best of the rows; why others are none is counted."""
+        priority, columns = search.pod.spec.priority, self._columns
+        bounds = self._sparing.bounds(search.concerned.needs(search.shape, columns), priority, rows, search.losses)
+        trying = DryRun(search.concerned, search.pod, search.shape, columns)
+        enough = self._enough.of(columns.node_count)
         best: Candidate | None = None
-        found = harmless = 0
-        for row, highest in promising:
-            if best is not None and best.key() <= (0, highest, highest + OFFSET, 1, -np.inf):
+        harmless = False
+        for tries, index in enumerate(bounds.order().tolist()):
+            if best is not None and (best.key() <= bounds.key(index) or (harmless and tries >= enough)):
                 break
-            tried = trying.candidate(row, self.roster.victims(row, search.pod.spec.priority), self._budgets)
+            row = int(rows[index])
+            tried = trying.candidate(row, self.roster.victims(row, priority), self._budgets)
             if not isinstance(tried, Candidate):
                 reasons += tried
                 continue
@@ -126,27 +127,8 @@ class Choice:
                 continue
             if best is None or tried.key() < best.key():
                 best = tried
-            found += 1
-            harmless += not tried.violations
-            if harmless and found >= enough:
-                break
+            harmless = harmless or not tried.violations
         return best
-
-    def _by_promise(self, search: _Search, rows: Chosen) -> Iterator[tuple[int, float]]:
-        """Rows with the highest priority that they lose at least, the lowest first; those alike as amounts have it.
-
-        Who is spared for a budget's sake may take the place of more important ones: such rows may lose anybody.
-        """
-        losses = search.losses
-        anybody = losses.count[rows] == 0
-        protected = self.roster.protected(search.pod.spec.priority)
-        if protected is not None:
-            anybody |= protected[:, rows].any(axis=0)
-        highest = np.where(anybody, self.roster.lowest[rows], losses.highest[rows])
-        order = np.lexsort(
-            (-losses.start[rows], losses.count[rows], losses.total[rows], losses.violations[rows], highest)
-        )
-        yield from zip(rows[order].tolist(), highest[order].tolist(), strict=True)
 
     def _lacking(self, search: _Search, rows: Chosen) -> Counter[str]:
         """What rows lack also when all are gone whom the pod may remove."""
@@ -154,7 +136,7 @@ class Choice:
         if not rows.size:
             return found
         priority, shape = search.pod.spec.priority, search.shape
-        bare = self._sparing.bare(priority, rows) + columns.nominations.ahead(priority).amounts[:, rows]
+        bare = self._sparing.bare(priority, rows) + pick(columns.nominations.ahead(priority).amounts, rows)
         before, columns.requested = columns.requested, columns.requested.copy()
         try:
             columns.requested[:, rows] = bare

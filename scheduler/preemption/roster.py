@@ -33,6 +33,8 @@ NOBODY = float("inf")
 LATER = float("inf")
 #: Priorities for which it is remembered whom budgets protect.
 REMEMBERED = 4
+#: Kinds of requests, as arrays.
+KINDS = 4096
 
 
 @lru_cache(maxsize=4096)
@@ -44,6 +46,33 @@ def started(text: str) -> float:
 def importance(pod: Pod) -> tuple[float, float, str]:
     """Sorts the most important first; what is left to chance elsewhere, the UID decides here."""
     return -pod.spec.priority, started(pod.status.start_time), pod.uid
+
+
+class Priorities:
+    """How many placed pods have which priority: tells cheaply that there is nobody to remove."""
+
+    def __init__(self) -> None:
+        self._count: dict[int, int] = {}
+
+    def lower_than(self, priority: int) -> bool:
+        """Whether there is any pod of a lower priority."""
+        return any(found < priority for found in self._count)
+
+    def set_node(self, row: int, node: Node | None) -> Change:
+        """Nodes do not matter."""
+        return Change.NOTHING
+
+    def account(self, placed: Placed, sign: int) -> None:
+        """A pod came or went."""
+        priority = placed.pod.spec.priority
+        count = self._count.get(priority, 0) + sign
+        if count:
+            self._count[priority] = count
+        else:
+            del self._count[priority]
+
+    def grow(self, capacity: int) -> None:
+        """Rows do not matter."""
 
 
 class Protected:
@@ -63,6 +92,7 @@ class Roster:
         self._budgets = budgets
         budgets.stale = self._unprotect
         self._dirty: set[int] = set()
+        self._known: dict[tuple[tuple[str, int], ...], Numbers] = {}
         self._protected: OrderedDict[int, Protected] = OrderedDict()
         self.changes = Journal()
         self.pods: list[list[Placed]] = []
@@ -104,6 +134,7 @@ class Roster:
         resources = len(self._columns.resources)
         if resources > self.amounts.shape[1]:
             self.amounts = np.pad(self.amounts, ((0, 0), (0, resources - self.amounts.shape[1]), (0, 0)))
+            self._known.clear()
         for row in self._dirty:
             self._list(row)
             self.changes.mark(row)
@@ -137,19 +168,33 @@ class Roster:
         return found.mask if found.mask.any() else None
 
     def _list(self, row: int) -> None:
-        pods = self.pods[row] = sorted(self._columns.pods_on(row).values(), key=lambda placed: importance(placed.pod))
-        if len(pods) > len(self.priority):
-            self._add_slots(len(pods))
-        index = self._columns.resources
-        self.count[row] = len(pods)
-        self.lowest[row] = pods[-1].pod.spec.priority if pods else NOBODY
-        self.priority[len(pods) :, row] = NOBODY
-        self.amounts[:, :, row] = 0
-        for slot, placed in enumerate(pods):
-            self.priority[slot, row] = placed.pod.spec.priority
-            self.start[slot, row] = started(placed.pod.status.start_time)
-            for name, amount in placed.shape.requests:
-                self.amounts[slot, index[name], row] = amount
+        listed = [
+            (-placed.pod.spec.priority, started(placed.pod.status.start_time), uid, placed)  # as `importance`
+            for uid, placed in self._columns.pods_on(row).items()
+        ]
+        listed.sort()  # no two UIDs are equal, so that nothing behind them is compared
+        count = self.count[row] = len(listed)
+        if count > len(self.priority):
+            self._add_slots(count)
+        self.pods[row] = [entry[3] for entry in listed]
+        self.lowest[row] = -listed[-1][0] if listed else NOBODY
+        self.priority[:count, row] = [-entry[0] for entry in listed]
+        self.priority[count:, row] = NOBODY
+        self.start[:count, row] = [entry[1] for entry in listed]
+        if listed:
+            self.amounts[:count, :, row] = [self._amounts_of(entry[3].shape.requests) for entry in listed]
+        self.amounts[count:, :, row] = 0
+
+    def _amounts_of(self, requests: tuple[tuple[str, int], ...]) -> Numbers:
+        """Requests as a number for each resource; the same for pods alike."""
+        found = self._known.get(requests)
+        if found is None:
+            if len(self._known) >= KINDS:
+                self._known.clear()
+            found = self._known[requests] = np.zeros(self.amounts.shape[1])
+            for name, amount in requests:
+                found[self._columns.resources[name]] = amount
+        return found
 
     def _add_slots(self, slots: int) -> None:
         more = max(slots, len(self.priority) + len(self.priority) // 4 + 4) - len(self.priority)

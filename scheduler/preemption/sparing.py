@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..columns import Amounts, Columns
-from ..journal import Rows
+from ..journal import ALL, Rows, pick
 from ..judging import Chosen
 from ..labels import Mask
 from .roster import LATER, Roster
@@ -67,7 +67,7 @@ class Losses:
             self.start.copy(),
         )
 
-    def put(self, rows: Chosen, other: Losses) -> None:
+    def put(self, rows: Rows, other: Losses) -> None:
         """Take over what is known of rows."""
         for mine, new in zip(self._arrays(), other._arrays(), strict=True):
             mine[rows] = new
@@ -76,6 +76,11 @@ class Losses:
         """What an entry is compared by: less is better."""
         values = self.violations[at], self.highest[at], self.total[at], self.count[at], -self.start[at]
         return float(values[0]), float(values[1]), float(values[2]), float(values[3]), float(values[4])
+
+    def order(self) -> Chosen:
+        """The entries, the least first."""
+        found: Chosen = np.lexsort((-self.start, self.count, self.total, self.highest, self.violations))
+        return found
 
     def least(self, rows: Chosen) -> Chosen:
         """Those of the rows that lose the least: all alike."""
@@ -117,54 +122,84 @@ class Sparing:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         ahead = nominations.ahead(priority)
-        rows = self._union(roster.changes.since(known.roster_at), nominations.changes.since(known.nominations_at))
-        if rows.size:
-            known.losses.put(rows, self.reckon(needs, priority, rows, ahead.amounts[:, rows]))
+        rows = _union(roster.changes.since(known.roster_at), nominations.changes.since(known.nominations_at))
+        if isinstance(rows, slice) or rows.size:
+            known.losses.put(rows, self.reckon(needs, priority, rows, pick(ahead.amounts, rows)))
         known.roster_at, known.nominations_at = roster.changes.position, nominations.changes.position
         return known.losses
 
-    def reckon(self, needs: Amounts, priority: int, rows: Chosen, promised: Amounts) -> Losses:
+    def reckon(self, needs: Amounts, priority: int, rows: Rows, promised: Amounts) -> Losses:
         """What rows would lose, if so much of them is promised to others."""
         losses, _ = self._spared(needs, priority, rows, promised)
         return losses
+
+    def bounds(self, needs: Amounts, priority: int, rows: Chosen, losses: Losses) -> Losses:
+        """What rows lose at least, whatever filters say beside amounts.
+
+        No victims make room whose highest priority is lower than amounts alone need it to be; but where a budget may
+        spare less important pods, or amounts need no victim at all, it may be anybody.
+        """
+        roster = self._roster
+        slots = int(roster.count[rows].max(initial=0))
+        priorities, starts = pick(roster.priority[:slots], rows), pick(roster.start[:slots], rows)
+        removable = priorities < priority
+        anybody = losses.count[rows] == 0
+        protected = roster.protected(priority)
+        if protected is not None:
+            anybody |= pick(protected, rows).any(axis=0)
+        found = Losses.none(rows.size)
+        found.highest[:] = np.where(anybody, roster.lowest[rows], losses.highest[rows])
+        found.count[:] = self._fewest(needs, rows, removable)
+        found.total[:] = found.highest + OFFSET + (found.count - 1) * (roster.lowest[rows] + OFFSET)
+        found.start[:] = np.where(priorities == found.highest, starts, -np.inf).max(axis=0, initial=-np.inf)
+        return found
+
+    def _fewest(self, needs: Amounts, rows: Chosen, removable: Mask) -> Numbers:
+        """How many of the removable pods must go at least, for each row: as if all were as large as the largest."""
+        columns, slots = self._columns, len(removable)
+        largest = np.zeros((len(columns.resources), rows.size))
+        for slot in range(slots):
+            np.maximum(largest, pick(self._roster.amounts[slot], rows), out=largest, where=removable[slot])
+        lacking = pick(columns.requested, rows) + needs - pick(columns.allocatable, rows)
+        fewest: Numbers = np.ceil(np.maximum(lacking, 0) / np.maximum(largest, 1)).max(axis=0)
+        return np.maximum(fewest, 1)
 
     def bare(self, priority: int, rows: Chosen) -> Amounts:
         """What is requested on rows by those who cannot be removed, of each resource."""
         roster = self._roster
         roster.renew()
         slots = int(roster.count[rows].max(initial=0))
-        removable = roster.priority[:slots, rows] < priority
+        removable = pick(roster.priority[:slots], rows) < priority
         resources = len(self._columns.requested)
-        gone: Amounts = (roster.amounts[:slots, :resources, rows] * removable[:, np.newaxis]).sum(axis=0)
-        return self._columns.requested[:, rows] - gone
+        gone: Amounts = (pick(roster.amounts[:slots, :resources], rows) * removable[:, np.newaxis]).sum(axis=0)
+        return pick(self._columns.requested, rows) - gone
 
     def lost(self, needs: Amounts, priority: int, row: int, promised: Amounts) -> tuple[list[int], int]:
         """The slots of the pods that a row would lose, and how many of them violate a budget."""
         losses, lost = self._spared(needs, priority, np.array([row]), promised)
         return np.flatnonzero(lost[:, 0]).tolist(), int(losses.violations[0])
 
-    def _spared(self, needs: Amounts, priority: int, rows: Chosen, promised: Amounts) -> tuple[Losses, Mask]:
+    def _spared(self, needs: Amounts, priority: int, rows: Rows, promised: Amounts) -> tuple[Losses, Mask]:
         columns, roster = self._columns, self._roster
         slots = int(roster.count[rows].max(initial=0))
-        priorities = roster.priority[:slots, rows]
+        priorities, amounts = pick(roster.priority[:slots], rows), pick(roster.amounts[:slots], rows)
         removable = priorities < priority
-        matters = np.flatnonzero(needs[:, 0] > -np.inf)
-        amounts = roster.amounts[:slots, matters][:, :, rows]
-        free = columns.allocatable[matters][:, rows] - columns.requested[matters][:, rows]
-        free -= promised[matters] + needs[matters]
-        free += (amounts * removable[:, np.newaxis]).sum(axis=0)
-        losses = Losses.none(rows.size)
+        # What does not matter is needed by minus infinity: there is always enough of it.
+        free = pick(columns.allocatable, rows) - pick(columns.requested, rows) - promised - needs
+        for slot in range(slots):
+            np.add(free, amounts[slot], out=free, where=removable[slot])
+        losses = Losses.none(free.shape[1])
         losses.fits[:] = (free >= 0).all(axis=0)
         lost = np.zeros_like(removable)
         protected = roster.protected(priority)
         if protected is None:
             self._spare(free, amounts, removable, lost)
         else:
-            violating = protected[:slots, rows] & removable
+            violating = pick(protected[:slots], rows) & removable
             self._spare(free, amounts, violating, lost)
             losses.violations[:] = lost.sum(axis=0)
             self._spare(free, amounts, removable & ~violating, lost)
-        self._sum_up(losses, lost, priorities, roster.start[:slots, rows])
+        self._sum_up(losses, lost, priorities, pick(roster.start[:slots], rows))
         return losses, lost
 
     @staticmethod
@@ -189,7 +224,8 @@ class Sparing:
         losses.total[:] = np.where(lost, priorities + OFFSET, 0.0).sum(axis=0)
         losses.start[:] = np.where(lost & (priorities == losses.highest), starts, LATER).min(axis=0)
 
-    def _union(self, some: Rows, others: Rows) -> Chosen:
-        if isinstance(some, slice) or isinstance(others, slice):
-            return np.arange(self._columns.capacity)
-        return np.union1d(some, others)
+
+def _union(some: Rows, others: Rows) -> Rows:
+    if isinstance(some, slice) or isinstance(others, slice):
+        return ALL
+    return np.union1d(some, others) if others.size else some

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,10 @@ class World:
                 state.place(*view(other), where)
         return bool(cycle().feasible(*view(pod), state, np.array([state.rows[name]]))[0])
 
+    def choose(self, pod: Document) -> Candidate | Counter[str]:
+        resolvable = self.judge.resolvable(*view(pod), self.columns)
+        return self.choice.choose(*view(pod), self.judge, resolvable)
+
     def ask(self, pod: Document) -> None:
         """Compare what would be done for a pod that fits nowhere."""
         if "uid" not in pod["metadata"]:
@@ -168,7 +173,7 @@ class World:
             and found.victims
         }
         before = taken(self.columns)
-        found = self.choice.choose(*view(pod), self.judge)
+        found = self.choose(pod)
         assert taken(self.columns) == before
         if not isinstance(found, Candidate):
             event("no candidate")
@@ -301,7 +306,7 @@ def test_what_a_pod_is_promised_itself_does_not_count_against_it() -> None:
     high = {"metadata": {"namespace": "default"}, "spec": asking("2") | {"priority": 5}, "status": {}}
     world.promise("n0", high)
     ((_, promised),) = world.promised.values()
-    found = world.choice.choose(*view(promised), world.judge)
+    found = world.choose(promised)
     assert isinstance(found, Candidate)
     assert [lost.pod.name for lost in found.victims] == ["pod-0"]
 
