@@ -182,6 +182,8 @@ class Reporter:
                 log.warning("condition of %s: %s", pod.key, error)
         except (aiohttp.ClientError, OSError) as error:
             self._again(wanted, error)
+        except ValueError as error:  # whoever answered is no API server
+            self._again(replace(wanted, tries=wanted.tries + 1), error)
         else:
             self._pace.go_on()
 

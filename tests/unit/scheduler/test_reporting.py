@@ -170,7 +170,8 @@ async def test_a_promise_goes_before_all_verdicts() -> None:
 
 async def test_a_verdict_that_was_not_taken_is_written_later() -> None:
     async with desk() as it:
-        it.api.fail = [ApiError(503, "ServiceUnavailable", "not now"), ConnectionResetError("reset")]
+        unreadable = ValueError("no JSON")
+        it.api.fail = [ApiError(503, "ServiceUnavailable", "not now"), ConnectionResetError("reset"), unreadable]
         it.reporter.unschedulable(pod("web"), "no")
         await it.clock.advance(0)
         assert it.api.messages == []
