@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 import click
 
-from k8slite import programs
+from k8slite import programs, quantity
 from k8slite.config import ConfigError, SimulatorConfig
 
 from . import kubeconfig as access
+from .api import Api
 from .cluster import decide, simulation
 from .cluster.spec import ClusterSpec, Simulation
 from .failure import Failure
@@ -48,6 +49,12 @@ def simulate(
     server = access.read(path, context=context).server
     assert path is not None  # or there would have been nothing to read
     place = _place_in(path) if not context else {}
+    capacity = simulation.CAPACITY | wanted.capacity
+    if place and not pod_cidr:
+        with Api(path) as api:
+            present = api.call("GET", "/api/v1/nodes")["items"]
+        pods = quantity.whole(capacity["pods"])
+        pod_cidr = simulation.range_for(name, nodes=nodes, pods=pods, present=present)
     config = SimulatorConfig(
         **{
             "name": name,
@@ -57,7 +64,7 @@ def simulate(
             "zones": wanted.zones,
             "labels": wanted.labels,
             "taints": wanted.taints if wanted.taints is not None else [simulation.TAINT],
-            "capacity": simulation.CAPACITY | wanted.capacity,
+            "capacity": capacity,
             "stages_file": wanted.stages_file,
             "node_lease_duration": lease_duration,
             "remove_nodes": remove,
@@ -75,8 +82,8 @@ def simulate(
 
 
 def _place_in(path: Path) -> dict[str, Any]:
-    """In a cluster of this machine: an identity that may do no more than play nodes, a certificate that the API server
-    checks, and addresses of their own. Nothing elsewhere."""
+    """In a cluster of this machine: an identity that may do no more than play nodes, and a certificate that the API
+    server checks. Nothing elsewhere."""
     spec = next((spec for spec in decide.every() if _is_same(path, spec)), None)
     if spec is None:
         return {}
@@ -85,7 +92,6 @@ def _place_in(path: Path) -> dict[str, Any]:
         "kubeconfig": pki / "simulator.conf",
         "cert_file": pki / "kubelet.crt",
         "key_file": pki / "kubelet.key",
-        "pod_cidr": simulation.JOINED_RANGE,
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ CAPACITY: dict[str, str] = SimulatorConfig.model_fields["capacity"].default
 OWN_RANGE, JOINED_RANGE = "100.64.0.0/11", "100.96.0.0/11"
 """Pod addresses of a cluster's own simulated nodes, and of those that join a cluster of this machine later."""
 MOST_NODES = 10_000
+LABEL = "k8slite.io/simulator"
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -78,6 +80,36 @@ def check_range(wanted: Simulation) -> None:
         programs.entry("k8slite.kubelet.simulated.addresses", "blocks")(OWN_RANGE, nodes=wanted.nodes, pods=pods)
     except ConfigError as error:
         raise Failure(str(error).removeprefix("podCidr: ")) from error
+
+
+def range_for(name: str, *, nodes: int, pods: int, present: Iterable[Mapping[str, Any]]) -> str:
+    """A range for nodes that join a cluster of this machine, apart from those of nodes that are `present`.
+
+    One that only nodes of the same name are in will do: they were left by an earlier run. Raises Failure.
+    """
+    found = list(present)
+    others = [node for node in found if (node["metadata"].get("labels") or {}).get(LABEL) != name]
+    block = max(2, (pods + 2).bit_length())
+    bits = block + (nodes - 1).bit_length()
+    joined = ipaddress.IPv4Network(JOINED_RANGE)
+    for taken in (found, others):
+        used = {number for node in taken for number in _stretches(node["spec"].get("podCIDR", ""), joined, bits)}
+        for number in range(joined.num_addresses >> bits):
+            if number not in used:
+                return f"{joined.network_address + (number << bits)}/{32 - bits}"
+    raise Failure(f"{JOINED_RANGE} has no room left for {nodes} nodes of {pods} pods; --pod-cidr names another range")
+
+
+def _stretches(cidr: str, within: ipaddress.IPv4Network, bits: int) -> range:
+    """Which stretches of 2^`bits` addresses of a range a pod CIDR reaches into."""
+    try:
+        network = ipaddress.IPv4Network(cidr)
+    except ValueError:  # none, or IPv6
+        return range(0)
+    if not network.overlaps(within):
+        return range(0)
+    first = int(network.network_address) - int(within.network_address)
+    return range(max(0, first) >> bits, ((first + network.num_addresses - 1) >> bits) + 1)
 
 
 def _zones(text: str) -> list[str]:

@@ -7,11 +7,12 @@ import os
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from k8slite import config
-from k8slite.cli.cluster import certificates, commands, decide, free, machine
+from k8slite.cli.cluster import certificates, commands, decide, free, machine, simulation
 from k8slite.cli.cluster.configs import services
 from k8slite.cli.cluster.decide import Wish
 from k8slite.cli.cluster.down import down
@@ -19,6 +20,7 @@ from k8slite.cli.cluster.slots import Slot
 from k8slite.cli.cluster.spec import ClusterSpec, Simulation
 from k8slite.cli.failure import Failure
 from k8slite.config import ApiServerConfig, KubeletConfig, SimulatorConfig
+from k8slite.kubelet.simulated.addresses import blocks
 
 
 @pytest.fixture(autouse=True)
@@ -245,6 +247,28 @@ def test_a_cluster_of_an_earlier_version_keeps_its_simulated_nodes(tmp_path: Pat
 def test_what_cannot_be_meant_of_simulated_nodes_is_refused(options: list[str], told: str) -> None:
     with pytest.raises(Failure, match=told):
         commands.up.main(["--simulate", "1", *options], standalone_mode=False)
+
+
+def played(name: str, *cidrs: str) -> list[dict[str, Any]]:
+    labels = {"k8slite.io/simulator": name}
+    return [{"metadata": {"name": f"{name}-{cidr}", "labels": labels}, "spec": {"podCIDR": cidr}} for cidr in cidrs]
+
+
+def test_simulated_nodes_that_join_get_a_range_that_no_other_node_has() -> None:
+    def of(name: str, nodes: int, *present: dict[str, Any]) -> str:
+        return simulation.range_for(name, nodes=nodes, pods=110, present=present)
+
+    assert of("a", 2) == "100.96.0.0/24"
+    assert of("b", 2, *played("a", "100.96.0.0/25", "100.96.0.128/25")) == "100.96.1.0/24"
+    assert of("b", 8, *played("a", "100.96.0.0/25", "10.42.0.0/24", "fd00::/64"), {"metadata": {}, "spec": {}}) == (
+        "100.96.4.0/22"
+    )
+    assert of("a", 1, *played("b", "")) == "100.96.0.0/25"
+    large = (*played("a", "100.96.0.0/25"), *played("b", "100.112.0.0/25"))
+    assert of("b", 8000, *large) == "100.112.0.0/12"
+    assert len(blocks("100.112.0.0/12", nodes=8000, pods=110)) == 8000
+    with pytest.raises(Failure, match="has no room left for 8000 nodes of 110 pods"):
+        of("c", 8000, *large)
 
 
 def test_packages_are_installed_although_a_foreign_source_fails_and_a_failure_says_all(
