@@ -83,6 +83,8 @@ class Interest:
             _Rejecter(name, profile.cures.get(name, ANYTHING).value, hinting.get(name))
             for name in sorted(rejected_by - plain)
         ]
+        self.exact = not self._rejecters
+        """Whether there is room if and only if a row says so; what lets others make room is another matter."""
         self._rejecters += [
             _Rejecter(p.name, getattr(p, "cures", ANYTHING).value, p)
             for p in profile.post_filter
@@ -91,11 +93,6 @@ class Interest:
         self.changes = self._own_changes
         for rejecter in self._rejecters:
             self.changes |= rejecter.cures
-
-    @property
-    def exact(self) -> bool:
-        """Whether there is room if and only if a row says so."""
-        return not self._rejecters
 
     def helped_by(self, events: Sequence[Event] | None) -> Help:
         """What came of events, as things stand now; None stands for events that nobody knows."""

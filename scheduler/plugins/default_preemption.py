@@ -15,7 +15,7 @@ from k8slite.errors import Cause, invalid_value
 
 from .. import metrics
 from ..arguments import Part, read, refuse
-from ..change import Change
+from ..change import NOWHERE, Change, Event
 from ..columns import Columns
 from ..configuration.values import Int32
 from ..framework import Args, Handle, Judge, Proposal, Remedy
@@ -47,7 +47,7 @@ class DefaultPreemption:
     """Chooses the node where the least is lost, and has its victims evicted."""
 
     name = "DefaultPreemption"
-    cures = Change.NOTHING
+    cures = Change.NODE_ADDED | Change.NODE_ALLOCATABLE | Change.NODE_LABELS | Change.NODE_TAINTS | Change.POD_REMOVED
 
     def __init__(self, handle: Handle, args: Args) -> None:
         """Raises BadArguments."""
@@ -74,6 +74,15 @@ class DefaultPreemption:
         metrics.PREEMPTION_ATTEMPTS.add()
         found = self.propose(pod, shape, columns, judge)
         return found if isinstance(found, Remedy) else self.carry_out(pod, found)
+
+    def helps(self, pod: Pod, shape: Shape, event: Event, columns: Columns) -> bool:
+        """Whether a node with pods of lower priority changed, or lost one that could not be removed for this pod."""
+        priority = pod.spec.priority
+        if event.row == NOWHERE or pod.spec.preemption_policy == "Never":
+            return False
+        if isinstance(event.old, Pod) and event.old.spec.priority < priority:
+            return False
+        return any(placed.pod.spec.priority < priority for placed in columns.pods_on(event.row).values())
 
     def propose(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> Proposal | Remedy:
         """The node that loses least, and whom."""

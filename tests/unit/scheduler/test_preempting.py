@@ -165,6 +165,26 @@ async def test_a_victim_that_vanished_is_no_failure() -> None:
         assert not [reason for reason, _ in it.api.events if reason == "Preempted"]
 
 
+async def test_who_could_not_take_a_place_is_woken_when_those_leave_who_could_not_be_removed() -> None:
+    async with cluster(node("a", allocatable={"cpu": "2"})) as it:
+        it.show(low(), low("equal", priority=100), pod("high", requests={"cpu": "2"}, priority=100))
+        await it.clock.advance(20)
+        assert it.api.deleted == []
+        it.gone(low("equal", priority=100))
+        await it.clock.advance(20)
+        assert it.api.deleted == ["low"]
+
+
+async def test_who_could_not_take_a_place_is_woken_when_its_node_takes_pods_again() -> None:
+    async with cluster(node("a", allocatable=ONE, unschedulable=True)) as it:
+        it.show(low(), high())
+        await it.clock.advance(20)
+        assert it.api.deleted == []
+        it.scheduler.on_node(None, one())
+        await it.clock.advance(20)
+        assert it.api.deleted == ["low"]
+
+
 async def test_an_answer_that_nobody_understands_stops_no_other_preemption() -> None:
     async with cluster(one(), one("b")) as it:
         it.api.fail_delete = [ValueError("no JSON")]
