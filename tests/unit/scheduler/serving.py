@@ -40,6 +40,7 @@ class Server(Client):
         self.objects: dict[str, dict[str, Document]] = {}
         self.events: list[tuple[str, str]] = []
         self.writes: list[tuple[str, str]] = []
+        self.deleted: list[Document] = []
         self.fail: list[Exception] = []
         self.hold = asyncio.Event()
         self.hold.set()
@@ -120,8 +121,13 @@ class Server(Client):
     async def patch(self, resource: ResourceType[Any], name: str, body: Any, **more: Any) -> Any:
         key = "/".join(filter(None, (more.get("namespace"), name)))
         if more.get("subresource") == "status":
-            (condition,) = body["status"]["conditions"]
-            self.change("Pod", key, {"status": {"conditions": [condition]}})
+            if key not in self.objects["Pod"]:
+                raise errors.not_found("pods", name)
+            status = self.find("Pod", key)["status"]
+            said = body["status"].get("conditions", [])
+            named = {condition["type"] for condition in said}
+            others = [condition for condition in status.get("conditions", []) if condition["type"] not in named]
+            self.change("Pod", key, {"status": body["status"] | {"conditions": [*said, *others]}})
             return None
         await self._admit()
         found = self.objects.get(resource.kind, {}).get(key)
@@ -140,6 +146,18 @@ class Server(Client):
         if key not in self.objects["Pod"]:
             raise errors.not_found("pods", body["metadata"]["name"])
         self.change("Pod", key, {"spec": {"nodeName": body["target"]["name"]}})
+
+    async def delete(self, resource: ResourceType[Any], name: str, **more: Any) -> None:
+        """A pod that is on a node stays until the test removes it, as if it ended gracefully."""
+        await self._admit()
+        key = f"{more['namespace']}/{name}"
+        if key not in self.objects["Pod"]:
+            raise errors.not_found("pods", name)
+        self.deleted.append(self.find("Pod", key))
+        if self.node_of(name):
+            self.change("Pod", key, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
+        else:
+            self.remove("Pod", key)
 
     async def create(self, resource: Any, body: Any, **more: Any) -> Any:
         self.events.append((body["reason"], body["message"]))
