@@ -80,9 +80,13 @@ class DefaultPreemption:
         priority = pod.spec.priority
         if event.row == NOWHERE or pod.spec.preemption_policy == "Never":
             return False
+        others = [p.pod for p in columns.pods_on(event.row).values() if p.pod.spec.priority < priority]
         if isinstance(event.old, Pod) and event.old.spec.priority < priority:
-            return False
-        return any(placed.pod.spec.priority < priority for placed in columns.pods_on(event.row).values())
+            # Unless it was waited for: then somebody may be left whose eviction failed.
+            own = columns.nominations.get(pod.uid)
+            if own is None or own.node != columns.names[event.row] or any(map(self._evictions.leaving, others)):
+                return False
+        return bool(others)
 
     def propose(self, pod: Pod, shape: Shape, columns: Columns, judge: Judge) -> Proposal | Remedy:
         """The node that loses least, and whom."""
