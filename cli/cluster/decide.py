@@ -87,6 +87,8 @@ def contradictions(wish: Wish, spec: ClusterSpec) -> list[str]:
 def new(wish: Wish) -> ClusterSpec:
     """A new cluster, placed where this machine has room. Raises Failure."""
     nodes = wish.nodes if wish.nodes is not None else 0 if wish.simulation.nodes else 1
+    if not wish.simulation.nodes and wish.simulation != Simulation():
+        raise Failure("what is said of simulated nodes is for nobody: --simulate says how many there are to be")
     simulation.check_range(wish.simulation)
     if len(str(socket := socket_path(ClusterSpec(name=wish.name)))) > SOCKET_PATH_MOST:
         raise Failure(f"{socket} is too long for a socket; set K8SLITE_HOME to a shorter directory")

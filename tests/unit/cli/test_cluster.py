@@ -249,6 +249,11 @@ def test_what_cannot_be_meant_of_simulated_nodes_is_refused(options: list[str], 
         commands.up.main(["--simulate", "1", *options], standalone_mode=False)
 
 
+def test_options_of_simulated_nodes_need_some() -> None:
+    with pytest.raises(Failure, match="--simulate says how many"):
+        decide.new(Wish(simulation=Simulation(zones=["a"])))
+
+
 def played(name: str, *cidrs: str) -> list[dict[str, Any]]:
     labels = {"k8slite.io/simulator": name}
     return [{"metadata": {"name": f"{name}-{cidr}", "labels": labels}, "spec": {"podCIDR": cidr}} for cidr in cidrs]
