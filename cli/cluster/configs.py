@@ -21,6 +21,9 @@ from k8slite.config import (
 from . import audit, encryption, simulation
 from .spec import ClusterSpec
 
+SERVING = 1
+"""The tier of the API server; the programs above it are its clients."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -30,7 +33,7 @@ class Service:
     program: str = ""
     config: Config | None = None
     command: tuple[str, ...] = ()
-    tier: int = 2
+    tier: int = SERVING + 1
     """Those of a higher tier lean on those of a lower one, and end before them."""
 
 
@@ -41,7 +44,7 @@ def services(spec: ClusterSpec) -> list[Service]:
     profiles = spec.directory / "config" / "kube-scheduler.yaml"  # the user's own, if there is one
     found = [etcd(spec)] if spec.runs_etcd else []
     found += [
-        Service("apiserver", "apiserver", apiserver(spec), tier=1),
+        Service("apiserver", "apiserver", apiserver(spec), tier=SERVING),
         Service(
             "scheduler",
             "scheduler",

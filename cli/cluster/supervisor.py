@@ -2,8 +2,9 @@
 
 It is plain synchronous code around one `select`: signals, the socket and timers wake it, nothing else, so an idle
 supervisor does nothing at all. `slots` decides what is to be done; nothing here waits for a process or for a client.
-All modules are imported here once and shared by the forked programs; the API server is forked first, while the rest
-still loads.
+What several programs need is imported here before they are forked, so that it lies in memory once; what is one
+program's own it imports itself, all of them at the same time. The API server is forked before everything: it shares
+little with the others, and takes longest.
 
 Twice a day it renews certificates that near their end, and starts the programs again one by one, so that they read
 them.
@@ -23,13 +24,14 @@ import signal
 import socket
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from k8slite import programs
 
 from . import certificates, leftovers, process
-from .configs import Service, config_file, log_file
+from .configs import SERVING, Service, config_file, log_file
 from .control import lock_path, socket_path
 from .slots import STOP_GRACE, Action, Slot, due, next_moment
 from .spec import ClusterSpec
@@ -92,14 +94,20 @@ class Supervisor:
 
     def _load_and_start(self) -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a forking parent must not have threads
-        loaded: set[str] = set()
+        clients = [slot for slot in self._slots.values() if slot.service.tier > SERVING]
+        gc.collect()
+        gc.freeze()  # the collector would touch, and so unshare, every page
         for slot in self._slots.values():
-            if (name := slot.service.program) and name not in loaded:
-                with _reported(f"{name} cannot be loaded"):
+            if slot not in clients:
+                self._start(slot)
+        with _reported("what programs share cannot be loaded"):
+            programs.load_shared()
+            for name, number in Counter(slot.service.program for slot in clients).items():
+                if number > 1:
                     programs.PROGRAMS[name].load()
-                loaded.add(name)
-            gc.collect()
-            gc.freeze()  # the collector would touch, and so unshare, every page
+        gc.collect()
+        gc.freeze()
+        for slot in clients:
             self._start(slot)
 
     # --- processes ---------------------------------------------------------------------------------------------
