@@ -56,40 +56,70 @@ class _Rejecter:
     hints: Hints | None
 
 
+class Advisers:
+    """Who of a profile says what can help: found out once, for to ask what a plugin can do takes long."""
+
+    def __init__(self, profile: Profile) -> None:
+        judging = (*profile.pre_filter, *profile.filter, *profile.pod_filter, *profile.reserve, *profile.permit)
+        self.filters = Filters(profile.filter, profile.pod_filter)
+        self.cures = profile.cures
+        self.pre_filters = profile.pre_filter
+        self.looking = frozenset(plugin.name for plugin in (*profile.filter, *profile.pod_filter))
+        self.hinting = {plugin.name: plugin for plugin in judging if isinstance(plugin, Hints)}
+        self.afterwards = tuple(
+            _Rejecter(plugin.name, getattr(plugin, "cures", ANYTHING).value, plugin)
+            for plugin in profile.post_filter
+            if isinstance(plugin, Hints)
+        )
+        self._filters = frozenset(plugin.name for plugin in profile.filter)
+        self._early = frozenset(plugin.name for plugin in profile.pre_filter)
+        self._pod_filters = tuple(
+            (plugin, plugin if isinstance(plugin, Alike) else None) for plugin in profile.pod_filter
+        )
+
+    def likeness(self, pod: Pod, rejected_by: frozenset[str]) -> tuple[Hashable, ...] | None:
+        """What else pods of a shape must have in common to be rejected alike; None if it is about one alone."""
+        found: list[Hashable] = []
+        shared = set(self._filters)
+        for plugin, alike in self._pod_filters:
+            if plugin.name in rejected_by:
+                shared.add(plugin.name)
+                if not plugin.concerns_pod(pod):
+                    continue
+                if alike is None:
+                    return None
+                found += [plugin.name, alike.alike(pod)]
+        return tuple(found) if rejected_by <= shared - self._early else None
+
+
 class Interest:
     """What can help a pod of some shape that certain plugins rejected. `changes` are all that are worth a look.
 
     Changes are kept as numbers here: they are compared for each event and group, and a Flag takes ten times as long.
     """
 
-    def __init__(self, pod: Pod, shape: Shape, rejected_by: frozenset[str], *, profile: Profile, columns: Columns):
+    def __init__(self, pod: Pod, shape: Shape, rejected_by: frozenset[str], *, advisers: Advisers, columns: Columns):
         self._pod, self._shape, self._columns = pod, shape, columns
-        self._concerned = Filters(profile.filter, profile.pod_filter).concerned(pod, shape)
+        self._concerned = advisers.filters.concerned(pod, shape)
         own = [p for p in self._concerned.filters if p.reads is not Reads.CLUSTER]
-        looking = {plugin.name for plugin in (*profile.filter, *profile.pod_filter)}
-        self._pre = [p for p in profile.pre_filter if p.name in rejected_by]
+        self._pre = [p for p in advisers.pre_filters if p.name in rejected_by]
         self._filters: list[Filter] = [
             *own,
             *(p for p in self._concerned.filters if p.reads is Reads.CLUSTER and p.name in rejected_by),
         ]
         self._pod_filters = [p for p in self._concerned.pod_filters if p.name in rejected_by]
         self._own_changes = 0
-        if rejected_by <= looking:
+        if rejected_by <= advisers.looking:
             for plugin in own:
                 self._own_changes |= plugin.cures.value
-        plain = {plugin.name for plugin in own if not isinstance(plugin, Hints)}
-        hinting = {p.name: p for p in _judging(profile) if isinstance(p, Hints)}
+        plain = {plugin.name for plugin in own if plugin.name not in advisers.hinting}
         self._rejecters = [
-            _Rejecter(name, profile.cures.get(name, ANYTHING).value, hinting.get(name))
+            _Rejecter(name, advisers.cures.get(name, ANYTHING).value, advisers.hinting.get(name))
             for name in sorted(rejected_by - plain)
         ]
         self.exact = not self._rejecters
         """Whether there is room if and only if a row says so; what lets others make room is another matter."""
-        self._rejecters += [
-            _Rejecter(p.name, getattr(p, "cures", ANYTHING).value, p)
-            for p in profile.post_filter
-            if isinstance(p, Hints)
-        ]
+        self._rejecters += advisers.afterwards
         self.changes = self._own_changes
         for rejecter in self._rejecters:
             self.changes |= rejecter.cures
@@ -145,25 +175,3 @@ class Interest:
             return True
         finally:
             metrics.HINT_SECONDS.observe(perf_counter() - started, rejecter.name, metrics.label(event), hint)
-
-
-def likeness(pod: Pod, rejected_by: frozenset[str], *, profile: Profile) -> tuple[Hashable, ...] | None:
-    """What else pods of a shape must have in common to be rejected alike; None if the rejection is about one alone."""
-    found: list[Hashable] = []
-    shared = {plugin.name for plugin in profile.filter}
-    for plugin in profile.pod_filter:
-        if plugin.name in rejected_by:
-            shared.add(plugin.name)
-            if not plugin.concerns_pod(pod):
-                continue
-            candidate: object = plugin
-            if not isinstance(candidate, Alike):
-                return None
-            found += [plugin.name, candidate.alike(pod)]
-    for early in profile.pre_filter:
-        shared.discard(early.name)
-    return tuple(found) if rejected_by <= shared else None
-
-
-def _judging(profile: Profile) -> tuple[object, ...]:
-    return (*profile.pre_filter, *profile.filter, *profile.pod_filter, *profile.reserve, *profile.permit)

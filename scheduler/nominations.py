@@ -10,6 +10,8 @@ Source: Kubernetes documentation, "Pod Priority and Preemption: nominated node";
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .change import Change
+from .change import NOWHERE, Change
 from .journal import Journal, pick
 from .shape import Shape
 from .view import Node, Pod
@@ -39,6 +41,8 @@ class Nominated:
     pod: Pod
     shape: Shape
     node: str
+    order: int
+    """Lower was promised earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Nominations:
         self._pods: dict[str, Nominated] = {}
         self._on: dict[str, dict[str, Nominated]] = {}
         self._ahead: OrderedDict[int, Ahead] = OrderedDict()
+        self._order = itertools.count()
         self.changes = Journal()
 
     def __len__(self) -> int:
@@ -80,8 +85,9 @@ class Nominations:
 
     def put(self, pod: Pod, shape: Shape, node: str) -> None:
         """Promise a node to a pod, in the place of any other; also brings the pod up to date."""
-        self.withdraw(pod.uid)
-        found = self._pods[pod.uid] = Nominated(pod, shape, node)
+        before = self.withdraw(pod.uid)
+        order = before.order if before is not None and before.node == node else next(self._order)
+        found = self._pods[pod.uid] = Nominated(pod, shape, node, order)
         self._on.setdefault(node, {})[pod.uid] = found
         self._account(found, 1)
 
@@ -97,12 +103,20 @@ class Nominations:
         return found
 
     def before(self, pod: Pod, row: int) -> list[Nominated]:
-        """The pods that are promised the node of a row, and that a pod must leave room for."""
-        priority = pod.spec.priority
+        """The pods that are promised the node of a row, and that a pod must leave room for.
+
+        Among equals who are promised the same node, only earlier ones go first: who was promised it later has made room
+        for both, and would otherwise keep the others from what is free already.
+        """
+        priority, node = pod.spec.priority, self._columns.names[row]
+        own = self._pods.get(pod.uid)
+        last = own.order if own is not None and own.node == node else math.inf
         return [
             found
-            for uid, found in self.on(self._columns.names[row]).items()
-            if uid != pod.uid and found.pod.spec.priority >= priority
+            for uid, found in self.on(node).items()
+            if (theirs := found.pod.spec.priority) >= priority
+            and uid != pod.uid
+            and (theirs > priority or found.order < last)
         ]
 
     def promised(self, pod: Pod, row: int) -> Amounts:
@@ -126,21 +140,20 @@ class Nominations:
         return found
 
     def yielded(self, pod: Pod, candidates: Chosen) -> tuple[Chosen, Amounts]:
-        """Those of the rows where a pod must leave room for others, and how much of each resource."""
+        """Where among the rows a pod must leave room for others, and how much of each resource there."""
         ahead = self.ahead(pod.spec.priority)
-        rows = candidates[ahead.count[candidates] > 0]
-        amounts = pick(ahead.amounts, rows)
+        places = np.flatnonzero(ahead.count[candidates])
+        amounts = pick(ahead.amounts, candidates[places])
         own = self._pods.get(pod.uid)
-        if own is None or own.pod.spec.priority < pod.spec.priority:
-            return rows, amounts
-        mine = np.flatnonzero(rows == self._columns.rows.get(own.node, -1))
+        if own is None:
+            return places, amounts
+        mine = np.flatnonzero(candidates[places] == self._columns.rows.get(own.node, NOWHERE))
         if mine.size:
-            for name, amount in own.shape.requests:
-                if (index := self._columns.resources.get(name)) is not None:
-                    amounts[index, mine] -= amount
-            if ahead.count[rows[mine[0]]] == 1:
-                return np.delete(rows, mine), np.delete(amounts, mine, axis=1)
-        return rows, amounts
+            row = int(candidates[places[mine[0]]])
+            if not self.before(pod, row):
+                return np.delete(places, mine), np.delete(amounts, mine, axis=1)
+            amounts[:, mine] = self.promised(pod, row)
+        return places, amounts
 
     def set_node(self, row: int, node: Node | None) -> Change:
         """A row got a node, or lost it."""

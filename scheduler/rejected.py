@@ -20,7 +20,7 @@ from k8slite.kinds.base import Object
 
 from .change import Event
 from .columns import Columns
-from .hints import NO_HELP, NO_ROWS, Help, Interest, Rows, likeness
+from .hints import NO_HELP, NO_ROWS, Advisers, Help, Interest, Rows
 from .history import History
 from .profile import Profile
 from .waiting import Waiting
@@ -99,7 +99,7 @@ class Rejected:
         rank: Callable[[Waiting], object],
         wake: Callable[[Waiting, Event | None], None],
     ) -> None:
-        self._profiles = profiles
+        self._advisers = {name: Advisers(profile) for name, profile in profiles.items()}
         self._columns = columns
         self._history = history
         self._rank = rank
@@ -202,9 +202,9 @@ class Rejected:
 
     def _group_of(self, waiting: Waiting, rejected_by: frozenset[str]) -> Group:
         pod = waiting.pod
-        profile = self._profiles[pod.spec.scheduler_name]
         promised = self._columns.nominations.get(pod.uid) is not None
-        alike = None if promised else likeness(pod, rejected_by, profile=profile)
+        advisers = self._advisers[pod.spec.scheduler_name]
+        alike = None if promised else advisers.likeness(pod, rejected_by)
         shape = waiting.shape
         key: Key = (pod.uid,)
         if alike is not None:
@@ -222,9 +222,9 @@ class Rejected:
             return
         if group.rejected_by is not None:
             self._unlist(group)
-        profile = self._profiles[waiting.pod.spec.scheduler_name]
+        advisers = self._advisers[waiting.pod.spec.scheduler_name]
         group.rejected_by = rejected_by
-        group.interest = Interest(waiting.pod, waiting.shape, rejected_by, profile=profile, columns=self._columns)
+        group.interest = Interest(waiting.pod, waiting.shape, rejected_by, advisers=advisers, columns=self._columns)
         self._by_changes.setdefault(group.interest.changes, {})[group.key] = group
 
     def _unlist(self, group: Group) -> None:

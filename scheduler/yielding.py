@@ -27,23 +27,25 @@ Reasons = dict[str, Counter[str]]
 
 def makes_way(concerned: Concerned, pod: Pod, shape: Shape, columns: Columns, rows: Chosen) -> Mask:
     """Which of the rows, all of which can run the pod, still can with those placed that they are promised to."""
-    yielding, amounts = columns.nominations.yielded(pod, rows)
-    if not yielding.size:
-        return np.ones(rows.size, dtype=np.bool_)
-    failed = yielding[~concerned.fits(shape, columns, yielding, amounts)]
+    mask = np.ones(rows.size, dtype=np.bool_)
+    places, amounts = columns.nominations.yielded(pod, rows)
+    if not places.size:
+        return mask
+    mask[places] = concerned.fits(shape, columns, rows[places], amounts)
     if not concerned.only_measured:
-        left = yielding[~np.isin(yielding, failed)]
+        left = places[mask[places]]
         together = not concerned.pod_filters and all(plugin.reads is Reads.USAGE for plugin in concerned.placed)
         for some in [left] if together else left[:, np.newaxis]:
-            promised = [found for row in some.tolist() for found in columns.nominations.before(pod, row)]
+            promised = [found for row in rows[some].tolist() for found in columns.nominations.before(pod, row)]
             with WhatIf(columns).adding(promised):
-                failed = np.concatenate((failed, some[~concerned.pods_pass(pod, shape, columns, some)]))
-    return ~np.isin(rows, failed)
+                mask[some] = concerned.pods_pass(pod, shape, columns, rows[some])
+    return mask
 
 
 def reasons_for_way(concerned: Concerned, pod: Pod, shape: Shape, columns: Columns, rows: Chosen) -> Reasons:
     """Why rows fail with those placed that they are promised to, by the first filter that says no."""
-    rows, amounts = columns.nominations.yielded(pod, rows)
+    places, amounts = columns.nominations.yielded(pod, rows)
+    rows = rows[places]
     lacking = ~concerned.fits(shape, columns, rows, amounts)
     found = _lacking(concerned, shape, columns, rows[lacking], amounts[:, lacking]) if lacking.any() else {}
     for row in rows[~lacking, np.newaxis]:

@@ -3,7 +3,8 @@
 A preemptor is not tried again before all calls for its victims have been made; then it waits for them to leave. If a
 call fails it is tried again after a pause. It may be gone, or have lost the promise of the node, before its turn comes
 or half-way: then nobody else goes. A victim that still waits for a permit is only sent back to the queue.
-`leaving` are victims whose deletion was accepted but has not been seen yet: they count as terminating.
+A victim counts as terminating from the decision on, so that preemptors which are promised the same node wait for all of
+them; if it stays after all, everybody who is promised the node is tried again.
 
 Source: kube-scheduler's preemption executor.
 """
@@ -60,6 +61,7 @@ class Evictions:
         self._jobs: asyncio.Queue[Preemption] = asyncio.Queue()
         self._preemptors: set[str] = set()
         self._leaving: set[str] = set()
+        """Victims that were chosen, until it is seen that they go."""
 
     def busy(self, uid: str) -> bool:
         """Whether calls for the victims of this preemptor are still being made."""
@@ -82,6 +84,7 @@ class Evictions:
         if victims:
             metrics.PREEMPTION_VICTIMS.observe(len(preemption.victims))
             self._preemptors.add(preemptor.uid)
+            self._leaving.update(pod.uid for pod in victims)
             self._jobs.put_nowait(Preemption(preemptor, preemption.node, victims))
 
     async def run(self) -> None:
@@ -102,14 +105,15 @@ class Evictions:
             if done:
                 self._end(uid)
             else:
-                group.create_task(self._end_later(uid))
+                group.create_task(self._end_later(preemption))
             self._forget()
 
-    async def _end_later(self, uid: str) -> None:
+    async def _end_later(self, preemption: Preemption) -> None:
         """So that an API server that is away is not asked all the time."""
         await self._handle.clock.sleep(PAUSE)
-        self._end(uid)
-        self._handle.activate(uid)
+        self._end(preemption.preemptor.uid)
+        for uid in {preemption.preemptor.uid, *self._handle.columns.nominations.on(preemption.node)}:
+            self._handle.activate(uid)
 
     def _end(self, uid: str) -> None:
         self._preemptors.discard(uid)
@@ -121,7 +125,10 @@ class Evictions:
 
         async def evict(victim: Pod) -> bool:
             async with places:
-                return await self._evict(victim, preemption)
+                if await self._evict(victim, preemption):
+                    return True
+            self._leaving.discard(victim.uid)
+            return False
 
         return all(await asyncio.gather(*map(evict, preemption.victims)))
 
@@ -130,8 +137,9 @@ class Evictions:
         promised = self._handle.columns.nominations.get(preemptor.uid)
         if promised is None or promised.node != preemption.node:
             return False
-        if self._goes(victim):
-            return True
+        placed = self._handle.columns.placed(victim.uid)
+        if placed is None or placed.pod.deleting:
+            return True  # others saw to it meanwhile
         if not self._handle.waiting.reject(victim.uid, plugin=self._name, reason="preempted"):
             try:
                 await self._delete(victim, preemptor.spec.scheduler_name)
@@ -146,15 +154,9 @@ class Evictions:
             except Exception:  # the others' evictions go on, and so do those for others
                 log.exception("preempting %s for %s", victim.key, preemptor.key)
                 return False
-            self._leaving.add(victim.uid)
         message = f"Preempted by pod {preemptor.uid} on node {preemption.node}"
         self._handle.record(preemptor.spec.scheduler_name, victim, "Preempted", message)
         return True
-
-    def _goes(self, victim: Pod) -> bool:
-        """Whether a pod is gone or goes already, which others may have seen to meanwhile."""
-        placed = self._handle.columns.placed(victim.uid)
-        return placed is None or placed.pod.deleting or victim.uid in self._leaving
 
     async def _delete(self, victim: Pod, scheduler: str) -> None:
         condition = {

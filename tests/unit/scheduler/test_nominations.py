@@ -124,6 +124,19 @@ def test_a_pod_tries_the_node_that_it_is_promised_first_although_another_is_bett
     assert decided(state, asking) == "big"
 
 
+def test_among_equals_who_are_promised_a_node_the_earlier_takes_what_is_free() -> None:
+    state = columns(node("a", allocatable={"cpu": "2"}))
+    running = pod("running", requests={"cpu": "1"})
+    state.place(running, shape_of(running), "a")
+    first, second = (pod(name, requests={"cpu": "1"}, priority=5) for name in ("first", "second"))
+    for each in (first, second, first):  # and news of the first does not make it the last
+        promise(state, each.to_wire(), "a")
+    assert decided(state, second) is None
+    assert decided(state, first) == "a"
+    promise(state, pod("important", requests={"cpu": "1"}, priority=6).to_wire(), "a")
+    assert decided(state, first) is None
+
+
 def test_a_promise_holds_for_a_name_whatever_happens_to_the_node() -> None:
     state = columns(node("a", allocatable={"cpu": "1"}))
     promise(state, pod("first", requests={"cpu": "1"}).to_wire(), "later")
