@@ -155,6 +155,9 @@ class Binder:
                 self._free += 1
                 if self.free > 0:
                     self._room.set()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return  # a plugin made another exception of it
             self._settle(waiting, node, outcome)
 
     async def _bind(self, waiting: Waiting, node: str) -> Outcome:
@@ -164,9 +167,10 @@ class Binder:
             return Refused(f'node "{node}" is gone')
         started = perf_counter()
         outcome = await attempt(lambda: _write(profile, pod, node))
-        for pause in PAUSES:
-            if not isinstance(outcome, Refused) or not outcome.open:
-                break
+        unclear = isinstance(outcome, Refused) and outcome.open
+        for pause in PAUSES if unclear else ():
+            if not isinstance(outcome, Refused) or outcome.outrun:
+                break  # any other refusal is about the last try, not about those before
             log.warning("binding %s to %s, once more in %g s: %s", pod.key, node, pause, outcome.message)
             await self._clock.sleep(pause)
             if not self._wanted(waiting):
