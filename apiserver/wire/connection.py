@@ -29,6 +29,7 @@ from k8slite.takeover import take_over
 from . import request
 from .exchange import Exchange
 from .options import DEFAULT
+from .pieces import Pieces
 from .restraint import Restraint
 from .unsent import Unsent
 
@@ -123,6 +124,7 @@ class ConnectionProtocol(HttpToolsProtocol):
         if self._pause is not None:
             self._pause.cancel()
         self._unsent.remove(self)
+        self._pieces.remove(self)
         if self.sending is not None:
             self.sending.drop()
         super().connection_lost(exc)
@@ -194,6 +196,20 @@ class ConnectionProtocol(HttpToolsProtocol):
         if unsent is None:
             unsent = state.unsent = Unsent()  # type: ignore[attr-defined]
         return unsent
+
+    @property
+    def _pieces(self) -> Pieces:
+        """Shared by all connections of the server."""
+        state = self.server_state
+        pieces: Pieces | None = getattr(state, "pieces", None)
+        if pieces is None:
+            pieces = state.pieces = Pieces()  # type: ignore[attr-defined]
+        return pieces
+
+    @property
+    def piece(self) -> int:
+        """Bytes of a long answer that are written at once."""
+        return self._pieces.size(self)
 
     @property
     def owner(self) -> str:

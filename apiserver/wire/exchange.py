@@ -17,9 +17,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
-PIECE = 64 * 1024
-"""Bytes of a body that are written at once. Each piece is a system call and wakes the reader; but a TLS connection
-keeps buffers as large as the largest piece that it ever wrote, and a tenant may open a thousand."""
+from . import pieces
+
 _REFUSALS = frozenset({401, 429})
 _TOO_LARGE = 413
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
@@ -37,6 +36,11 @@ class Connection(Protocol):
     tasks: set[asyncio.Task[None]]
     sending: Exchange | None
     """The exchange whose answer the application has given and the client has not taken yet."""
+
+    @property
+    def piece(self) -> int:
+        """Bytes of a long answer that are written at once."""
+        ...
 
     def on_response_complete(self) -> None:
         """An answer has been written."""
@@ -88,6 +92,7 @@ class Exchange(RequestResponseCycle):
     _refused = False
     _tail = _NOTHING
     """What of the body is still to be written."""
+    _piece = pieces.SMALL
 
     def __init__(self, scope: Any, connection: Connection, *, keep_alive: bool, expects_100: bool) -> None:
         self.scope = scope
@@ -214,17 +219,17 @@ class Exchange(RequestResponseCycle):
             self._complete()
 
     def _write(self, head: bytes, body: bytes) -> None:
-        if len(body) <= PIECE:
+        if len(body) <= pieces.SMALL:
             self.transport.write(head + body if head else body)
             return
-        self._tail = memoryview(body)
+        self._tail, self._piece = memoryview(body), self.connection.piece
         if head:
-            self.transport.write(head + self._next_piece(PIECE // 4))
+            self.transport.writelines((head, self._next_piece()))
         self.go_on()
 
-    def _next_piece(self, size: int = PIECE) -> memoryview:
+    def _next_piece(self) -> memoryview:
         """A piece that is not copied: the transport keeps it only until it is encrypted."""
-        piece, self._tail = self._tail[:size], self._tail[size:]
+        piece, self._tail = self._tail[: self._piece], self._tail[self._piece :]
         return piece
 
     def go_on(self) -> None:

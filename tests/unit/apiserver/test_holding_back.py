@@ -11,6 +11,7 @@ import pytest
 
 from k8slite.apiserver.wire.body import LIMIT, Bodies
 from k8slite.apiserver.wire.doorway import superfluous
+from k8slite.apiserver.wire.pieces import LARGE, SMALL, Pieces
 from k8slite.apiserver.wire.restraint import FIRST, LONGEST, PATIENCE, Restraint
 from k8slite.apiserver.wire.unsent import Unsent
 from k8slite.errors import ApiError
@@ -101,6 +102,18 @@ def test_a_tenant_pushes_out_its_own_idle_ones_first() -> None:
     others = [Connection(owner=f"user-{number}") for number in range(4)]
     assert superfluous([*busy, *others, *idle], count=2) == idle
     assert superfluous([], count=2) == []
+
+
+# Pieces of long answers
+
+
+def test_only_so_many_connections_write_large_pieces_until_they_are_gone() -> None:
+    pieces, (first, second, third) = Pieces(roomy=2), "abc"
+    assert [pieces.size(connection) for connection in (first, second, third, first)] == [LARGE, LARGE, SMALL, LARGE]
+    pieces.remove(third)
+    assert pieces.size(third) == SMALL
+    pieces.remove(first)
+    assert [pieces.size(connection) for connection in (third, first, second)] == [LARGE, SMALL, LARGE]
 
 
 # Bodies
