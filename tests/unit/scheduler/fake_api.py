@@ -22,7 +22,7 @@ from k8slite.scheduler.view import Node, Pod
 
 #: What may become of a request to bind. Only `ok` and `lost after` have been done by the time of the answer.
 FAULTS = ("ok", "refused", "lost before", "lost after", "late", "broken", "slow")
-LATE = 5.0
+LATE, GRACE = 5.0, 2.0
 
 
 @dataclass
@@ -101,6 +101,39 @@ class Server:
             self.remove_pod(name)
         self.check(node)
 
+    async def patch(self, name: str, body: dict[str, Any]) -> None:
+        """Of a pod's status only the promise of a node matters here."""
+        self.writes += 1
+        pod = self.pods.get(name)
+        if pod is None or pod.uid != body["metadata"]["uid"]:
+            raise errors.not_found("pods", name)
+        if "nominatedNodeName" in body["status"]:
+            node = body["status"]["nominatedNodeName"] or ""
+            status = pod.status.model_copy(update={"nominated_node_name": node})
+            self.put_pod(pod.model_copy(update={"status": status}))
+
+    async def delete(self, name: str, uid: str) -> None:
+        """A pod on a node takes its time to go."""
+        fate = next(self.faults, "ok")
+        if fate in ("lost before", "broken"):
+            raise aiohttp.ClientConnectionError(fate)
+        pod = self.pods.get(name)
+        if pod is None or pod.uid != uid:
+            raise errors.not_found("pods", name)
+        if not pod.spec.node_name:
+            self.remove_pod(name)
+            return
+        metadata = pod.metadata.model_copy(update={"deletion_timestamp": self.clock.now()})
+        self.put_pod(pod.model_copy(update={"metadata": metadata}))
+        self.late.append(asyncio.create_task(self._remove_late(pod)))
+        if fate in ("lost after", "late"):
+            raise aiohttp.ServerTimeoutError("no answer")
+
+    async def _remove_late(self, pod: Pod) -> None:
+        await self.clock.sleep(GRACE)
+        if (found := self.pods.get(pod.name)) is not None and found.uid == pod.uid:
+            self.remove_pod(pod.name)
+
     def on(self, node: str) -> list[Pod]:
         """The pods of a node."""
         return [pod for pod in self.pods.values() if pod.spec.node_name == node]
@@ -140,8 +173,14 @@ class Connection(Client):
                     self._server.apply(more["body"])
             raise
 
-    async def patch(self, *args: Any, **more: Any) -> Any:
-        self._server.writes += 1
+    async def patch(self, resource: Any, name: str, body: Any, **more: Any) -> Any:
+        await asyncio.sleep(0)
+        if more.get("subresource") == "status":
+            await self._server.patch(name, body)
+
+    async def delete(self, resource: Any, name: str, **more: Any) -> None:
+        await asyncio.sleep(0)
+        await self._server.delete(name, more["uid"])
 
     async def create(self, *args: Any, **more: Any) -> Any:
         self._server.writes += 1
@@ -165,6 +204,7 @@ class Running:
 
     def deliver(self, number: int | None = None) -> None:
         """The watch brings so many changes, or all."""
+        assert not self._work.done(), "the scheduler ended"
         news = self._server.log[self._seen :][:number]
         self._seen += len(news)
         for old, new in news:

@@ -1,6 +1,6 @@
 """A whole scheduler, or several, on virtual time: whatever happens to nodes, pods, bindings and the schedulers, no node
 gets more than it has, no pod is bound twice, what a pod requires holds, and everything that fits is bound in the end,
-long before the queue would try everybody again without a reason.
+long before the queue would try everybody again without a reason. Pods of priority evict others meanwhile.
 """
 
 from __future__ import annotations
@@ -59,10 +59,12 @@ class World:
     async def stop(self) -> None:
         if self.schedulers:
             await self.schedulers.pop(0).stop()
-        if not self.schedulers:
+        if not self.schedulers:  # what was sent late never arrives, and what is leaving leaves
             for task in self.server.late:
                 task.cancel()
             await asyncio.gather(*self.server.late, return_exceptions=True)
+            for found in [found for found in self.server.pods.values() if found.deleting]:
+                self.server.remove_pod(found.name)
 
     def add(self, cpu: int, wish: str, priority: int, gated: bool) -> None:
         self._numbers += 1
