@@ -113,9 +113,12 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster(
-    *nodes: Any, profiles: Profiles = default_profiles, extenders: Sequence[Extender] = ()
+    *nodes: Any,
+    profiles: Profiles = default_profiles,
+    extenders: Sequence[Extender] = (),
+    clock: VirtualClock | None = None,
 ) -> AsyncIterator[Cluster]:
-    running = Cluster(Api(), VirtualClock(), profiles, extenders)
+    running = Cluster(Api(), clock or VirtualClock(), profiles, extenders)
     for each in nodes:
         running.scheduler.on_node(None, each)
     work = asyncio.create_task(running.scheduler.work())

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from k8slite import errors
+from k8slite.clock import VirtualClock
 from k8slite.scheduler.binding import PAUSES
 from k8slite.scheduler.queue import FLUSH_AFTER, Place
 
@@ -279,3 +280,35 @@ async def test_a_pod_that_must_not_unbalance_its_peers_is_bound_when_they_have_c
 
 
 IGNORE = {"nodeAffinityPolicy": "Ignore"}
+
+
+class CountingClock(VirtualClock):
+    """Counts how often somebody asks to be woken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sleeps = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps += 1
+        await super().sleep(seconds)
+
+
+async def test_nothing_wakes_a_scheduler_that_has_nothing_to_do() -> None:
+    clock = CountingClock()
+    async with cluster(node("a"), clock=clock) as it:
+        it.show(pod("web"), pod("gated", schedulingGates=[{"name": "later"}]))
+        await it.settle(lambda: it.api.bound == [("web", "a")])
+        asked = clock.sleeps
+        await it.clock.advance(24 * 3600)
+        assert clock.sleeps == asked
+
+
+async def test_a_pod_that_waits_wakes_the_scheduler_each_five_minutes_only() -> None:
+    clock = CountingClock()
+    async with cluster(node("a", allocatable={"cpu": "1"}), clock=clock) as it:
+        it.show(pod("big", requests={"cpu": "2"}))
+        await it.settle()
+        asked = clock.sleeps
+        await it.clock.advance(12 * FLUSH_AFTER)
+        assert clock.sleeps - asked <= 13
