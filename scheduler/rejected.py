@@ -5,20 +5,24 @@ verdict on one of them holds for all, and an event is judged once for all. When 
 rarely for everybody: as many are sent out as rows would take one, and for each that finds a place two more, as long as
 there is room. One that finds none brings the verdict for those at home; one that does not come to an answer (deleted,
 changed) is replaced. So every group that could be helped has somebody on the way, and ten thousand pods of a shape cost
-no more than one. A pod that was rejected for what it is itself, or that is promised a node, is a group of its own.
-(`Alike` plugins tell what pods must have in common beside their shape.)
+no more than one. (`Alike` plugins tell what pods must have in common beside their shape.)
+
+A pod that was rejected for what it is itself, or that is promised a node, is a group of its own. Promised pods that
+would be alike without their promises are a family: what happens on the node of one is judged for that one, what happens
+elsewhere once for all of them, as thousands of preemptors may wait for their victims to go.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from k8slite.kinds.base import Object
 
-from .change import Event
+from .change import NOWHERE, Event
 from .columns import Columns
 from .hints import NO_HELP, NO_ROWS, Advisers, Help, Interest, Rows
 from .history import History
@@ -30,20 +34,22 @@ log = logging.getLogger(__name__)
 #: How many follow one who found a place, and how many of a group are on their way at most.
 FOLLOWERS, ON_THE_WAY = 2, 32
 Key = tuple[object, ...]
+L = TypeVar("L", bound=Hashable)
 
 
 class Group:
     """Pods that are alike. `room` are rows that were seen to take one, `since` is when the last verdict was given.
 
-    `alike` is what they have in common beside their shape; None for one pod alone. `out` counts those who were sent and
-    have not come to an answer yet.
+    `alike` is what they have in common beside their shape; None for one pod alone. `family` is the key of the group
+    that a promised pod would belong to. `out` counts those who were sent and have not come to an answer yet.
     """
 
-    __slots__ = ("alike", "interest", "key", "out", "rejected_by", "resting", "room", "since")
+    __slots__ = ("alike", "family", "interest", "key", "out", "rejected_by", "resting", "room", "since")
 
-    def __init__(self, key: Key, alike: tuple[Hashable, ...] | None) -> None:
+    def __init__(self, key: Key, alike: tuple[Hashable, ...] | None, family: Key | None) -> None:
         self.key = key
         self.alike = alike
+        self.family = family
         self.rejected_by: frozenset[str] | None = None
         self.interest: Interest
         self.since = -1
@@ -106,6 +112,8 @@ class Rejected:
         self._wake = wake
         self._groups: dict[Key, Group] = {}
         self._by_changes: dict[int, dict[Key, Group]] = {}
+        self._families: dict[tuple[Key, int], dict[Key, Group]] = {}
+        """By family and by the changes that are worth a look; in no family means in `_by_changes`."""
         self._judged = 0
         self._resting: dict[str, Waiting] = {}
         self._short: list[Group] = []
@@ -159,7 +167,10 @@ class Rejected:
         if group is None:
             return
         group.out -= 1
-        if group.resting and group.has_room():
+        kin = self._families.get((group.family, group.interest.changes)) if group.family is not None else None
+        if kin and group.room.size and group.has_room():
+            self._send_kin(kin, FOLLOWERS, Help(group.room), None)
+        elif group.resting and group.has_room():
             self._send(group, FOLLOWERS, None)
 
     def judge(self) -> None:
@@ -176,6 +187,33 @@ class Rejected:
                 if help_ := group.helped_by(events[max(group.since - base, 0) :]):
                     group.take_note(help_)
                     self._send(group, max(help_.rows.size, 1), events[-1])
+        if self._families:
+            self._judge_families(events, base, happened)
+
+    def _judge_families(self, events: Sequence[Event], base: int, happened: int) -> None:
+        """First each pod for what happened on its own node, then all of a family for what happened elsewhere."""
+        nominations, names = self._columns.nominations, self._columns.names
+        touched = {names[event.row] for event in events if event.row != NOWHERE}
+        for uid in [uid for node in touched for uid in nominations.on(node)]:
+            group = self._groups.get((uid,))
+            if group is None or group.family is None or not group.resting:
+                continue
+            if help_ := group.helped_by(events[max(group.since - base, 0) :]):
+                group.take_note(help_)
+                self._send(group, 1, events[-1])
+        for (family, changes), kin in list(self._families.items()):
+            if not changes & happened or (family, changes) not in self._families:
+                continue
+            first = next(iter(kin.values()))
+            own = nominations.get(str(first.key[0]))
+            elsewhere = [event for event in events if own is None or names[event.row] != own.node]
+            if help_ := first.helped_by(elsewhere):
+                self._send_kin(kin, max(help_.rows.size, 1), help_, events[-1])
+
+    def _send_kin(self, kin: Mapping[Key, Group], number: int, help_: Help, event: Event | None) -> None:
+        for group in list(kin.values())[: min(number, ON_THE_WAY)]:
+            group.take_note(help_)
+            self._send(group, 1, event)
 
     def _send(self, group: Group, number: int, event: Event | None) -> None:
         number = min(number, ON_THE_WAY - group.out)
@@ -204,35 +242,56 @@ class Rejected:
         pod = waiting.pod
         promised = self._columns.nominations.get(pod.uid) is not None
         advisers = self._advisers[pod.spec.scheduler_name]
-        alike = None if promised else advisers.likeness(pod, rejected_by)
+        alike = advisers.likeness(pod, rejected_by)
         shape = waiting.shape
         key: Key = (pod.uid,)
+        shared: Key | None = None
         if alike is not None:
-            key = (pod.spec.scheduler_name, self._rank(waiting), shape, shape.spread, alike)
+            shared = (pod.spec.scheduler_name, self._rank(waiting), shape, shape.spread, alike)
+            key = key if promised else shared
+        family = shared if promised else None
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(key, alike)
+            group = self._groups[key] = Group(key, None if promised else alike, family)
+        elif group.family != family:
+            self._unlist(group)
+            group.family = family
         return group
 
     def _set_verdict(self, group: Group, waiting: Waiting, rejected_by: frozenset[str]) -> None:
         group.since = waiting.seen
         group.room = NO_ROWS
         if group.rejected_by == rejected_by and not group.single:
-            self._by_changes.setdefault(group.interest.changes, {})[group.key] = group
+            self._list(group)
             return
         if group.rejected_by is not None:
             self._unlist(group)
         advisers = self._advisers[waiting.pod.spec.scheduler_name]
         group.rejected_by = rejected_by
         group.interest = Interest(waiting.pod, waiting.shape, rejected_by, advisers=advisers, columns=self._columns)
-        self._by_changes.setdefault(group.interest.changes, {})[group.key] = group
+        self._list(group)
+
+    def _list(self, group: Group) -> None:
+        changes = group.interest.changes
+        if group.family is not None:
+            self._families.setdefault((group.family, changes), {})[group.key] = group
+        else:
+            self._by_changes.setdefault(changes, {})[group.key] = group
 
     def _unlist(self, group: Group) -> None:
-        listed = self._by_changes.get(group.interest.changes)
-        if listed is not None and listed.pop(group.key, None) is not None and not listed:
-            del self._by_changes[group.interest.changes]
+        if group.family is not None:
+            _take(self._families, (group.family, group.interest.changes), group.key)
+        else:
+            _take(self._by_changes, group.interest.changes, group.key)
 
     def _drop_if_empty(self, group: Group) -> None:
         if not group.resting and self._groups.get(group.key) is group:
             self._unlist(group)
             del self._groups[group.key]
+
+
+def _take(listed: dict[L, dict[Key, Group]], where: L, key: Key) -> None:
+    """Take a group from a list of lists, if it is there, and the list with the last of them."""
+    groups = listed.get(where)
+    if groups is not None and groups.pop(key, None) is not None and not groups:
+        del listed[where]

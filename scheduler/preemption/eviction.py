@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 WORKERS, AT_ONCE = 16, 16
 #: Seconds until a preemptor is tried again of whose victims one could not be evicted.
 PAUSE = 1.0
+#: So many victims may be remembered for nothing.
+FEW = 64
 REASON = "PreemptionByScheduler"
 
 
@@ -61,7 +63,8 @@ class Evictions:
         self._jobs: asyncio.Queue[Preemption] = asyncio.Queue()
         self._preemptors: set[str] = set()
         self._leaving: set[str] = set()
-        """Victims that were chosen, until it is seen that they go."""
+        """Victims that were chosen, until it is seen that they go, or later."""
+        self._many = FEW
 
     def busy(self, uid: str) -> bool:
         """Whether calls for the victims of this preemptor are still being made."""
@@ -140,7 +143,9 @@ class Evictions:
         placed = self._handle.columns.placed(victim.uid)
         if placed is None or placed.pod.deleting:
             return True  # others saw to it meanwhile
-        if not self._handle.waiting.reject(victim.uid, plugin=self._name, reason="preempted"):
+        if self._handle.waiting.reject(victim.uid, plugin=self._name, reason="preempted"):
+            self._leaving.discard(victim.uid)  # it is tried again, and may be placed again
+        else:
             try:
                 await self._delete(victim, preemptor.spec.scheduler_name)
             except ApiError as error:
@@ -173,9 +178,10 @@ class Evictions:
         await client.delete(PODS, victim.name, namespace=victim.namespace, uid=victim.uid)
 
     def _forget(self) -> None:
-        """Of those that were seen to go, or are gone, nothing needs to be known."""
+        """Of those that were seen to go, or are gone, nothing needs to be known; looked for when there are many."""
+        if len(self._leaving) < self._many:
+            return
         columns = self._handle.columns
-        for uid in list(self._leaving):
-            placed = columns.placed(uid)
-            if placed is None or placed.pod.deleting:
-                self._leaving.discard(uid)
+        found = {uid: columns.placed(uid) for uid in self._leaving}
+        self._leaving = {uid for uid, placed in found.items() if placed is not None and not placed.pod.deleting}
+        self._many = 2 * len(self._leaving) + FEW
