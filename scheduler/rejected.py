@@ -135,7 +135,7 @@ class Rejected:
         sent = waiting.group
         if sent is not None:
             sent.out -= 1
-            if sent is not group:
+            if sent is not group and (sent.family is None or sent.family != group.family):
                 self._replace(sent)
         if waiting.seen >= group.since:
             self._set_verdict(group, waiting, rejected_by)
@@ -167,11 +167,7 @@ class Rejected:
         if group is None:
             return
         group.out -= 1
-        kin = self._families.get((group.family, group.interest.changes)) if group.family is not None else None
-        if kin and group.room.size and group.has_room():
-            self._send_kin(kin, FOLLOWERS, Help(group.room), None)
-        elif group.resting and group.has_room():
-            self._send(group, FOLLOWERS, None)
+        self._send_more(group, FOLLOWERS)
 
     def judge(self) -> None:
         """Wake those whom something helped that happened since it was last asked."""
@@ -191,7 +187,7 @@ class Rejected:
             self._judge_families(events, base, happened)
 
     def _judge_families(self, events: Sequence[Event], base: int, happened: int) -> None:
-        """First each pod for what happened on its own node, then all of a family for what happened elsewhere."""
+        """First each pod for what happened on its own node, then once for all of a family who are left."""
         nominations, names = self._columns.nominations, self._columns.names
         touched = {names[event.row] for event in events if event.row != NOWHERE}
         for uid in [uid for node in touched for uid in nominations.on(node)]:
@@ -204,11 +200,18 @@ class Rejected:
         for (family, changes), kin in list(self._families.items()):
             if not changes & happened or (family, changes) not in self._families:
                 continue
-            first = next(iter(kin.values()))
-            own = nominations.get(str(first.key[0]))
-            elsewhere = [event for event in events if own is None or names[event.row] != own.node]
-            if help_ := first.helped_by(elsewhere):
+            if help_ := next(iter(kin.values())).helped_by(events):
                 self._send_kin(kin, max(help_.rows.size, 1), help_, events[-1])
+
+    def _send_more(self, group: Group, number: int) -> None:
+        """Send others of a group, or of a family, as long as there is room."""
+        if group.resting:
+            if group.has_room():
+                self._send(group, number, None)
+            return
+        kin = self._families.get((group.family, group.interest.changes)) if group.family is not None else None
+        if kin and group.has_room():
+            self._send_kin(kin, number, Help(group.room), None)
 
     def _send_kin(self, kin: Mapping[Key, Group], number: int, help_: Help, event: Event | None) -> None:
         for group in list(kin.values())[: min(number, ON_THE_WAY)]:
@@ -234,7 +237,10 @@ class Rejected:
             return  # seen to by the loop below, which got here
         try:
             for short in self._short:
-                self._send(short, 1, None)
+                if short.family is None:
+                    self._send(short, 1, None)
+                else:
+                    self._send_more(short, 1)
         finally:
             self._short.clear()
 

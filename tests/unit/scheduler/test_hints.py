@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -18,11 +18,14 @@ from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.cycle import Cycle, Placement
 from k8slite.scheduler.history import LIMIT
 from k8slite.scheduler.profile import Profile
+from k8slite.scheduler.promises import Promises
 from k8slite.scheduler.queue import Place, SchedulingQueue
+from k8slite.scheduler.reporting import Reporter
 from k8slite.scheduler.shape import Shape, shape_of
 from k8slite.scheduler.view import Node, Pod
 
 from .builders import default_profile, node, pod
+from .running import Api
 
 HOSTNAME = "kubernetes.io/hostname"
 
@@ -36,6 +39,9 @@ class Desk:
         self.profile = profile or default_profile(self.columns)
         self.queue = SchedulingQueue({"default-scheduler": self.profile}, clock=self.clock, columns=self.columns)
         self.cycle = Cycle(self.profile, random=Random(1))
+        reporter = Reporter(Api(), events={}, clock=self.clock)
+        self.promises = Promises(self.columns, queue=self.queue, reporter=reporter)
+        self.refused: set[str] = set()
         self.tried: list[str] = []
         self.pods: dict[str, Pod] = {}
         self.have(*nodes)
@@ -49,14 +55,21 @@ class Desk:
 
     def put(self, *pods: Pod) -> None:
         for each in pods:
-            self.pods[each.uid] = each
+            before, self.pods[each.uid] = self.pods.get(each.uid), each
             self.queue.put(each, shape_of(each))
+            self.promises.follow(before, each, shape_of(each))
+
+    def promise(self, name: str, node: str) -> None:
+        """Somebody nominates a node for a pod that waits."""
+        pod = self.pods[f"uid-{name}"]
+        self.put(pod.model_copy(update={"status": pod.status.model_copy(update={"nominated_node_name": node})}))
 
     def leave(self, name: str) -> None:
         """A pod is deleted, wherever it is."""
         uid = f"uid-{name}"
         self.pods.pop(uid, None)
         self.queue.delete(uid)
+        self.promises.end(uid)
         self.queue.changed(self.columns.remove(uid))
 
     def work(self) -> list[str]:
@@ -67,7 +80,10 @@ class Desk:
                 self.tried.append(waiting.pod.name)
                 self.queue.begin(waiting)
                 decision = self.cycle.decide(waiting.pod, waiting.shape, self.columns)
-                if isinstance(decision, Placement):
+                if isinstance(decision, Placement) and waiting.pod.name in self.refused:
+                    self.queue.reject(waiting, frozenset({"Permit"}))
+                elif isinstance(decision, Placement):
+                    self.promises.end(waiting.pod.uid, placed=decision.node)
                     self.queue.placed(waiting, self.columns.place(waiting.pod, waiting.shape, decision.node))
                     self.queue.done(waiting.pod.uid)
                 else:
@@ -322,6 +338,40 @@ def test_a_label_that_others_shun_no_more_is_tried_again() -> None:
     assert desk.work() == ["p1"]
 
 
+def promised(*, wish: Mapping[str, Any], labels: dict[str, str]) -> Desk:
+    """Two full nodes and four equal pods without a place: one is promised the first node, three the other."""
+    nodes = (node(name, labels={"zone": name}, allocatable={"cpu": "4"}) for name in ("a", "b"))
+    desk = Desk(*nodes)
+    for name in ("a", "b"):
+        desk.put(pod(f"on-{name}", requests={"cpu": "4"}, nodeName=name, labels=labels))
+    desk.work()
+    desk.put(*(pod(f"p{number}", requests={"cpu": "1"}, labels={"app": "web"}, **wish) for number in range(4)))
+    for number in range(4):
+        desk.promise(f"p{number}", "b" if number else "a")
+    assert len(desk.work()) == 4
+    return desk
+
+
+@pytest.mark.parametrize("refused", [(), ("p0",), ("p1",), ("p0", "p1"), ("p0", "p1", "p2")])
+def test_room_for_many_who_are_promised_nodes_is_given_to_all_also_if_some_cannot_keep_it(
+    refused: Sequence[str],
+) -> None:
+    desk = promised(wish={}, labels={})
+    desk.refused.update(refused)
+    desk.leave("on-a")
+    desk.work()
+    placed = {name for name in desk.placed() if name.startswith("p")}
+    assert placed == {"p0", "p1", "p2", "p3"} - set(refused)
+
+
+def test_what_helps_all_who_are_promised_nodes_wakes_more_than_one() -> None:
+    desk = promised(wish={"topologySpreadConstraints": [SKEW]}, labels={"app": "web"})
+    desk.leave("on-a")
+    desk.leave("on-b")
+    desk.work()
+    assert {name for name in desk.placed() if name.startswith("p")} == {"p0", "p1", "p2", "p3"}
+
+
 def test_events_cost_the_same_for_ten_thousand_pods_of_a_shape() -> None:
     desk = Desk(node("n"), node("m", labels={"disk": "ssd"}))
     spec = {"nodeSelector": {"disk": "hdd"}}
@@ -334,6 +384,23 @@ def test_events_cost_the_same_for_ten_thousand_pods_of_a_shape() -> None:
         desk.work()
     assert desk.queue.counts()[Place.UNSCHEDULABLE] == 10_000
     assert asked["NodeAffinity"] <= 200
+
+
+def test_events_cost_the_same_for_thousands_who_are_promised_nodes() -> None:
+    desk = Desk(*(node(f"n{number}", allocatable={"cpu": "4"}) for number in range(1000)))
+    for number in range(1000):
+        desk.put(pod(f"on-{number}", requests={"cpu": "4"}))
+    desk.work()
+    for number in range(1000):
+        desk.put(pod(f"p{number}", requests={"cpu": "4"}, priority=1))
+        desk.promise(f"p{number}", f"n{number}")
+    assert len(desk.work()) == 1000
+    asked = count_filters(desk.profile)
+    for number in range(100):
+        desk.leave(f"on-{number}")
+        assert len(desk.work()) == 1
+    assert len(desk.placed()) == 1000
+    assert asked["NodeResourcesFit"] <= 1000
 
 
 def count_filters(profile: Profile) -> dict[str, int]:
@@ -389,6 +456,8 @@ others = st.one_of(
     st.tuples(st.just("lose"), names),
     st.tuples(st.just("leave"), indices),
     st.tuples(st.just("look"), indices),
+    st.tuples(st.just("promise"), indices, st.integers(1, 5), st.sampled_from(["a", "b", "c", ""])),
+    st.tuples(st.just("refuse"), indices),
     st.tuples(st.just("change"), indices, amounts),
     st.tuples(st.just("time"), st.sampled_from([0.5, 20.0])),
 )
@@ -421,6 +490,12 @@ async def _nobody_rests_who_would_fit(actions: list[tuple[Any, bool]]) -> None:
                 desk.leave(known[index % len(known)])
             case "look", index if known:
                 desk.queue.place_of(f"uid-{known[index % len(known)]}")
+            case "promise", index, number, name if known:
+                for each in known[index % len(known) :][:number]:
+                    if f"uid-{each}" in desk.queue:
+                        desk.promise(each, name)
+            case "refuse", index if known:
+                desk.refused.add(known[index % len(known)])
             case "change", index, cpu if known:
                 uid = f"uid-{known[index % len(known)]}"
                 if uid in desk.queue:
@@ -431,7 +506,7 @@ async def _nobody_rests_who_would_fit(actions: list[tuple[Any, bool]]) -> None:
             desk.work()
     desk.work()
     for uid, each in desk.pods.items():
-        if uid in desk.queue:
+        if uid in desk.queue and each.name not in desk.refused:
             assert desk.queue.place_of(uid) is Place.UNSCHEDULABLE
             decision = desk.cycle.decide(each, shape_of(each), desk.columns)
             assert not isinstance(decision, Placement), f"{each.name} fits on {decision}"
