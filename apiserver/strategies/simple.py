@@ -11,6 +11,7 @@ from typing import Any, Literal
 from k8slite.errors import Cause
 
 from ..validation import names
+from ..watching.paths import Path
 from .base import Context, Document, Strategy
 
 Fields = Mapping[str, Callable[[Document], str]]
@@ -111,25 +112,9 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def field(path: str) -> Callable[[Document], str]:
+def field(path: str) -> Path:
     """A reader of a dotted path: its value as text, empty if unset."""
-    parts = path.split(".")
-
-    def read(obj: Document) -> str:
-        value: Any = obj
-        for part in parts:
-            if not isinstance(value, dict):
-                return ""
-            value = value.get(part)
-        match value:
-            case None:
-                return ""
-            case bool():
-                return "true" if value else "false"
-            case _:
-                return str(value)
-
-    return read
+    return Path(path)
 
 
 def fields(*paths: str) -> Fields:

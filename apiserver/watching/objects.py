@@ -18,6 +18,7 @@ from k8slite.selectors import EVERYTHING, FieldSelector, LabelSelector
 
 from ..storage.base import Record
 from ..storage.keyspace import prefix_end
+from .paths import Path
 
 Scope: TypeAlias = tuple[Literal["namespace", "name", "field"], str, str]
 """Which events a watcher can be interested in at all: a namespace ("" is all of them), a namespace and a name, or a
@@ -167,9 +168,24 @@ class Objects:
 
     def matches(self, entry: Entry, labels: LabelSelector, fields: FieldSelector) -> bool:
         """Whether an object meets both selectors."""
-        if fields and not fields.matches(entry.fields(self.selectable)):
+        if fields and (self._ruled_out(entry, fields) or not fields.matches(entry.fields(self.selectable))):
             return False
         return not labels or labels.matches(entry.labels)
+
+    def value_of(self, entry: Entry, field: str) -> str:
+        """An object's value of a selectable field, empty if unset."""
+        read = self.selectable.get(field)
+        if isinstance(read, Path) and read.told(entry.value, ""):
+            return ""
+        return entry.fields(self.selectable).get(field, "")
+
+    def _ruled_out(self, entry: Entry, fields: FieldSelector) -> bool:
+        """Whether the bytes of an object tell already that it does not meet the selector."""
+        for requirement in fields.requirements:
+            read = self.selectable.get(requirement.field)
+            if isinstance(read, Path) and read.told(entry.value, requirement.value) is (not requirement.equal):
+                return True
+        return False
 
     def scope(self, namespace: str, fields: FieldSelector) -> Scope:
         """The narrowest part of the resource that holds everything these can match."""

@@ -259,7 +259,7 @@ class ResourceCache(Objects):
         for field, watchers in self._watched_fields.items():
             if not watchers:
                 continue
-            scopes["field", field, entry.fields(self.selectable).get(field, "")] = None
+            scopes["field", field, self.value_of(entry, field)] = None
             if old is not None:
-                scopes["field", field, old.fields(self.selectable).get(field, "")] = None
+                scopes["field", field, self.value_of(old, field)] = None
         return [watcher for scope in scopes if scope in self._watchers for watcher in self._watchers[scope]]
