@@ -1,4 +1,4 @@
-"""The API client of every daemon: typed, asynchronous, over aiohttp.
+"""The API client of every daemon: typed, asynchronous; requests over `pool.py`, watches over aiohttp.
 
 Reads return frozen models; writes take plain dictionaries, because a component never rebuilds a whole object from its
 partial view.
@@ -16,11 +16,12 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from .connection import ClientConfig, connect
+from .connection import ClientConfig, connect, pool
 from .decoding import Listing, WatchEvent, decode, decode_event, decode_list
 from .errors import ApiError
 from .kinds.base import K, ResourceType
 from .metrics import CLIENT_REQUESTS
+from .pool import Pool
 
 __all__ = ["Body", "Client", "ClientConfig", "Listing", "Patch", "WatchEvent"]
 
@@ -50,7 +51,7 @@ class Fenced(ConnectionError):
 
 
 class Client:
-    """Verbs over one connection pool. Every method raises ApiError for a Status, aiohttp.ClientError for the network.
+    """Verbs over one pool of connections. Methods raise ApiError for a Status, aiohttp.ClientError for the network.
 
     GET, PUT and DELETE, which HTTP calls idempotent, are retried once when the kept-alive connection turns out to be
     dropped; POST and PATCH are not.
@@ -59,6 +60,7 @@ class Client:
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
         self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._host = config.server.partition("://")[2]
         self._may_write: Callable[[], bool] = lambda: True
@@ -78,6 +80,9 @@ class Client:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
     async def get(self, resource: ResourceType[K], name: str, *, namespace: str = "") -> K:
         """One object."""
@@ -150,8 +155,9 @@ class Client:
             "timeoutSeconds": str(int(timeout)) if timeout else "",
         }
         limits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT, sock_read=WATCH_SILENCE)
-        url = self._url(resource.path(namespace=namespace), query)
-        async with self._pool().get(url, timeout=limits) as response:
+        target = _target(resource.path(namespace=namespace), query)
+        url = URL(self.config.server + target, encoded=True)
+        async with self._watches().get(url, timeout=limits) as response:
             if response.status >= 400:
                 raise _error(response.status, await response.read())
             yield ()
@@ -242,28 +248,33 @@ class Client:
         content_type: str = _JSON,
     ) -> bytes:
         data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
-        headers = {} if data is None else {"Content-Type": content_type}
+        target = _target(path, query)
         try:
             async with self._in_flight, asyncio.timeout(REQUEST_TIMEOUT):
                 if method != "GET" and not self._may_write():
                     raise Fenced(f"{method} {path}: not leading any more")
-                async with self._pool().request(method, self._url(path, query), data=data, headers=headers) as response:
-                    answer = await response.read()
+                code, answer = await self._requests().request(method, target, body=data, content_type=content_type)
         except TimeoutError as error:
             raise aiohttp.ServerTimeoutError(f"{method} {path}: no answer in {REQUEST_TIMEOUT:.0f} s") from error
-        CLIENT_REQUESTS.labels(response.status, method, self._host).inc()
-        if response.status >= 400:
-            raise _error(response.status, answer)
+        CLIENT_REQUESTS.labels(code, method, self._host).inc()
+        if code >= 300:
+            raise _error(code, answer)
         return answer
 
-    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
-        text = urlencode({key: value for key, value in (query or {}).items() if value})
-        return URL(self.config.server + path + ("?" + text if text else ""), encoded=True)
+    def _requests(self) -> Pool:
+        if self._pool is None:
+            self._pool = pool(self.config)
+        return self._pool
 
-    def _pool(self) -> aiohttp.ClientSession:
+    def _watches(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = connect(self.config)
         return self._session
+
+
+def _target(path: str, query: Mapping[str, str] | None) -> str:
+    text = urlencode({key: value for key, value in query.items() if value}) if query else ""
+    return f"{path}?{text}" if text else path
 
 
 def _answer(resource: ResourceType[K], document: bytes) -> K:

@@ -18,10 +18,8 @@ import aiohttp
 import yaml
 
 from .config import ConfigError
-from .sockets import keep_alive
-
-KEEP_ALIVE = 60.0
-"""Seconds that an idle connection is kept: long enough for the next lease renewal to save its TLS handshake."""
+from .pool import KEEP_ALIVE, Pool
+from .sockets import client_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +104,31 @@ class _Files:
 
 def connect(config: ClientConfig) -> aiohttp.ClientSession:
     """A session with keep-alive and no limit on connections, as every watch holds one. Raises ConfigError."""
-    headers = {"User-Agent": config.user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
-    if config.token:
-        headers["Authorization"] = f"Bearer {config.token}"
     connector = aiohttp.TCPConnector(
-        ssl=tls(config) if config.server.startswith("https:") else False,
-        limit=0,
-        keepalive_timeout=KEEP_ALIVE,
-        socket_factory=_socket,
+        ssl=_tls(config) or False, limit=0, keepalive_timeout=KEEP_ALIVE, socket_factory=_socket
     )
     return aiohttp.ClientSession(
         connector=connector,
-        headers=headers,
+        headers=_headers(config),
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
     )
+
+
+def pool(config: ClientConfig) -> Pool:
+    """Connections for requests whose answers are read whole. Raises ConfigError."""
+    return Pool(config.server, tls=_tls(config), headers=_headers(config))
+
+
+def _headers(config: ClientConfig) -> dict[str, str]:
+    headers = {"User-Agent": config.user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
+    if config.token:
+        headers["Authorization"] = f"Bearer {config.token}"
+    return headers
+
+
+def _tls(config: ClientConfig) -> ssl.SSLContext | None:
+    return tls(config) if config.server.startswith("https:") else None
 
 
 def tls(config: ClientConfig) -> ssl.SSLContext:
@@ -141,8 +149,5 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     """A socket that notices within half a minute that its peer is gone, though a watch may be silent for long."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family=family, type=kind, proto=protocol)
-    # The event loop would set this only for sockets that name their protocol; without it every request takes 40 ms.
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    keep_alive(made)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+    client_options(made)
     return made

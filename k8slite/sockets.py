@@ -20,6 +20,14 @@ def keep_alive(opened: socket.socket) -> None:
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
+def client_options(opened: socket.socket) -> None:
+    """What a connection to a server needs: small requests at once, and to hear soon of a server that is gone."""
+    # The event loop would set this only for sockets that name their protocol; without it every request takes 40 ms.
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    keep_alive(opened)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+
+
 def bind(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
     """A non-blocking socket bound to an IP address (port 0: any free one), not listening yet. Raises OSError."""
     ipv6 = ipaddress.ip_address(address).version == 6
