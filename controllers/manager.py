@@ -1,4 +1,4 @@
-"""The controllers by name, and running them in one process over shared caches."""
+"""Running controllers in one process over shared caches."""
 
 from __future__ import annotations
 
@@ -6,65 +6,39 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Callable, Sequence
-from types import ModuleType
 from typing import cast
 
 from k8slite.client import Client
 from k8slite.clock import Clock
-from k8slite.config import ConfigError, ControllerManagerConfig
+from k8slite.config import ControllerManagerConfig
 from k8slite.events import EventRecorder
 
+from . import registry
 from .context import Context, Informers, Runnable
 
 log = logging.getLogger(__name__)
 
-CONTROLLERS = {
-    "replicaset": "replicaset",
-    "deployment": "deployment",
-    "endpointslice": "endpointslice",
-    "endpoints": "endpoints",
-    "namespace": "namespace",
-    "serviceaccount": "serviceaccount",
-    "serviceaccount-token": "tokens",
-    "root-ca": "rootca",
-    "node-ipam": "nodeipam",
-    "node-lifecycle": "nodelifecycle",
-    "taint-eviction": "tainteviction",
-    "pod-gc": "podgc",
-    "job": "job",
-    "protection": "protection",
-    "resourcequota": "resourcequota",
-    "disruption": "disruption",
-    "clusterrole-aggregation": "clusterroles",
-    "garbage": "garbage",
-    "certificates": "certificates",
-}
-"""Each controller's name and its folder, whose `sync.build(context)` makes it."""
+Build = Callable[[Context], Sequence[Runnable]]
+"""What makes a controller, or several that share something."""
 
 
-def enabled(wanted: Sequence[str]) -> list[str]:
-    """The names that a list such as `["*", "-job"]` asks for. Raises ConfigError for a name that is none."""
-    names = {item.removeprefix("-") for item in wanted} - {"*"}
-    if unknown := sorted(names - CONTROLLERS.keys()):
-        raise ConfigError(f"controllers: unknown {', '.join(unknown)}; there are {', '.join(sorted(CONTROLLERS))}")
-    everything = "*" in wanted
-    return [n for n in CONTROLLERS if f"-{n}" not in wanted and (everything or n in wanted)]
-
-
-def load(wanted: Sequence[str]) -> list[ModuleType]:
-    """The modules of these controllers. It takes a while, so it comes before there is a lease to renew.
+def load(wanted: Sequence[str]) -> list[Build]:
+    """What makes the controllers that are wanted. It takes a while, so it comes before there is a lease to renew.
 
     Raises ConfigError for a name that is none.
     """
-    return [importlib.import_module(f".{CONTROLLERS[name]}.sync", __package__) for name in enabled(wanted)]
+    entries = dict.fromkeys(registry.CONTROLLERS[name] for name in registry.enabled(wanted))
+    return [_load(entry) for entry in entries]
+
+
+def _load(entry: str) -> Build:
+    module, _, function = entry.partition(":")
+    return cast(Build, getattr(importlib.import_module(f".{module}", __package__), function))
 
 
 def build(context: Context) -> list[Runnable]:
     """Everything that the configuration enables."""
-    made: list[Runnable] = []
-    for module in load(context.config.controllers):
-        made += cast(Callable[[Context], Sequence[Runnable]], module.build)(context)
-    return made
+    return [made for build in load(context.config.controllers) for made in build(context)]
 
 
 async def manage(client: Client, config: ControllerManagerConfig, *, clock: Clock) -> None:

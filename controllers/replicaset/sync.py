@@ -27,14 +27,17 @@ SLOW_START = 1
 
 
 def build(context: Context) -> Sequence[Runnable]:
-    """The controllers of both kinds."""
-    sets: Replication[ReplicaSet] = Replication(
-        context, REPLICA_SETS, view=lambda item: item, component="replicaset-controller"
-    )
-    old: Replication[ReplicationController] = Replication(
-        context, REPLICATION_CONTROLLERS, view=_as_replicaset, component="replication-controller"
-    )
-    return [sets.controller, old.controller]
+    """The controller of ReplicaSets."""
+    return [Replication(context, REPLICA_SETS, view=lambda item: item, component="replicaset-controller").controller]
+
+
+def build_replication_controllers(context: Context) -> Sequence[Runnable]:
+    """The controller of ReplicationControllers."""
+    return [
+        Replication(
+            context, REPLICATION_CONTROLLERS, view=_as_replicaset, component="replication-controller"
+        ).controller
+    ]
 
 
 def _as_replicaset(item: ReplicationController) -> ReplicaSet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .base import Condition, LabelSelectorModel, Model, Object
 from .core import IntOrString
 from .template import RawTemplate
@@ -94,3 +96,10 @@ class DaemonSet(Object):
     """`apps/v1.DaemonSet`."""
 
     spec: DaemonSetSpec = DaemonSetSpec()
+
+
+class ControllerRevision(Object):
+    """`apps/v1.ControllerRevision`: what of an owner's spec a revision stands for, and its number."""
+
+    data: dict[str, Any] = {}
+    revision: int = 0

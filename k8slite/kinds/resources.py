@@ -20,6 +20,9 @@ REPLICATION_CONTROLLERS = ResourceType(
 DEPLOYMENTS = ResourceType("apps", "v1", "deployments", "Deployment", True, apps.Deployment)
 REPLICA_SETS = ResourceType("apps", "v1", "replicasets", "ReplicaSet", True, apps.ReplicaSet)
 DAEMON_SETS = ResourceType("apps", "v1", "daemonsets", "DaemonSet", True, apps.DaemonSet)
+CONTROLLER_REVISIONS = ResourceType(
+    "apps", "v1", "controllerrevisions", "ControllerRevision", True, apps.ControllerRevision
+)
 JOBS = ResourceType("batch", "v1", "jobs", "Job", True, batch.Job)
 LEASES = ResourceType("coordination.k8s.io", "v1", "leases", "Lease", True, coordination.Lease)
 ENDPOINT_SLICES = ResourceType(

@@ -46,7 +46,7 @@ async def test_every_case_through_the_api() -> None:
         managing = ControllerManagerConfig(
             kubeconfig=server.kubeconfig(server.client_config("system:kube-controller-manager")),
             leader_election=LeaderElectionConfig(enabled=False),
-            controllers=["node-lifecycle", "namespace"],
+            controllers=["node-lifecycle-controller", "namespace-controller"],
         )
         programs = [asyncio.create_task(serve(config)), asyncio.create_task(manage(managing))]
         try:

@@ -1,0 +1,103 @@
+"""The controllers by the names that upstream's `--controllers` knows, and who makes each.
+
+A line is all that a controller needs to be run: `package.module:function`, below this package; the function takes the
+Context and returns what is to run.
+
+Source: Kubernetes documentation, "kube-controller-manager", `--controllers`; cmd/kube-controller-manager/names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from k8slite.config import ConfigError
+
+CONTROLLERS = {
+    "serviceaccount-token-controller": "tokens.sync:build",
+    "endpoints-controller": "endpoints.sync:build",
+    "endpointslice-controller": "endpointslice.sync:build",
+    "replicationcontroller-controller": "replicaset.sync:build_replication_controllers",
+    "pod-garbage-collector-controller": "podgc.sync:build",
+    "resourcequota-controller": "resourcequota.sync:build",
+    "namespace-controller": "namespace.sync:build",
+    "serviceaccount-controller": "serviceaccount.sync:build",
+    "garbage-collector-controller": "garbage.sync:build",
+    "job-controller": "job.sync:build",
+    "deployment-controller": "deployment.sync:build",
+    "replicaset-controller": "replicaset.sync:build",
+    "disruption-controller": "disruption.sync:build",
+    "certificatesigningrequest-signing-controller": "certificates.sync:build",
+    "certificatesigningrequest-approving-controller": "certificates.sync:build",
+    "certificatesigningrequest-cleaner-controller": "certificates.sync:build",
+    "node-ipam-controller": "nodeipam.sync:build",
+    "node-lifecycle-controller": "nodelifecycle.sync:build",
+    "taint-eviction-controller": "tainteviction.sync:build",
+    "clusterrole-aggregation-controller": "clusterroles.sync:build",
+    "persistentvolume-protection-controller": "protection.sync:build",
+    "persistentvolumeclaim-protection-controller": "protection.sync:build",
+    "volumeattributesclass-protection-controller": "protection.sync:build",
+    "root-ca-certificate-publisher-controller": "rootca.sync:build",
+}
+"""Each controller's name and what makes it; what makes several is asked once."""
+
+OFF = frozenset({"bootstrap-signer-controller", "token-cleaner-controller"})
+"""What `*` does not mean, as upstream has it."""
+
+ALIASES = {
+    "serviceaccount-token": "serviceaccount-token-controller",
+    "endpoint": "endpoints-controller",
+    "endpointslice": "endpointslice-controller",
+    "endpointslicemirroring": "endpointslice-mirroring-controller",
+    "replicationcontroller": "replicationcontroller-controller",
+    "podgc": "pod-garbage-collector-controller",
+    "resourcequota": "resourcequota-controller",
+    "namespace": "namespace-controller",
+    "serviceaccount": "serviceaccount-controller",
+    "garbagecollector": "garbage-collector-controller",
+    "daemonset": "daemonset-controller",
+    "job": "job-controller",
+    "deployment": "deployment-controller",
+    "replicaset": "replicaset-controller",
+    "horizontalpodautoscaling": "horizontal-pod-autoscaler-controller",
+    "disruption": "disruption-controller",
+    "statefulset": "statefulset-controller",
+    "cronjob": "cronjob-controller",
+    "csrsigning": "certificatesigningrequest-signing-controller",
+    "csrapproving": "certificatesigningrequest-approving-controller",
+    "csrcleaner": "certificatesigningrequest-cleaner-controller",
+    "ttl": "ttl-controller",
+    "bootstrapsigner": "bootstrap-signer-controller",
+    "tokencleaner": "token-cleaner-controller",
+    "nodeipam": "node-ipam-controller",
+    "nodelifecycle": "node-lifecycle-controller",
+    "service": "service-lb-controller",
+    "persistentvolume-binder": "persistentvolume-binder-controller",
+    "persistentvolume-expander": "persistentvolume-expander-controller",
+    "clusterrole-aggregation": "clusterrole-aggregation-controller",
+    "pvc-protection": "persistentvolumeclaim-protection-controller",
+    "pv-protection": "persistentvolume-protection-controller",
+    "ttl-after-finished": "ttl-after-finished-controller",
+    "root-ca-cert-publisher": "root-ca-certificate-publisher-controller",
+    "ephemeral-volume": "ephemeral-volume-controller",
+    "legacy-service-account-token-cleaner": "legacy-serviceaccount-token-cleaner-controller",
+}
+"""The names that upstream's controllers had before 1.28, which it takes still."""
+
+
+def enabled(wanted: Sequence[str]) -> list[str]:
+    """The names that a list such as `["*", "-job"]` asks for; the first word about a controller counts.
+
+    Raises ConfigError for a name that is none.
+    """
+    said: dict[str, bool] = {}
+    everything = False
+    for item in wanted:
+        if item == "*":
+            everything = True
+            continue
+        plain = item.removeprefix("-")
+        name = ALIASES.get(plain, plain)
+        if name not in CONTROLLERS:
+            raise ConfigError(f"controllers: unknown {plain}; there are {', '.join(sorted(CONTROLLERS))}")
+        said.setdefault(name, plain == item)
+    return [name for name in CONTROLLERS if said.get(name, everything and name not in OFF)]
