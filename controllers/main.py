@@ -15,21 +15,19 @@ from k8slite.config import ControllerManagerConfig
 from k8slite.leader import LeadershipLost, lead
 from k8slite.metrics import serve_metrics
 
-from .manager import load, manage
+from .manager import Manager
 
 log = logging.getLogger(__name__)
 
 
 async def serve(config: ControllerManagerConfig) -> None:
     """Run until cancelled; exit when another instance takes over, to begin anew. Raises ConfigError at once."""
-    load(config.controllers)
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(
-            Client(replace(ClientConfig.from_kubeconfig(config.kubeconfig), user_agent="k8slite-controller-manager"))
-        )
-        if config.metrics_port:
-            await stack.enter_async_context(serve_metrics(config.metrics_port))
+        access = replace(ClientConfig.from_kubeconfig(config.kubeconfig), user_agent="k8slite-controller-manager")
+        client = await stack.enter_async_context(Client(access))
+        manager = Manager(client, config, clock=clock)
+        await stack.enter_async_context(serve_metrics(config.metrics_port, checks=manager.health))
         try:
             await lead(
                 client,
@@ -37,7 +35,7 @@ async def serve(config: ControllerManagerConfig) -> None:
                 identity=f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}",
                 config=config.leader_election,
                 clock=clock,
-                work=lambda: manage(client, config, clock=clock),
+                work=manager.run,
             )
         except LeadershipLost as lost:
             log.error("%s", lost)

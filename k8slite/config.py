@@ -217,7 +217,7 @@ class ControllerManagerConfig(Config):
     leader_election: LeaderElectionConfig = LeaderElectionConfig()
     metrics_port: int = 0
     controllers: list[str] = ["*"]
-    """Names of controllers to run; `*` is all, `-name` leaves one out."""
+    """Upstream's names of controllers to run; `*` is all, `-name` leaves one out."""
     root_ca_file: Path | None = None
     """Published to every namespace as the ConfigMap `kube-root-ca.crt`, and in the Secrets of ServiceAccount tokens."""
     service_account_private_key_file: Path | None = None

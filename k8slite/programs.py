@@ -73,9 +73,12 @@ _SHARED = ("k8slite.informer", "k8slite.events", "k8slite.kinds.resources", "k8s
 COLLECTION = (20_000, 20, 50)
 
 
-def run(name: str, config_file: Path) -> None:
-    """Run a program until SIGTERM or SIGINT. Raises ConfigError before anything starts."""
-    run_with(name, PROGRAMS[name].read(config_file))
+def run(name: str, config_file: Path, **changes: object) -> None:
+    """Run a program until SIGTERM or SIGINT; `changes` are settings that count instead of the file's.
+
+    Raises ConfigError before anything starts.
+    """
+    run_with(name, PROGRAMS[name].read(config_file).model_copy(update=changes))
 
 
 def run_with(name: str, settings: config.Config) -> None:

@@ -31,13 +31,14 @@ class WorkQueue:
         self._rest = rest
         self._resting: OrderedDict[str, float] = OrderedDict()
         """When each key may be worked on again, in that order."""
-        self._metrics = QueueMetrics(name) if name else None
         self._since: dict[str, float] = {}
+        """When each key that waits was added."""
         self._base_delay = base_delay
         self._max_delay = max_delay
         self._queue: deque[str] = deque()
         self._dirty: set[str] = set()
-        self._processing: set[str] = set()
+        self._processing: dict[str, float] = {}
+        """Since when each key is being worked on."""
         self._failures: dict[str, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
         self._due: dict[str, float] = {}
@@ -45,6 +46,7 @@ class WorkQueue:
         self._order = itertools.count()
         self._timer: asyncio.Task[None] | None = None
         self._timer_due = 0.0
+        self._metrics = QueueMetrics(name, working=self.working) if name else None
 
     def add(self, key: str) -> None:
         """Queue a key unless it waits already."""
@@ -107,18 +109,15 @@ class WorkQueue:
                 raise
         key = self._queue.popleft()
         self._dirty.discard(key)
-        self._processing.add(key)
+        now = self._processing[key] = self._clock.monotonic()
         if self._metrics is not None:
-            now = self._clock.monotonic()
             self._metrics.depth.dec()
-            self._metrics.wait.observe(now - self._since.get(key, now))
-            self._since[key] = now
+            self._metrics.wait.observe(now - self._since.pop(key, now))
         return key
 
     def done(self, key: str) -> None:
         """The worker is finished with the key."""
-        self._processing.discard(key)
-        since = self._since.pop(key, None) if key not in self._dirty else None
+        since = self._processing.pop(key, None)
         if self._metrics is not None and since is not None:
             self._metrics.work.observe(self._clock.monotonic() - since)
         if self._rest:
@@ -135,6 +134,11 @@ class WorkQueue:
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
+
+    def working(self) -> list[float]:
+        """For how many seconds each key has been worked on that is."""
+        now = self._clock.monotonic()
+        return [now - since for since in self._processing.values()]
 
     def close(self) -> None:
         """Drop what is delayed, so that no timer outlives the queue."""
