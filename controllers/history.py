@@ -52,7 +52,11 @@ class History(Generic[K]):
             kept.append(adopted)
         for item in claims.release:
             body = ownership.release(item, owner)
-            await client.patch(CONTROLLER_REVISIONS, item.name, body, namespace=namespace)
+            try:
+                await client.patch(CONTROLLER_REVISIONS, item.name, body, namespace=namespace)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
         return revisions.in_order(kept)
 
     async def newest(

@@ -26,20 +26,28 @@ MAX_PREFIX = 223
 """Characters of the owner's name that a revision's name begins with, at most."""
 
 
+_SAYS_NOTHING_EMPTY = frozenset({"metadata", "labels", "annotations", "resources", "securityContext"})
+"""What is the same whether it is empty or absent. An empty selector matches everything, an absent one nothing."""
+
+
 def data_of(template: RawTemplate) -> dict[str, Any]:
     """What a revision keeps: a strategic merge patch for its owner that puts the whole template back."""
     return {"spec": {"template": {"$patch": "replace", **template.document}}}
 
 
 def canonical(data: dict[str, Any]) -> bytes:
-    """What a revision holds as comparable bytes: sorted, without nulls, and without when it was made."""
+    """What a revision holds as comparable bytes: sorted, without nulls, and without what says nothing when empty."""
     return orjson.dumps(_plain(data), option=orjson.OPT_SORT_KEYS)
 
 
 def _plain(value: Any) -> Any:
     match value:
         case dict():
-            return {key: _plain(item) for key, item in value.items() if item is not None and item != {}}
+            return {
+                key: _plain(item)
+                for key, item in value.items()
+                if item is not None and not (key in _SAYS_NOTHING_EMPTY and item == {})
+            }
         case list():
             return [_plain(item) for item in value]
         case _:
@@ -71,8 +79,17 @@ def next_number(revisions: Iterable[ControllerRevision]) -> int:
 
 def find(revisions: Sequence[ControllerRevision], data: dict[str, Any]) -> ControllerRevision | None:
     """The newest revision that holds this."""
+    newest_first = in_order(revisions)[::-1]
+    if newest_first and newest_first[0].data == data:  # As nearly always: no need to sort and print ten templates.
+        return newest_first[0]
     wanted = canonical(data)
-    return next((item for item in reversed(in_order(revisions)) if canonical(item.data) == wanted), None)
+    return next((item for item in newest_first if canonical(item.data) == wanted), None)
+
+
+def template_of(revision: ControllerRevision) -> RawTemplate:
+    """The template that a revision keeps."""
+    template = (revision.data.get("spec") or {}).get("template") or {}
+    return RawTemplate({key: value for key, value in template.items() if key != "$patch"})
 
 
 def superfluous(

@@ -258,11 +258,14 @@ _RULES: dict[str, Rules] = {
 }
 
 RUN = (
-    "certificate-controller clusterrole-aggregation-controller deployment-controller disruption-controller"
-    " endpoint-controller endpointslice-controller generic-garbage-collector job-controller"
-    " legacy-service-account-token-cleaner namespace-controller node-controller pod-garbage-collector"
-    " podcertificaterequestcleaner pv-protection-controller pvc-protection-controller replicaset-controller"
-    " replication-controller resourcequota-controller root-ca-cert-publisher service-account-controller"
+    "certificate-controller clusterrole-aggregation-controller cronjob-controller daemon-set-controller"
+    " deployment-controller disruption-controller endpoint-controller endpointslice-controller"
+    " endpointslicemirroring-controller ephemeral-volume-controller expand-controller generic-garbage-collector"
+    " horizontal-pod-autoscaler job-controller legacy-service-account-token-cleaner namespace-controller"
+    " node-controller persistent-volume-binder pod-garbage-collector podcertificaterequestcleaner"
+    " pv-protection-controller pvc-protection-controller replicaset-controller replication-controller"
+    " resourcequota-controller root-ca-cert-publisher service-account-controller service-cidrs-controller"
+    " service-controller statefulset-controller ttl-after-finished-controller ttl-controller"
     " validatingadmissionpolicy-status-controller volumeattributesclass-protection-controller"
 )
 """The roles of what our controller manager runs."""

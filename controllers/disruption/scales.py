@@ -10,28 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from k8slite.errors import ApiError
-from k8slite.kinds.base import Model, Object, OwnerReference, ResourceType
-from k8slite.kinds.resources import DEPLOYMENTS, REPLICA_SETS, REPLICATION_CONTROLLERS
+from k8slite.kinds.base import OwnerReference
+from k8slite.kinds.resources import DEPLOYMENTS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS
 
 from ..context import Context
 from ..pods import Pod
 
 _KINDS = 1000
-
-
-class StatefulSetSpec(Model):
-    """How many pods."""
-
-    replicas: int = 1
-
-
-class StatefulSet(Object):
-    """`apps/v1.StatefulSet`."""
-
-    spec: StatefulSetSpec = StatefulSetSpec()
-
-
-STATEFUL_SETS = ResourceType("apps", "v1", "statefulsets", "StatefulSet", True, StatefulSet)
 
 
 class NoScaleError(Exception):

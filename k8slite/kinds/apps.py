@@ -85,6 +85,70 @@ class Deployment(Object):
     status: DeploymentStatus = DeploymentStatus()
 
 
+class StatefulSetOrdinals(Model):
+    """What the pods' numbers begin with."""
+
+    start: int = 0
+
+
+class RollingUpdateStatefulSet(Model):
+    """How many pods at the lower end keep the old template, and how many may be down for the update."""
+
+    partition: int = 0
+    max_unavailable: IntOrString = 1
+
+
+class StatefulSetUpdateStrategy(Model):
+    """OnDelete or RollingUpdate."""
+
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdateStatefulSet | None = None
+
+
+class ClaimRetention(Model):
+    """`PersistentVolumeClaimRetentionPolicy`: Retain or Delete."""
+
+    when_deleted: str = "Retain"
+    when_scaled: str = "Retain"
+
+
+class StatefulSetSpec(Model):
+    """Pods with numbers, and what each of them keeps. Claims are documents, which are copied as they are."""
+
+    replicas: int = 1
+    selector: LabelSelectorModel = LabelSelectorModel()
+    template: RawTemplate = RawTemplate()
+    volume_claim_templates: list[dict[str, Any]] = []
+    service_name: str = ""
+    pod_management_policy: str = "OrderedReady"
+    update_strategy: StatefulSetUpdateStrategy = StatefulSetUpdateStrategy()
+    revision_history_limit: int = 10
+    min_ready_seconds: int = 0
+    persistent_volume_claim_retention_policy: ClaimRetention = ClaimRetention()
+    ordinals: StatefulSetOrdinals = StatefulSetOrdinals()
+
+
+class StatefulSetStatus(Model):
+    """How many there are, and of which revisions."""
+
+    observed_generation: int = 0
+    replicas: int = 0
+    ready_replicas: int = 0
+    current_replicas: int = 0
+    updated_replicas: int = 0
+    current_revision: str = ""
+    update_revision: str = ""
+    collision_count: int | None = None
+    available_replicas: int = 0
+
+
+class StatefulSet(Object):
+    """`apps/v1.StatefulSet`."""
+
+    spec: StatefulSetSpec = StatefulSetSpec()
+    status: StatefulSetStatus = StatefulSetStatus()
+
+
 class DaemonSetSpec(Model):
     """One pod on each node."""
 

@@ -19,6 +19,7 @@ REPLICATION_CONTROLLERS = ResourceType(
 )
 DEPLOYMENTS = ResourceType("apps", "v1", "deployments", "Deployment", True, apps.Deployment)
 REPLICA_SETS = ResourceType("apps", "v1", "replicasets", "ReplicaSet", True, apps.ReplicaSet)
+STATEFUL_SETS = ResourceType("apps", "v1", "statefulsets", "StatefulSet", True, apps.StatefulSet)
 DAEMON_SETS = ResourceType("apps", "v1", "daemonsets", "DaemonSet", True, apps.DaemonSet)
 CONTROLLER_REVISIONS = ResourceType(
     "apps", "v1", "controllerrevisions", "ControllerRevision", True, apps.ControllerRevision
