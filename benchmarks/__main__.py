@@ -7,10 +7,24 @@ import asyncio
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from . import api_rates, cluster, idle, kubeconfig, many, ready, replicas, report, scheduling, simulate, watch_fanout
+from . import (
+    api_rates,
+    cluster,
+    controllers,
+    idle,
+    kubeconfig,
+    many,
+    ready,
+    replicas,
+    report,
+    scheduling,
+    simulate,
+    watch_fanout,
+)
 from .context import Benchmark, Context, Skipped
 from .kube import Kube, Refused
 
@@ -22,6 +36,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "many": many.run,
     "schedule": scheduling.run,
     "replicas": replicas.run,
+    "controllers": controllers.run,
     "simulate": simulate.run,
 }
 
@@ -50,11 +65,12 @@ async def _run(options: argparse.Namespace) -> tuple[list[report.Figure], bool]:
     complete = True
     async with AsyncExitStack() as stack:
         path, took = options.kubeconfig, 0.0
+        groups: Mapping[str, Sequence[int]] = {}
         pids = tuple(int(pid) for pid in options.pids.split(",") if pid)
         image = options.image or "registry.k8s.io/pause:3.10"
         if path is None:
             own = await stack.enter_async_context(cluster.started(simulate=options.simulate))
-            path, took, pids = own.kubeconfig, own.ready, pids or own.pids
+            path, took, pids, groups = own.kubeconfig, own.ready, pids or own.pids, own.services
             if not options.simulate and not options.image:
                 image = cluster.local_image()
         directory = stack.enter_context(tempfile.TemporaryDirectory())
@@ -66,6 +82,7 @@ async def _run(options: argparse.Namespace) -> tuple[list[report.Figure], bool]:
             pids=pids,
             ready=took,
             containers=not options.simulate,
+            groups=groups,
             kubeconfig=path,
         )
         for name in options.names or BENCHMARKS:

@@ -3,48 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from . import cluster, load, processes
-from .context import Context, Skipped
-from .kube import LABEL, Kube, namespace
+from . import load, processes
+from .context import Context
+from .kube import Kube, namespace
 from .objects import pod
 from .report import Figure
+from .simulated_nodes import Simulator, joined
 
 NODES = 5000
 PODS = 2000, 8000
 """In each of the two rounds. The first is short: nodes whose simulator stands still are given up after 40 s."""
 SETTLE, WATCHED = 10.0, 20.0
-_PATIENCE = 600.0
+PATIENCE = 600.0
 _NAME = re.compile(rb'"name":\s?"(p\d-\d+)"')
 _RUNNING = re.compile(rb'"phase":\s?"Running"')
 
 
-@dataclass(frozen=True, slots=True)
-class Simulator:
-    """The program under test: `k8slite simulate`."""
-
-    pid: int
-    ready: float
-    """Seconds from its start until every node was Ready and took pods."""
-    used: float
-    """Processor time of the control plane over that, in seconds."""
-
-
 async def run(context: Context) -> list[Figure]:
     """5,000 nodes join; 2,000 pods that lie bound are let run; 8,000 more are created while the nodes work."""
-    if context.kubeconfig is None:
-        raise Skipped("nodes join by a kubeconfig")
     kube = context.kube
-    async with namespace(kube, context.name("simulate")) as ns, _joined(context, ns) as simulator:
+    async with namespace(kube, context.name("simulate")) as ns, joined(context, ns, count=NODES) as simulator:
         figures = [_ready(context, simulator)]
         await asyncio.sleep(SETTLE)
         figures.append(await _at_rest(context, simulator))
@@ -55,56 +39,6 @@ async def run(context: Context) -> list[Figure]:
         figures.append(Figure("simulator's memory", memory, "MiB", note))
         await _drained(kube, f"/api/v1/namespaces/{ns}/pods")
     return figures
-
-
-@asynccontextmanager
-async def _joined(context: Context, ns: str) -> AsyncIterator[Simulator]:
-    """The nodes, as long as the block lasts."""
-    name = f"sim-{context.suffix}"
-    nodes = f"/api/v1/nodes?labelSelector={LABEL}%3D{ns}"
-    version = (await context.kube.call("GET", nodes))["metadata"]["resourceVersion"]
-    began, used = time.monotonic(), processes.cpu_seconds(context.pids)
-    # One more than counted: the load's numbers begin with 1, the nodes' with 0.
-    options = ("--nodes", str(NODES + 1), "--name", name, "--kubeconfig", str(context.kubeconfig), "--remove")
-    process = await asyncio.create_subprocess_exec(
-        *cluster.command(),
-        "simulate",
-        *options,
-        "--label",
-        f"{LABEL}={ns}",
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        watching = asyncio.create_task(_count_nodes(context.kube, f"{nodes}&watch=true&resourceVersion={version}"))
-        ended = asyncio.create_task(process.wait())
-        await asyncio.wait({watching, ended}, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-        if not watching.done():
-            watching.cancel()
-            raise RuntimeError("the nodes did not get ready")
-        ready = watching.result() - began
-        yield Simulator(process.pid, ready, processes.cpu_seconds(context.pids) - used)
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-        await process.wait()
-
-
-async def _count_nodes(kube: Kube, path: str) -> float:
-    """The time at which all nodes were Ready and without the taint of new ones."""
-    ready: set[str] = set()
-    async for line in kube.watch(path):
-        node = json.loads(line)["object"]
-        if _takes_pods(node):
-            ready.add(node["metadata"]["name"])
-            if len(ready) > NODES:
-                break
-    return time.monotonic()
-
-
-def _takes_pods(node: dict[str, Any]) -> bool:
-    taints = {taint["key"] for taint in node["spec"].get("taints", ())}
-    conditions = {one["type"]: one["status"] for one in node.get("status", {}).get("conditions", ())}
-    return conditions.get("Ready") == "True" and "node.kubernetes.io/not-ready" not in taints
 
 
 def _ready(context: Context, simulator: Simulator) -> Figure:
@@ -161,7 +95,7 @@ async def _created(context: Context, ns: str) -> Figure:
 async def _until_running(kube: Kube, ns: str, *prefixes: bytes, count: int) -> float:
     """The time at which so many pods with such names were Running."""
     running: set[bytes] = set()
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(PATIENCE):
         async for line in kube.watch(f"{_pods(ns)}?watch=true&fieldSelector=status.phase%3DRunning"):
             if _RUNNING.search(line) and (found := _NAME.search(line)) and found[1].startswith(prefixes):
                 running.add(found[1])
