@@ -40,6 +40,15 @@ def encode_safely(text: str) -> str:
     return "".join(SAFE_ALPHABET[ord(character) % len(SAFE_ALPHABET)] for character in text)
 
 
+def batches(count: int) -> list[range]:
+    """So many in groups of 1, 2, 4, 8 …: if the API refuses, it refuses few."""
+    groups, start, size = [], 0, 1
+    while start < count:
+        groups.append(range(start, min(start + size, count)))
+        start, size = start + size, size * 2
+    return groups
+
+
 async def all_of(steps: Iterable[Awaitable[None]]) -> None:
     """Take all steps at once; when every one has ended, raise the first failure."""
     for outcome in await asyncio.gather(*steps, return_exceptions=True):
@@ -70,7 +79,8 @@ class Ledger(Generic[K]):
         self._informer = informer
         self._written: dict[str, _Written] = {}
         self._deleted: dict[str, dict[str, str]] = defaultdict(dict)
-        self._unsure: dict[str, list[str]] = {}
+        self._unsure: dict[str, list[tuple[str, str]]] = {}
+        """Names of children that may be there, each with the place that it was made for."""
 
     def wrote(self, key: str, child: Object) -> None:
         """A child was made or changed; the latest revision counts."""
@@ -107,34 +117,46 @@ class Ledger(Generic[K]):
         if not deleted:
             self._deleted.pop(key, None)
         namespace = key.rpartition("/")[0]
-        unsure = [name for name in self._unsure.pop(key, ()) if self._informer.get(f"{namespace}/{name}") is None]
+        unsure = [one for one in self._unsure.pop(key, ()) if self._informer.get(f"{namespace}/{one[0]}") is None]
         if unsure:
             self._unsure[key] = unsure
         return frozenset(deleted)
 
-    async def create(self, context: Context, owner: Object, body: Callable[[str], dict[str, Any]], *, prefix: str) -> K:
+    async def create(
+        self,
+        context: Context,
+        owner: Object,
+        body: Callable[[str], dict[str, Any]],
+        *,
+        prefix: str,
+        place: str = "",
+    ) -> K:
         """Make one child of `owner`: `body` tells its document by its name, which begins with `prefix`.
+
+        Where children are not all alike, `place` says which one this is: a name that may be taken is tried again for
+        the same place only.
 
         Raises what the client raises, and ApiError `Conflict` if the name is taken by somebody else's object.
         """
-        name = self._name(owner, prefix, context.random)
+        name = self._name(owner, prefix, place=place, random=context.random)
         if (arrived := self._informer.get(f"{owner.namespace}/{name}")) is not None:
             return arrived
         try:
             child = await create_once(context.client, self._informer.resource, body(name), owner=owner)
         except (ApiError, aiohttp.ClientError, OSError) as error:
             if not isinstance(error, ApiError) or error.code >= 500:
-                self._unsure.setdefault(owner.key, []).append(name)
+                self._unsure.setdefault(owner.key, []).append((name, place))
             raise
         self.wrote(owner.key, child)
         return child
 
-    def _name(self, owner: Object, prefix: str, random: Random) -> str:
+    def _name(self, owner: Object, prefix: str, *, place: str, random: Random) -> str:
         """A new name, or one of which nobody knows whether it is there; the cache did not show it when we settled."""
         unsure = self._unsure.get(owner.key, [])
-        for name in unsure:
-            if name[:-SUFFIX] == _stem(prefix):
-                unsure.remove(name)
+        for one in unsure:
+            name, made_for = one
+            if made_for == place and name[:-SUFFIX] == _stem(prefix):
+                unsure.remove(one)
                 return name
         return child_name(prefix, random)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from k8slite.kinds.core import Taint
+from k8slite.tolerations import Tolerating, covers
 
 from .pods import Toleration
 
@@ -32,15 +33,9 @@ OURS = frozenset({NOT_READY, UNREACHABLE, UNSCHEDULABLE, *BY_CONDITION.values()}
 """Taints that the node lifecycle adds and takes away; all others are users'."""
 
 
-def tolerates(toleration: Toleration, taint: Taint) -> bool:
-    """Whether a toleration covers a taint; an empty key or effect covers any."""
-    if toleration.effect and toleration.effect != taint.effect:
-        return False
-    if toleration.key and toleration.key != taint.key:
-        return False
-    if toleration.operator == "Exists":
-        return True
-    return bool(toleration.key) and toleration.operator in ("", "Equal") and toleration.value == taint.value
+def tolerates(toleration: Tolerating, taint: Taint) -> bool:
+    """Whether a toleration covers a taint."""
+    return covers(toleration, key=taint.key, value=taint.value, effect=taint.effect)
 
 
 def covering(tolerations: Iterable[Toleration], taint: Taint) -> list[Toleration]:

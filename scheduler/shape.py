@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from k8slite.kinds.core import NodeSelectorRequirement, NodeSelectorTerm
-from k8slite.selectors import Operator, Requirement
+from k8slite.node_affinity import Term, term_of
+from k8slite.selectors import Requirement
 
 from .requests import requests_of
 from .spread import NO_SPREADING, Spreading, spreading_of
@@ -38,17 +38,6 @@ class Tolerated:
     operator: str
     value: str
     effect: str
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A node selector term: every requirement must hold; without any it selects nothing."""
-
-    labels: tuple[Requirement, ...] = ()
-    fields: tuple[Requirement, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.labels or self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +96,3 @@ def _host_ports(pod: Pod) -> tuple[HostPort, ...]:
         for port in container.ports
         if port.host_port
     )
-
-
-def term_of(term: NodeSelectorTerm) -> Term:
-    """A node selector term as plugins see it."""
-    return Term(
-        labels=tuple(map(_requirement, term.match_expressions)), fields=tuple(map(_requirement, term.match_fields))
-    )
-
-
-_OPERATORS: dict[str, Operator] = {
-    "In": "In",
-    "NotIn": "NotIn",
-    "Exists": "Exists",
-    "DoesNotExist": "DoesNotExist",
-    "Gt": "Gt",
-    "Lt": "Lt",
-}
-
-
-def _requirement(requirement: NodeSelectorRequirement) -> Requirement:
-    return Requirement(requirement.key, _OPERATORS[requirement.operator], frozenset(requirement.values))

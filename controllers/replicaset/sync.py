@@ -15,15 +15,13 @@ from k8slite.kinds.base import Condition, K, LabelSelectorModel, ResourceType
 from k8slite.kinds.core import ReplicationController
 from k8slite.kinds.resources import REPLICA_SETS, REPLICATION_CONTROLLERS
 
-from ..children import Ledger, all_of
+from ..children import Ledger, all_of, batches
 from ..context import Context, Runnable, by_controller
 from ..pods import PODS, Pod
 from .plan import Plan, plan
 
 REST = 0.05
 """Seconds between two looks at one owner: pods come and go in bursts, and each look writes a status."""
-SLOW_START = 1
-"""Pods in the first batch of creations; each batch that succeeds whole is followed by one twice as large."""
 
 
 def build(context: Context) -> Sequence[Runnable]:
@@ -150,7 +148,7 @@ class Replication(Generic[K]):
         return None
 
     async def _create(self, replicaset: ReplicaSet, count: int) -> None:
-        for group in _batches(count):
+        for group in batches(count):
             await all_of(self._create_one(replicaset) for _ in group)
 
     async def _create_one(self, replicaset: ReplicaSet) -> None:
@@ -220,12 +218,3 @@ def pod_from_template(owner: ReplicaSet, name: str) -> dict[str, Any]:
 
 def _selector(replicaset: ReplicaSet) -> selectors.LabelSelector:
     return selectors.from_object(replicaset.spec.selector.to_wire()) or selectors.EVERYTHING
-
-
-def _batches(count: int) -> list[range]:
-    """1, 2, 4, 8 …: if the API refuses, it refuses few."""
-    groups, start, size = [], 0, SLOW_START
-    while start < count:
-        groups.append(range(start, min(start + size, count)))
-        start, size = start + size, size * 2
-    return groups

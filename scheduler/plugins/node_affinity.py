@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from k8slite.kinds.core import NodeAffinity as Affinity
+from k8slite.node_affinity import Term, term_of
 from k8slite.selectors import Requirement
 
 from ..change import Change
@@ -18,7 +19,7 @@ from ..columns import Columns
 from ..framework import Normalize, Reads, Scores
 from ..journal import Rows
 from ..labels import Mask
-from ..shape import Shape, Term, term_of
+from ..shape import Shape
 from ..view import Pod
 
 REASON = "node(s) didn't match Pod's node affinity/selector"

@@ -5,12 +5,13 @@ Source: Kubernetes documentation, "Taints and Tolerations".
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
+
+from k8slite.tolerations import covers
 
 from ..change import Change
 from ..columns import Columns
@@ -23,37 +24,12 @@ from ..view import Pod
 
 REASON = "node(s) had untolerated taint(s)"
 REPELLING = ("NoSchedule", "NoExecute")
-_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def tolerates(toleration: Tolerated, taint: Taint) -> bool:
     """Whether a toleration covers a taint."""
     key, value, effect = taint
-    if toleration.effect and toleration.effect != effect:
-        return False
-    if toleration.key and toleration.key != key:
-        return False
-    match toleration.operator:
-        case "Exists":
-            return True
-        case "Equal":
-            return toleration.value == value
-        case "Lt" | "Gt":
-            return _compares(value, toleration)
-    return False
-
-
-def _compares(value: str, toleration: Tolerated) -> bool:
-    """Whether a taint's value is below (or above) the toleration's; what is no number of 64 bits compares with none."""
-    mine, bound = _number(value), _number(toleration.value)
-    if mine is None or bound is None:
-        return False
-    return mine < bound if toleration.operator == "Lt" else mine > bound
-
-
-def _number(text: str) -> int | None:
-    found = int(text) if _NUMBER.fullmatch(text) else None
-    return found if found is not None and -(1 << 63) <= found < 1 << 63 else None
+    return covers(toleration, key=key, value=value, effect=effect)
 
 
 def repelled_by(taints: Iterable[Taint], tolerations: tuple[Tolerated, ...]) -> Taint | None:

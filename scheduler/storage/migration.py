@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from k8slite.node_affinity import Term
 from k8slite.selectors import Requirement
 
-from ..shape import Term
 from .objects import PersistentVolume, Where
 from .sources import Sources
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from k8slite import quantity
 from k8slite.kinds.base import LabelSelectorModel, Model, Object, Quantities, ResourceType
 from k8slite.kinds.core import NodeSelector, ResourceRequirements
+from k8slite.node_affinity import Term
 from k8slite.selectors import Requirement
 
 from ..groups import requirements_of
-from ..shape import Term
 from .sources import CsiSource, Sources
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
