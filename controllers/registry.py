@@ -33,9 +33,9 @@ CONTROLLERS = {
     "node-lifecycle-controller": "nodelifecycle.sync:build",
     "taint-eviction-controller": "tainteviction.sync:build",
     "clusterrole-aggregation-controller": "clusterroles.sync:build",
-    "persistentvolume-protection-controller": "protection.sync:build",
-    "persistentvolumeclaim-protection-controller": "protection.sync:build",
-    "volumeattributesclass-protection-controller": "protection.sync:build",
+    "persistentvolume-protection-controller": "protection.sync:build_volumes",
+    "persistentvolumeclaim-protection-controller": "protection.sync:build_claims",
+    "volumeattributesclass-protection-controller": "protection.sync:build_attributes_classes",
     "root-ca-certificate-publisher-controller": "rootca.sync:build",
 }
 """Each controller's name and what makes it; what makes several is asked once."""

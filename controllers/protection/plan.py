@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from k8slite.kinds.base import Object
+from k8slite.kinds.storage import PersistentVolume, PersistentVolumeClaim, VolumeAttributesClass
 
 from ..pods import Pod
-from .storage import AttributesClass, Claim, Volume
 
 
 def waits(item: Object, finalizer: str) -> bool:
@@ -19,12 +19,17 @@ def waits(item: Object, finalizer: str) -> bool:
     return item.deleting and finalizer in item.metadata.finalizers
 
 
-def claim_in_use(claim: Claim, pods: Iterable[Pod]) -> bool:
+def unprotected(item: Object, finalizer: str) -> bool:
+    """Whether the object would go at once; it was made while admission did not see to that."""
+    return not item.deleting and finalizer not in item.metadata.finalizers
+
+
+def claim_in_use(claim: PersistentVolumeClaim, pods: Iterable[Pod]) -> bool:
     """Whether a pod that is on a node uses the claim; on no node it will not start with a claim that goes."""
     return any(_uses(pod, claim) for pod in pods if pod.spec.node_name and pod.namespace == claim.namespace)
 
 
-def _uses(pod: Pod, claim: Claim) -> bool:
+def _uses(pod: Pod, claim: PersistentVolumeClaim) -> bool:
     for volume in pod.spec.volumes:
         if volume.persistent_volume_claim is not None:
             if volume.persistent_volume_claim.claim_name == claim.name:
@@ -41,12 +46,14 @@ def shut_down(pod: Pod) -> bool:
     return pod.deleting and pod.metadata.deletion_grace_period_seconds == 0
 
 
-def volume_in_use(volume: Volume) -> bool:
+def volume_in_use(volume: PersistentVolume) -> bool:
     """Whether a claim has the volume."""
     return volume.status.phase == "Bound"
 
 
-def class_in_use(found: AttributesClass, claims: Iterable[Claim], volumes: Iterable[Volume]) -> bool:
+def class_in_use(
+    found: VolumeAttributesClass, claims: Iterable[PersistentVolumeClaim], volumes: Iterable[PersistentVolume]
+) -> bool:
     """Whether a claim or a volume has the attributes of the class, or is about to."""
     return any(found.name in claim.attribute_classes for claim in claims) or any(
         volume.spec.volume_attributes_class_name == found.name for volume in volumes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import apps, batch, certificates, coordination, core, discovery, rbac, scheduling
+from . import apps, batch, certificates, coordination, core, discovery, rbac, scheduling, storage
 from .base import ResourceType
 
 PODS = ResourceType("", "v1", "pods", "Pod", True, core.Pod)
@@ -44,4 +44,13 @@ CERTIFICATE_SIGNING_REQUESTS = ResourceType(
     "CertificateSigningRequest",
     False,
     certificates.CertificateSigningRequest,
+)
+_STORAGE = "storage.k8s.io"
+PERSISTENT_VOLUME_CLAIMS = ResourceType(
+    "", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True, storage.PersistentVolumeClaim
+)
+PERSISTENT_VOLUMES = ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False, storage.PersistentVolume)
+STORAGE_CLASSES = ResourceType(_STORAGE, "v1", "storageclasses", "StorageClass", False, storage.StorageClass)
+VOLUME_ATTRIBUTES_CLASSES = ResourceType(
+    _STORAGE, "v1", "volumeattributesclasses", "VolumeAttributesClass", False, storage.VolumeAttributesClass
 )

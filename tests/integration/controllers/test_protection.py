@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from k8slite.controllers.protection.storage import CLAIMS, CLASSES, VOLUMES
+from k8slite.kinds.resources import PERSISTENT_VOLUME_CLAIMS as CLAIMS
+from k8slite.kinds.resources import PERSISTENT_VOLUMES as VOLUMES
 from k8slite.kinds.resources import PODS
+from k8slite.kinds.resources import VOLUME_ATTRIBUTES_CLASSES as CLASSES
 
 
 def claim(name: str, **spec: Any) -> dict[str, Any]:
