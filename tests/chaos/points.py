@@ -1,4 +1,4 @@
-"""The named points at which an API server is killed, and how it comes to die there.
+"""The named points at which a program is killed, and how it comes to die there.
 
 A point is a function of ours, before or after a certain call of it, or a system call of the store's thread. Nothing in
 the programs knows of them: `dying.py` wraps the function in the process that is to die, strace sends the signal at a
@@ -78,3 +78,5 @@ ETCD_COMPACTION = _around(
     f"{_STORAGE}.etcd.compaction:Compaction.round",
     f"{_STORAGE}.etcd.compaction:Compaction._compact",
 )
+MANAGER = _around(*(f"k8slite.client:Client.{verb}" for verb in ("create", "update", "patch", "delete")))
+"""Writes of a controller manager: before one, and after it was answered and nobody has acted on that yet."""
