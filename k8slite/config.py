@@ -189,6 +189,7 @@ class LeaderElectionConfig(Config):
     lease_duration: float = 15.0
     renew_deadline: float = 10.0
     retry_period: float = 2.0
+    """Seconds between two attempts, at most."""
 
 
 class SchedulerConfig(Config):

@@ -100,9 +100,14 @@ class _Candidate:
         return self._clock.monotonic() < self._renewed + self._config.renew_deadline
 
     async def acquire(self) -> None:
-        """Try until the Lease is ours."""
+        """Try until the Lease is ours: at least once a period, and as soon as what was seen of its holder is too old.
+
+        So a successor acts at most one period, and the Lease's duration, after the holder's last renewal.
+        """
         while not await self._try(self._take):
-            await self._clock.sleep(self._config.retry_period * random.uniform(1.0, 1.2))
+            pause = self._config.retry_period * random.uniform(0.7, 0.9)
+            expires = self._seen_at + self._their_seconds - self._clock.monotonic()
+            await self._clock.sleep(min(pause, expires) if expires > 0 else pause)
 
     async def keep(self) -> None:
         """Renew until it fails for too long. Raises LeadershipLost.
@@ -158,8 +163,8 @@ class _Candidate:
         lease = self._lease
         assert lease is not None  # _observe has just set it
         holder = lease.spec.holder_identity
-        duration = lease.spec.lease_duration_seconds or self._seconds
-        if holder and holder != self._identity and self._clock.monotonic() < self._seen_at + duration:
+        expires = self._seen_at + self._their_seconds
+        if holder and holder != self._identity and self._clock.monotonic() < expires:
             return False
         took = holder != self._identity
         acquired = self._clock.now() if took else lease.spec.acquire_time or self._clock.now()
@@ -205,6 +210,11 @@ class _Candidate:
         if lease.metadata.resource_version != known:
             self._seen_at = self._clock.monotonic()
         self._lease = lease
+
+    @property
+    def _their_seconds(self) -> int:
+        """How long the Lease lasts by what its holder wrote."""
+        return (self._lease.spec.lease_duration_seconds if self._lease is not None else None) or self._seconds
 
     @property
     def _seconds(self) -> int:
