@@ -102,6 +102,17 @@ def _from_claims(volumes: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
     ]
 
 
+def _pinned(affinity: dict[str, Any] | None) -> str:
+    """The one node that an affinity names, as those of a DaemonSet's pods do."""
+    required = ((affinity or {}).get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    for term in required.get("nodeSelectorTerms") or ():
+        for field in term.get("matchFields") or ():
+            if field["key"] == "metadata.name" and field["operator"] == "In":
+                values = field.get("values") or []
+                return str(values[0]) if len(values) == 1 else ""
+    return ""
+
+
 @dataclass(config=_WIRE, frozen=True, slots=True)
 class Spec:
     """What of a pod's wishes matters here."""
@@ -115,6 +126,8 @@ class Spec:
     volumes: Annotated[list[Volume], BeforeValidator(_from_claims)] = dataclasses.field(default_factory=list)
     resources: Annotated[Requests, PlainValidator(_requested)] = ()
     overhead: Annotated[Requests, PlainValidator(_shared)] = ()
+    affinity: Annotated[str, BeforeValidator(_pinned)] = ""
+    """The name of the node that the pod's required affinity names, empty if it names none; all else is not kept."""
 
 
 @dataclass(config=_WIRE, frozen=True, slots=True)

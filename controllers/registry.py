@@ -22,6 +22,7 @@ CONTROLLERS = {
     "namespace-controller": "namespace.sync:build",
     "serviceaccount-controller": "serviceaccount.sync:build",
     "garbage-collector-controller": "garbage.sync:build",
+    "daemonset-controller": "daemonset.sync:build",
     "job-controller": "job.sync:build",
     "deployment-controller": "deployment.sync:build",
     "replicaset-controller": "replicaset.sync:build",

@@ -149,17 +149,49 @@ class StatefulSet(Object):
     status: StatefulSetStatus = StatefulSetStatus()
 
 
+class RollingUpdateDaemonSet(Model):
+    """How far a rolling update may stray from one available pod on each node."""
+
+    max_unavailable: IntOrString = 1
+    max_surge: IntOrString = 0
+
+
+class DaemonSetUpdateStrategy(Model):
+    """OnDelete or RollingUpdate."""
+
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdateDaemonSet | None = None
+
+
 class DaemonSetSpec(Model):
     """One pod on each node."""
 
     selector: LabelSelectorModel = LabelSelectorModel()
     template: RawTemplate = RawTemplate()
+    update_strategy: DaemonSetUpdateStrategy = DaemonSetUpdateStrategy()
+    min_ready_seconds: int = 0
+    revision_history_limit: int = 10
+
+
+class DaemonSetStatus(Model):
+    """On how many nodes a pod runs, should run, and should not."""
+
+    current_number_scheduled: int = 0
+    number_misscheduled: int = 0
+    desired_number_scheduled: int = 0
+    number_ready: int = 0
+    observed_generation: int = 0
+    updated_number_scheduled: int = 0
+    number_available: int = 0
+    number_unavailable: int = 0
+    collision_count: int | None = None
 
 
 class DaemonSet(Object):
     """`apps/v1.DaemonSet`."""
 
     spec: DaemonSetSpec = DaemonSetSpec()
+    status: DaemonSetStatus = DaemonSetStatus()
 
 
 class ControllerRevision(Object):

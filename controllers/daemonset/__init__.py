@@ -1,0 +1,1 @@
+"""One pod of a DaemonSet on each node that it fits."""
