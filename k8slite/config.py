@@ -233,6 +233,15 @@ class ControllerManagerConfig(Config):
     node_cidr_mask_size: int = 24
     node_monitor_grace_period: float = 40.0
     workers: int = 8
+    max_endpoints_per_slice: int = Field(default=100, ge=1, le=1000)
+    """Endpoints in an EndpointSlice at most."""
+    endpointslice_updates_batch_period: float = Field(default=0.1, ge=0)
+    """Seconds between two looks at the EndpointSlices of one Service: what changes meanwhile is written together."""
+    endpoint_updates_batch_period: float = Field(default=0.5, ge=0)
+    """The same for Endpoints, which few read."""
+    mirroring_max_endpoints_per_subset: int = Field(default=1000, ge=1, le=1000)
+    """Addresses of a subset of hand-made Endpoints that are mirrored to EndpointSlices at most."""
+    mirroring_endpointslice_updates_batch_period: float = Field(default=0.1, ge=0)
 
 
 class KubeletConfig(Config):

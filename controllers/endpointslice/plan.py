@@ -1,32 +1,25 @@
-"""From a Service and its pods to EndpointSlices, changing as few slices as possible.
+"""From a Service, its pods and its slices to what has to be written: pure.
 
-An endpoint stays in the slice where it is. Only slices whose content differs are written.
-
-Source: Kubernetes documentation, "EndpointSlices".
+Source: Kubernetes documentation, "EndpointSlices"; k8s.io/endpointslice/reconciler.go.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from k8slite.kinds.base import Model
-from k8slite.kinds.core import ObjectReference, Service, ServicePort
-from k8slite.kinds.discovery import Endpoint, EndpointConditions, EndpointSlice, EndpointSlicePort
+from k8slite.kinds.core import Service
 
 from ..pods import Pod
+from .desired import NodeZone, desired, distributes, families
+from .model import HEADLESS, MANAGED_BY, SERVICE_NAME, Endpoint, EndpointSlice, Port, Ports
+from .packing import Draft, pack
+from .topology import Notice, add_hints, automatic
 
-MAX_ENDPOINTS = 100
-"""Endpoints in a slice at most."""
-
-SERVICE_NAME = "kubernetes.io/service-name"
-MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
-HEADLESS = "service.kubernetes.io/headless"
-
-Ports = tuple[EndpointSlicePort, ...]
+MAX_ENDPOINTS = 100
+"""Endpoints in a slice, unless a setting says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +33,12 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one sync writes."""
+    """What one sync writes, and says."""
 
     create: tuple[Content, ...]
     update: tuple[tuple[EndpointSlice, Content], ...]
     delete: tuple[EndpointSlice, ...]
+    notices: tuple[Notice, ...] = ()
 
 
 def plan(
@@ -52,147 +46,76 @@ def plan(
     service: Service,
     pods: Iterable[Pod],
     slices: Sequence[EndpointSlice],
-    labels: Mapping[str, str],
-    zone: Callable[[str], str | None],
+    labels: dict[str, str],
+    zone: NodeZone,
+    ratios: Mapping[str, float] | None = None,
+    limit: int = MAX_ENDPOINTS,
+    was_automatic: bool = False,
 ) -> Plan:
     """Decide for one Service; `slices` are those that this controller manages for it, `labels` what they must carry.
 
-    A Service without any endpoint keeps one empty slice, so that readers can tell "none" from "not yet".
+    `ratios` are the zones' shares of the CPUs; `was_automatic` whether the last plan for it gave hints by them.
+
+    A Service without any endpoint keeps one empty slice, so that readers can tell "none" from "not yet". Slices of an
+    earlier Service of that name go, as do those of a family that this one has no more.
     """
-    groups: dict[tuple[str, Ports], list[Endpoint]] = defaultdict(list)
-    families = _families(service)
-    for pod in pods:
-        if not belongs(pod):
-            continue
-        ports = resolve_ports(service.spec.ports, pod)
-        for family in families:
-            if (address := _address(pod, family)) is not None:
-                groups[family, ports].append(endpoint(service, pod, address=address, zone=zone(pod.spec.node_name)))
-    for family in families:
-        if not any(key[0] == family for key in groups):
-            groups[family, ()] = []
+    pods = list(pods)
+    auto = automatic(service)
+    wanted = families(service)
     create: list[Content] = []
     update: list[tuple[EndpointSlice, Content]] = []
-    delete: list[EndpointSlice] = []
-    present: dict[tuple[str, Ports], list[EndpointSlice]] = defaultdict(list)
-    for item in slices:
-        present[item.address_type, tuple(item.ports)].append(item)
-    for (family, ports), wanted in groups.items():
-        _fill(family, ports, wanted, present.pop((family, ports), []), labels, create, update, delete)
-    for left in present.values():
-        delete += left
-    return _reuse(create, update, delete)
+    delete = [item for item in slices if not _owned(item, service) or item.address_type not in wanted]
+    notices: list[Notice] = []
+    for family in wanted:
+        own = [item for item in slices if item.address_type == family and _owned(item, service)]
+        groups = desired(service, pods, family=family, zone=zone, hinted=distributes(service) and not auto)
+        present: dict[frozenset[Port], list[EndpointSlice]] = defaultdict(list)
+        for item in own:
+            present[frozenset(item.ports)].append(item)
+        drafts: list[Draft] = []
+        spare: list[EndpointSlice] = []
+        for key, (ports, endpoints) in groups.items():
+            packing = pack(present.pop(key, []), endpoints, ports=ports, limit=limit, labels=labels, keep_hints=auto)
+            drafts += packing.drafts
+            spare += packing.empty
+        for left in present.values():
+            spare += left
+        if auto:
+            notices += add_hints(drafts, ratios=ratios, family=family)
+        elif was_automatic:
+            message = f"Topology Aware Hints has been disabled, addressType: {family}"
+            notices.append(Notice("Warning", "TopologyAwareHintsDisabled", message))
+        if not drafts:
+            drafts.append(_placeholder(spare, labels))
+        _reuse(drafts, spare)
+        for draft in drafts:
+            content = Content(family, draft.ports, tuple(draft.endpoints))
+            if draft.item is None:
+                create.append(content)
+            elif draft.write:
+                update.append((draft.item, content))
+        delete += spare
+    return Plan(() if service.deleting else tuple(create), tuple(update), tuple(delete), tuple(notices))
 
 
-def _reuse(
-    create: Sequence[Content], update: Sequence[tuple[EndpointSlice, Content]], delete: Sequence[EndpointSlice]
-) -> Plan:
+def _placeholder(spare: list[EndpointSlice], labels: Mapping[str, str]) -> Draft:
+    """The one empty slice; the one that is there, if there is one."""
+    for item in spare:
+        if not item.endpoints and not item.ports:
+            spare.remove(item)
+            return Draft(item, (), [], write=item.metadata.labels != labels)
+    return Draft(None, (), [])
+
+
+def _reuse(drafts: Iterable[Draft], spare: list[EndpointSlice]) -> None:
     """Turn slices that would go into those that would come: one write for two, and no moment without either."""
-    changed, new, spare = list(update), [], list(delete)
-    for content in create:
-        fit = next((item for item in spare if item.address_type == content.address_type), None)
-        if fit is None:
-            new.append(content)
-        else:
-            spare.remove(fit)
-            changed.append((fit, content))
-    return Plan(tuple(new), tuple(changed), tuple(spare))
+    for draft in drafts:
+        if draft.item is None and spare:
+            draft.item, draft.write = spare.pop(), True
 
 
-def _fill(
-    family: str,
-    ports: Ports,
-    wanted: Sequence[Endpoint],
-    present: Sequence[EndpointSlice],
-    labels: Mapping[str, str],
-    create: list[Content],
-    update: list[tuple[EndpointSlice, Content]],
-    delete: list[EndpointSlice],
-) -> None:
-    """Place the endpoints of one group of ports: where they are, then where there is room, then in new slices."""
-    missing = {_identity(item): item for item in wanted}
-    kept: list[tuple[EndpointSlice, list[Endpoint]]] = []
-    for slice_ in present:
-        stay: list[Endpoint] = []
-        for old in slice_.endpoints:
-            item = missing.pop(_identity(old), None)
-            if item is not None and len(stay) < MAX_ENDPOINTS:
-                stay.append(item)
-            elif item is not None:
-                missing[_identity(old)] = item
-        kept.append((slice_, stay))
-    rest = list(missing.values())
-    for slice_, stay in kept:
-        room = MAX_ENDPOINTS - len(stay)
-        stay += rest[:room]
-        del rest[:room]
-        if not stay and (wanted or slice_ is not present[0]):
-            delete.append(slice_)
-        elif stay != slice_.endpoints or labels != slice_.metadata.labels:
-            update.append((slice_, Content(family, ports, tuple(stay))))
-    starts = range(0, len(rest), MAX_ENDPOINTS) if rest else range(0 if present else 1)
-    for start in starts:
-        create.append(Content(family, ports, tuple(rest[start : start + MAX_ENDPOINTS])))
-
-
-def _identity(item: Endpoint) -> tuple[str, ...]:
-    return (item.target_ref.uid if item.target_ref else "", *item.addresses)
-
-
-def belongs(pod: Pod) -> bool:
-    """Whether the pod can be an endpoint at all; terminating ones still are, marked as such."""
-    return bool(pod.status.pod_ip) and not pod.finished
-
-
-def endpoint(service: Service, pod: Pod, *, address: str, zone: str | None) -> Endpoint:
-    """The endpoint of a pod. Ready is what a proxy may use; serving tells of a terminating pod that still answers."""
-    serving = pod.ready
-    ready = service.spec.publish_not_ready_addresses or (serving and not pod.deleting)
-    named = bool(pod.spec.hostname) and pod.spec.subdomain == service.name
-    return Endpoint(
-        addresses=[address],
-        conditions=EndpointConditions(ready=ready, serving=serving, terminating=pod.deleting),
-        hostname=pod.spec.hostname if named else None,
-        target_ref=ObjectReference(kind="Pod", namespace=pod.namespace, name=pod.name, uid=pod.uid),
-        node_name=pod.spec.node_name or None,
-        zone=zone,
-    )
-
-
-def resolve_ports(ports: Iterable[ServicePort], pod: Pod) -> Ports:
-    """The pod's numbers for the Service's ports; a name that the pod does not know is left out."""
-    found = []
-    for port in ports:
-        number = target_port(port, pod)
-        if number is not None:
-            found.append(
-                EndpointSlicePort(name=port.name, protocol=port.protocol, port=number, app_protocol=port.app_protocol)
-            )
-    return tuple(found)
-
-
-def target_port(port: ServicePort, pod: Pod) -> int | None:
-    """The number behind a `targetPort`: itself, the port's own, or that of the container port so named."""
-    target = port.target_port
-    if isinstance(target, int):
-        return target or port.port
-    if not target:
-        return port.port
-    containers = [*pod.spec.containers, *(c for c in pod.spec.init_containers if c.restart_policy == "Always")]
-    for container in containers:
-        for offered in container.ports:
-            if offered.name == target and offered.protocol == port.protocol:
-                return offered.container_port
-    return None
-
-
-def _families(service: Service) -> list[str]:
-    return service.spec.ip_families or ["IPv6" if ":" in service.spec.cluster_ip else "IPv4"]
-
-
-def _address(pod: Pod, family: str) -> str | None:
-    candidates = [item.ip for item in pod.status.pod_ips] or [pod.status.pod_ip]
-    return next((ip for ip in candidates if (":" in ip) == (family == "IPv6")), None)
+def _owned(item: EndpointSlice, service: Service) -> bool:
+    return any(owner.uid == service.uid for owner in item.metadata.owner_references)
 
 
 def slice_labels(service: Service) -> dict[str, str]:
@@ -201,16 +124,3 @@ def slice_labels(service: Service) -> dict[str, str]:
         key: value for key, value in service.metadata.labels.items() if key not in (SERVICE_NAME, MANAGED_BY, HEADLESS)
     }
     return own | {SERVICE_NAME: service.name, MANAGED_BY: MANAGER} | ({HEADLESS: ""} if service.headless else {})
-
-
-def to_wire(content: Content) -> dict[str, Any]:
-    """The fields of an EndpointSlice."""
-    return {
-        "addressType": content.address_type,
-        "ports": [_wire(port) for port in content.ports],
-        "endpoints": [_wire(item) for item in content.endpoints],
-    }
-
-
-def _wire(model: Model) -> dict[str, Any]:
-    return model.to_wire()

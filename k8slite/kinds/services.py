@@ -48,6 +48,12 @@ class ServiceSpec(Model):
     publish_not_ready_addresses: bool = False
     ip_families: list[str] = []
     ip_family_policy: str = ""
+    traffic_distribution: str | None = None
+    load_balancer_ip: str = Field(default="", alias="loadBalancerIP")
+    load_balancer_class: str | None = None
+    load_balancer_source_ranges: list[str] = []
+    allocate_load_balancer_node_ports: bool | None = None
+    health_check_node_port: int = 0
 
 
 class LoadBalancerIngress(Model):
@@ -55,6 +61,8 @@ class LoadBalancerIngress(Model):
 
     ip: str = ""
     hostname: str = ""
+    ip_mode: str | None = None
+    """`VIP`: packets for the address reach a node as they are; `Proxy`: a balancer sends them to the nodes' own."""
 
 
 class LoadBalancerStatus(Model):
@@ -96,6 +104,7 @@ class EndpointPort(Model):
     name: str = ""
     port: int = 0
     protocol: str = "TCP"
+    app_protocol: str | None = None
 
 
 class EndpointSubset(Model):
