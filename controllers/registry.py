@@ -27,6 +27,7 @@ CONTROLLERS = {
     "deployment-controller": "deployment.sync:build",
     "replicaset-controller": "replicaset.sync:build",
     "disruption-controller": "disruption.sync:build",
+    "statefulset-controller": "statefulset.sync:build",
     "certificatesigningrequest-signing-controller": "certificates.sync:build",
     "certificatesigningrequest-approving-controller": "certificates.sync:build",
     "certificatesigningrequest-cleaner-controller": "certificates.sync:build",

@@ -1,0 +1,1 @@
+"""StatefulSets: pods with numbers, which keep their names and their storage."""

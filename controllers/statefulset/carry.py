@@ -1,0 +1,155 @@
+"""Carries a plan out: claims before their pods, owners of claims before the pods whose they are go."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any
+
+from k8slite.client import Patch
+from k8slite.errors import ApiError
+from k8slite.informer import Informer
+from k8slite.kinds.apps import StatefulSet
+from k8slite.kinds.resources import PERSISTENT_VOLUME_CLAIMS
+from k8slite.kinds.storage import PersistentVolumeClaim
+from k8slite.kinds.template import RawTemplate
+
+from ..children import Ledger, all_of, batches, create_once
+from ..context import Context
+from ..pods import PODS, Pod
+from . import identity
+from .plan import Birth, Mend, Plan
+
+_FOREIGN = (
+    "PersistentVolumeClaim {} has a conflicting OwnerReference that acts as a manging controller, the retention policy"
+    " is ignored for this claim"
+)
+"""In upstream's very letters."""
+
+
+class Hands:
+    """Writes pods and claims, and tells of it. Methods raise ApiError, aiohttp.ClientError and BehindError."""
+
+    def __init__(self, context: Context, *, pods: Ledger[Pod], claims: Informer[PersistentVolumeClaim]) -> None:
+        self._context = context
+        self._say = partial(context.say, "statefulset-controller")
+        self._pods = pods
+        self._claims = claims
+        self._ledger = Ledger(claims)
+
+    async def settle(self, key: str) -> None:
+        """Wait until the cache shows all claims that were written for a set."""
+        await self._ledger.settle(key)
+
+    def forget(self, key: str) -> None:
+        """The set is gone."""
+        self._ledger.forget(key)
+
+    async def carry_out(self, statefulset: StatefulSet, decided: Plan, templates: Mapping[str, RawTemplate]) -> None:
+        """Take all steps; the first that fails keeps the later kinds of steps from being taken."""
+        for name in decided.conflicting:
+            self._say(statefulset, "ConflictingController", _FOREIGN.format(name), type="Warning")
+        for group in batches(len(decided.create)):
+            births = [decided.create[number] for number in group]
+            await all_of(self._create(statefulset, birth, templates[birth.revision]) for birth in births)
+        for ordinal in decided.provide:
+            await self._provide(statefulset, ordinal)
+        await all_of(self._mend(statefulset, mend) for mend in decided.mend)
+        await all_of(self._own(statefulset, mend) for mend in decided.release)
+        await all_of(self._delete(statefulset, pod) for pod in decided.delete)
+
+    async def _create(self, statefulset: StatefulSet, birth: Birth, template: RawTemplate) -> None:
+        body = identity.pod_of(statefulset, template, ordinal=birth.ordinal, revision=birth.revision)
+        name = body["metadata"]["name"]
+        try:
+            going = await self._provide(statefulset, birth.ordinal)
+            if going:
+                # The informer tells when they are gone; then there is another look.
+                failure = ", ".join(f"pvc {claim} is being deleted" for claim in going)
+                self._tell(statefulset, "create", name, failure=failure)
+                return
+            made = await create_once(self._context.client, PODS, body, owner=statefulset)
+        except ApiError as error:
+            if not error.namespace_goes and error.reason != "Conflict":
+                self._tell(statefulset, "create", name, failure=str(error))
+            raise
+        self._pods.wrote(statefulset.key, made)
+        self._tell(statefulset, "create", name)
+
+    async def _provide(self, statefulset: StatefulSet, ordinal: int) -> Collection[str]:
+        """Make the claims of a number that are not there. Returns those that are, but are on their way out."""
+        going = []
+        for body in identity.claims_of(statefulset, ordinal):
+            name = body["metadata"]["name"]
+            present = self._claims.get(f"{statefulset.namespace}/{name}")
+            if present is None:
+                await self._create_claim(statefulset, body, identity.pod_name(statefulset, ordinal))
+            elif present.deleting:
+                going.append(name)
+        return going
+
+    async def _create_claim(self, statefulset: StatefulSet, body: dict[str, Any], pod: str) -> None:
+        name = body["metadata"]["name"]
+        about = f"Pod {pod} in StatefulSet {statefulset.name}"
+        try:
+            made = await self._context.client.create(PERSISTENT_VOLUME_CLAIMS, body, namespace=statefulset.namespace)
+        except ApiError as error:
+            if error.reason != "AlreadyExists" and not error.namespace_goes:
+                message = f"create Claim {name} for {about} failed error: {error}"
+                self._say(statefulset, "FailedCreate", message, type="Warning")
+            raise
+        self._ledger.wrote(statefulset.key, made)
+        self._say(statefulset, "SuccessfulCreate", f"create Claim {name} {about} success")
+
+    async def _mend(self, statefulset: StatefulSet, mend: Mend) -> None:
+        """An attempt to give a pod other volumes is refused, as they never change: the event tells why it waits."""
+        pod = mend.pod
+        body: dict[str, Any] = {"metadata": {"uid": pod.uid}}
+        if mend.labels:
+            body["metadata"]["labels"] = dict(mend.labels)
+        if mend.volumes:
+            volumes = identity.volumes_of(dict(mend.volumes))
+            body["spec"] = {"volumes": [{**volume, "$retainKeys": [*volume]} for volume in volumes]}
+        try:
+            if mend.volumes:
+                await self._provide(statefulset, identity.ordinal_of(statefulset, pod.name) or 0)
+            await self._own(statefulset, mend)
+            if mend.labels or mend.volumes:
+                client, namespace = self._context.client, pod.namespace
+                changed = await client.patch(PODS, pod.name, body, namespace=namespace, patch=Patch.STRATEGIC)
+                self._pods.wrote(statefulset.key, changed)
+        except ApiError as error:
+            self._tell(statefulset, "update", pod.name, failure=str(error))
+            raise
+        self._tell(statefulset, "update", pod.name)
+
+    async def _own(self, statefulset: StatefulSet, mend: Mend) -> None:
+        for claim, references in mend.owners:
+            metadata = {
+                "uid": claim.uid,
+                "resourceVersion": claim.metadata.resource_version,
+                "ownerReferences": references or None,
+            }
+            client = self._context.client
+            changed = await client.patch(
+                PERSISTENT_VOLUME_CLAIMS, claim.name, {"metadata": metadata}, namespace=claim.namespace
+            )
+            self._ledger.wrote(statefulset.key, changed)
+
+    async def _delete(self, statefulset: StatefulSet, pod: Pod) -> None:
+        try:
+            await self._context.client.delete(PODS, pod.name, namespace=pod.namespace, uid=pod.uid)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                self._tell(statefulset, "delete", pod.name, failure=str(error))
+                raise
+        self._pods.deleted(statefulset.key, pod)
+        self._tell(statefulset, "delete", pod.name)
+
+    def _tell(self, statefulset: StatefulSet, verb: str, pod: str, *, failure: str = "") -> None:
+        about = f"{verb} Pod {pod} in StatefulSet {statefulset.name}"
+        if failure:
+            message = f"{about} failed error: {failure}"
+            self._say(statefulset, f"Failed{verb.capitalize()}", message, type="Warning")
+        else:
+            self._say(statefulset, f"Successful{verb.capitalize()}", f"{about} successful")
