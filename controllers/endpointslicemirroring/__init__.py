@@ -1,0 +1,1 @@
+"""EndpointSlices from Endpoints that somebody made by hand."""
