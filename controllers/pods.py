@@ -144,6 +144,7 @@ class PodCondition:
 class Terminated:
     """How a container ended."""
 
+    exit_code: int = 0
     finished_at: datetime | None = None
 
 
@@ -158,6 +159,7 @@ class State:
 class ContainerStatus:
     """What became of a container."""
 
+    name: str = ""
     restart_count: int = 0
     state: State | None = None
 

@@ -41,6 +41,7 @@ CONTROLLERS = {
     "persistentvolumeclaim-protection-controller": "protection.sync:build_claims",
     "volumeattributesclass-protection-controller": "protection.sync:build_attributes_classes",
     "root-ca-certificate-publisher-controller": "rootca.sync:build",
+    "ttl-after-finished-controller": "ttlafterfinished.sync:build",
 }
 """Each controller's name and what makes it; what makes several is asked once."""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from .kinds.base import Condition
 
+C = TypeVar("C", bound=Condition)
 
-def find(conditions: Sequence[Condition], type_: str) -> Condition | None:
+
+def find(conditions: Sequence[C], type_: str) -> C | None:
     """The condition of that type."""
     return next((condition for condition in conditions if condition.type == type_), None)
 
@@ -19,7 +22,7 @@ def is_true(conditions: Sequence[Condition], type_: str) -> bool:
     return found is not None and found.status == "True"
 
 
-def put(conditions: Sequence[Condition], new: Condition, *, now: datetime) -> list[Condition]:
+def put(conditions: Sequence[C], new: C, *, now: datetime) -> list[C]:
     """The list with `new` in place of the one of its type; its transition time is kept if the status is the same."""
     moment = now.replace(microsecond=0)
     old = find(conditions, new.type)
@@ -31,6 +34,6 @@ def put(conditions: Sequence[Condition], new: Condition, *, now: datetime) -> li
     return [placed if condition.type == new.type else condition for condition in conditions]
 
 
-def drop(conditions: Sequence[Condition], type_: str) -> list[Condition]:
+def drop(conditions: Sequence[C], type_: str) -> list[C]:
     """The list without that type."""
     return [condition for condition in conditions if condition.type != type_]

@@ -45,7 +45,8 @@ def job_status(new: Document, old: Document) -> list[Cause]:
         for one, other, detail in _NEEDS
         if one in true and one not in was and other not in true
     ]
-    causes += _times(status, before, true, suspended=bool((new.get("spec") or {}).get("suspend")))
+    resumed = "Suspended" in was - true
+    causes += _times(status, before, true, restarts=resumed or bool((new.get("spec") or {}).get("suspend")))
     if true & {"Complete", "Failed"}:
         causes += _finished(status)
     causes += _indexes(status, new.get("spec") or {})
@@ -56,17 +57,22 @@ def job_status(new: Document, old: Document) -> list[Cause]:
             causes.append(invalid_field(_CONDITIONS, f"cannot disable the terminal {kind}=True condition"))
     if "SuccessCriteriaMet" in was - true:
         causes.append(invalid_field(_CONDITIONS, "cannot disable the SuccessCriteriaMet=True condition"))
-    for name in ("failed", "succeeded"):
+    for name in ("failed",) if _may_shrink(new.get("spec") or {}) else ("failed", "succeeded"):
         if (status.get(name) or 0) < (before.get(name) or 0):
             causes.append(invalid_value(f"status.{name}", status.get(name) or 0, f"cannot decrease the {name} counter"))
     return causes
+
+
+def _may_shrink(spec: Document) -> bool:
+    """An Indexed Job with as many completions as parallelism may be made smaller, and then has fewer successes."""
+    return spec.get("completionMode") == "Indexed" and spec.get("completions") == spec.get("parallelism")
 
 
 def _true(status: Document) -> set[str]:
     return {c.get("type") or "" for c in status.get("conditions") or () if c.get("status") == "True"}
 
 
-def _times(status: Document, before: Document, true: set[str], *, suspended: bool) -> list[Cause]:
+def _times(status: Document, before: Document, true: set[str], *, restarts: bool) -> list[Cause]:
     causes = []
     started, ended = status.get("startTime"), status.get("completionTime")
     if ended and "Complete" not in true:
@@ -78,7 +84,7 @@ def _times(status: Document, before: Document, true: set[str], *, suspended: boo
         causes.append(invalid_value("status.completionTime", ended, "must be equal to or after `startTime`"))
     if ended and before.get("completionTime") not in (None, ended):
         causes.append(invalid_value("status.completionTime", ended, "field is immutable"))
-    if before.get("startTime") not in (None, started) and not suspended:
+    if before.get("startTime") not in (None, started) and not restarts:
         causes.append(required("status.startTime", "startTime cannot be removed for unsuspended job"))
     if not started and true & {"Complete", "Failed"}:
         causes.append(required("status.startTime", "startTime is required for finished job"))

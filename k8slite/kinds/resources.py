@@ -25,6 +25,7 @@ CONTROLLER_REVISIONS = ResourceType(
     "apps", "v1", "controllerrevisions", "ControllerRevision", True, apps.ControllerRevision
 )
 JOBS = ResourceType("batch", "v1", "jobs", "Job", True, batch.Job)
+CRON_JOBS = ResourceType("batch", "v1", "cronjobs", "CronJob", True, batch.CronJob)
 LEASES = ResourceType("coordination.k8s.io", "v1", "leases", "Lease", True, coordination.Lease)
 ENDPOINT_SLICES = ResourceType(
     "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True, discovery.EndpointSlice

@@ -1,0 +1,1 @@
+"""Jobs that have been over for as long as they wished to be kept."""
