@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from k8slite.controllers.pods import Pod
-from k8slite.kinds.apps import Deployment, ReplicaSet
+from k8slite.kinds.apps import DaemonSet, Deployment, ReplicaSet
 from k8slite.kinds.core import Service
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -138,6 +138,25 @@ def deployment(
                 **spec,
             },
             "status": status or {},
+        }
+    )
+
+
+def daemonset(
+    *, image: str = "web:1", surge: int | str = 0, unavailable: int | str = 0, generation: int = 1, **spec: Any
+) -> DaemonSet:
+    rolling = {"maxSurge": surge, "maxUnavailable": unavailable}
+    return DaemonSet.model_validate(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "DaemonSet",
+            "metadata": {"name": "agent", "namespace": "default", "uid": "uid-agent", "generation": generation},
+            "spec": {
+                "selector": {"matchLabels": {"app": "web"}},
+                "template": template(image),
+                "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": rolling},
+                **spec,
+            },
         }
     )
 
