@@ -36,6 +36,7 @@ CONTROLLERS = {
     "node-lifecycle-controller": "nodelifecycle.sync:build",
     "taint-eviction-controller": "tainteviction.sync:build",
     "clusterrole-aggregation-controller": "clusterroles.sync:build",
+    "ephemeral-volume-controller": "ephemeralvolume.sync:build",
     "persistentvolume-binder-controller": "persistentvolume.sync:build",
     "persistentvolume-protection-controller": "protection.sync:build_volumes",
     "persistentvolumeclaim-protection-controller": "protection.sync:build_claims",

@@ -8,6 +8,8 @@ from k8slite.kinds.resources import (
     EVENTS,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
+    PODS,
+    SERVICE_ACCOUNTS,
     STORAGE_CLASSES,
 )
 from k8slite.kinds.storage import BIND_COMPLETED, BOUND_BY_CONTROLLER, PersistentVolume, PersistentVolumeClaim
@@ -173,3 +175,32 @@ async def test_what_is_lost_or_cannot_be_reclaimed_is_said(cluster) -> None:
     why = 'error getting deleter volume plugin for volume "delete": no deletable volume plugin matched'
     assert (await volume_in(cluster, "delete", "Failed")).status.message == why
     assert await told(cluster, "delete", "VolumeFailedDelete") == why
+
+
+async def test_the_claim_of_an_ephemeral_volume_comes_and_goes_with_its_pod(cluster) -> None:
+    client = cluster.client
+    await cluster.until(lambda: cluster.list(SERVICE_ACCOUNTS))
+    await client.create(PERSISTENT_VOLUME_CLAIMS, claim("second-v"), namespace="default")
+    template = {"metadata": {"labels": {"of": "pod"}}, "spec": claim("")["spec"]}
+    for name in ("first", "second"):
+        volumes = [{"name": "v", "ephemeral": {"volumeClaimTemplate": template}}]
+        spec = {"containers": [{"name": "c", "image": "i"}], "volumes": volumes, "nodeName": "n1"}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        await client.create(PODS, body, namespace="default")
+    found = await cluster.until(lambda: cluster.get(PERSISTENT_VOLUME_CLAIMS, "first-v"))
+    assert found.metadata.labels == {"of": "pod"}
+    foreign = "ephemeral volume v: PVC default/second-v was not created for pod default/second (pod is not owner)"
+    assert await told(cluster, "second", "FailedBinding") == foreign
+
+    async def gone() -> bool:
+        return await cluster.get(PERSISTENT_VOLUME_CLAIMS, "first-v") is None
+
+    await client.delete(PODS, "first", namespace="default", grace_period=0)
+    await cluster.until(gone)
+    await client.delete(PERSISTENT_VOLUME_CLAIMS, "second-v", namespace="default")
+
+    async def own() -> bool:
+        found = await cluster.get(PERSISTENT_VOLUME_CLAIMS, "second-v")
+        return found is not None and found.metadata.controller is not None
+
+    await cluster.until(own)
