@@ -176,6 +176,7 @@ class Status:
     """What became of a pod."""
 
     phase: str = ""
+    reason: str = ""
     start_time: datetime | None = None
     pod_ip: str = Field(default="", alias="podIP")
     pod_ips: list[PodIP] = Field(default_factory=list, alias="podIPs")

@@ -226,12 +226,41 @@ class ControllerManagerConfig(Config):
     cluster_signing_cert_file: Path | None = None
     """The authority that signs certificate requests for Kubernetes' own signers; without it none are signed."""
     cluster_signing_key_file: Path | None = None
+    cluster_signing_kubelet_serving_cert_file: Path | None = None
+    """An authority for one signer alone, here and below; instead of the one for all."""
+    cluster_signing_kubelet_serving_key_file: Path | None = None
+    cluster_signing_kubelet_client_cert_file: Path | None = None
+    cluster_signing_kubelet_client_key_file: Path | None = None
+    cluster_signing_kube_apiserver_client_cert_file: Path | None = None
+    cluster_signing_kube_apiserver_client_key_file: Path | None = None
+    cluster_signing_legacy_unknown_cert_file: Path | None = None
+    cluster_signing_legacy_unknown_key_file: Path | None = None
     cluster_signing_duration: float = 31_536_000.0
     """Seconds that a signed certificate lives at most."""
+    allocate_node_cidrs: bool = True
+    """Whether nodes are given pod networks."""
     cluster_cidr: str = "10.42.0.0/16"
-    """Node pod CIDRs are cut from this."""
-    node_cidr_mask_size: int = 24
-    node_monitor_grace_period: float = 40.0
+    """Node pod CIDRs are cut from this: one network, or one of each family separated by a comma."""
+    node_cidr_mask_size: int = 0
+    """The prefix length of a node's part where there is one family; 0 means what the next two say."""
+    node_cidr_mask_size_ipv4: int = 24
+    node_cidr_mask_size_ipv6: int = 64
+    service_cluster_ip_range: str = ""
+    """The networks of Services (comma separated): no node is given a part of them."""
+    node_monitor_grace_period: float = Field(default=50.0, gt=0)
+    """Seconds that a node may be silent before its conditions are Unknown."""
+    node_startup_grace_period: float = Field(default=60.0, gt=0)
+    """The same for a node that has never said whether it is ready."""
+    node_eviction_rate: float = Field(default=0.1, ge=0)
+    """Nodes a second, in each zone, whose pods are told to leave."""
+    secondary_node_eviction_rate: float = Field(default=0.01, ge=0)
+    """The same in a large zone of which more than the threshold is not ready; a small one is left alone then."""
+    unhealthy_zone_threshold: float = Field(default=0.55, ge=0, le=1)
+    """The part of a zone that must be not ready, three nodes at least, for the zone to count as disrupted."""
+    large_cluster_size_threshold: int = Field(default=50, ge=0)
+    """A zone is large with more nodes than this."""
+    terminated_pod_gc_threshold: int = 12500
+    """Ended pods that are kept; 0 and less keeps all."""
     workers: int = 8
     max_endpoints_per_slice: int = Field(default=100, ge=1, le=1000)
     """Endpoints in an EndpointSlice at most."""

@@ -50,6 +50,9 @@ _PURPOSES = {
 }
 _BACKDATED = timedelta(hours=1)
 """Certificates begin a little in the past, for nodes whose clocks lag."""
+_REQUESTED_BACKDATED = timedelta(minutes=5)
+_SHORT_LIVED = timedelta(hours=8)
+"""A certificate for a request begins so much earlier; a long-lived one ends so much earlier too, as upstream has it."""
 
 
 class PkiError(Exception):
@@ -98,7 +101,7 @@ class Authority:
         moment = now or datetime.now(UTC)
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         certificate = (
-            _builder(subject, subject, key.public_key(), moment, AUTHORITY_LIFETIME)
+            _builder(subject, subject, key.public_key(), begins=moment - _BACKDATED, ends=moment + AUTHORITY_LIFETIME)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(["digital signature", "cert sign", "crl sign"]), critical=True)
             .add_extension(identifier, critical=False)
@@ -179,10 +182,16 @@ class Authority:
         """The certificate (PEM) that somebody else's key asks for, with the subject and names of the request.
 
         `usages` are the API's words (`client auth`, `digital signature` …). It ends with the authority at the latest.
+
+        Raises PkiError if the authority itself has ended.
         """
-        ends = min(now + lifetime, self._certificate.not_valid_after_utc)
+        begins = now - _REQUESTED_BACKDATED
+        last = self._certificate.not_valid_after_utc
+        ends = min((now if lifetime < _SHORT_LIVED else begins) + lifetime, last)
+        if now >= last:
+            raise PkiError("refusing to sign a certificate that expired in the past")
         builder = (
-            _builder(request.subject, self._certificate.subject, request.key, now, ends - now)
+            _builder(request.subject, self._certificate.subject, request.key, begins=begins, ends=ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(self._identifier(), critical=False)
         )
@@ -211,7 +220,13 @@ class Authority:
             return pair
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
-            _builder(subject, self._certificate.subject, key.public_key(), now, CERTIFICATE_LIFETIME)
+            _builder(
+                subject,
+                self._certificate.subject,
+                key.public_key(),
+                begins=now - _BACKDATED,
+                ends=now + CERTIFICATE_LIFETIME,
+            )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(["digital signature"]), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -259,7 +274,7 @@ def _pair(directory: Path, name: str) -> KeyPair:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: PublicKey, now: datetime, lifetime: timedelta
+    subject: x509.Name, issuer: x509.Name, key: PublicKey, *, begins: datetime, ends: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -267,8 +282,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + lifetime)
+        .not_valid_before(begins)
+        .not_valid_after(ends)
     )
 
 

@@ -19,6 +19,7 @@ from k8slite.signing_requests import FAULTS, SigningRequest, Unreadable, read_en
 CLIENT = "kubernetes.io/kube-apiserver-client"
 KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 KUBELET_SERVING = "kubernetes.io/kubelet-serving"
+LEGACY_UNKNOWN = "kubernetes.io/legacy-unknown"
 
 NODES = "system:nodes"
 NODE_PREFIX = "system:node:"
@@ -26,6 +27,8 @@ NODE_PREFIX = "system:node:"
 PENDING_FOR = timedelta(hours=24)
 ENDED_FOR = timedelta(hours=1)
 """How long a request is kept that nobody has decided on; and one that was approved, denied or failed."""
+SHORTEST = timedelta(minutes=10)
+"""No certificate is asked to live for less."""
 _BASIC_USAGES = frozenset({"digital signature", "key encipherment"})
 _NOT_OF_NODES = f"subject organization is not {NODES}"
 _ALTERNATIVES: dict[type[x509.GeneralName], str] = {
@@ -70,6 +73,10 @@ def _kubelet_serving(asked: SigningRequest, usages: frozenset[str]) -> str:
     return _strange_name(asked, others) or _usages(usages, "server auth") or _not_a_node(asked)
 
 
+def _anything(asked: SigningRequest, usages: frozenset[str]) -> str:
+    return ""
+
+
 def _strange_name(asked: SigningRequest, kinds: Mapping[type[x509.GeneralName], str]) -> str:
     there = {type(name) for name in asked.alternatives}
     return next((f"{word} subjectAltNames are not allowed" for kind, word in kinds.items() if kind in there), "")
@@ -91,6 +98,7 @@ SIGNERS: dict[str, Callable[[SigningRequest, frozenset[str]], str]] = {
     CLIENT: _client,
     KUBELET_CLIENT: _kubelet_client,
     KUBELET_SERVING: _kubelet_serving,
+    LEGACY_UNKNOWN: _anything,
 }
 """What each signer of Kubernetes' own says against a request with its usages; nothing if it will sign it."""
 
@@ -131,9 +139,9 @@ def wants_signature(found: CertificateSigningRequest) -> bool:
 
 
 def lifetime(found: CertificateSigningRequest, longest: timedelta) -> timedelta:
-    """How long its certificate is to live."""
+    """How long its certificate is to live: as was asked for, ten minutes at least, `longest` at most."""
     asked = found.spec.expiration_seconds
-    return longest if asked is None else min(longest, timedelta(seconds=asked))
+    return longest if asked is None else min(longest, max(SHORTEST, timedelta(seconds=asked)))
 
 
 def removal(found: CertificateSigningRequest) -> datetime | None:

@@ -1,7 +1,8 @@
-"""Gives every node its pod network: `spec.podCIDR`.
+"""Gives every node its pod networks: `spec.podCIDRs`, and `spec.podCIDR`, which is the first of them.
 
-One worker and the blocks in memory are the only writers; a restart learns what is taken from the nodes themselves. A
-write is conditional on the node's revision, so that no node is given a second block.
+What is decided in memory is decided before anything is awaited, so that no two nodes are given the same; a restart
+learns what is taken from the nodes themselves, before the first is given anything. A write is conditional on the node's
+revision, so that no node is given two.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from k8slite.kinds.core import Node
 from k8slite.kinds.resources import NODES
 
 from ..context import Context, Runnable
-from .plan import Blocks
+from .plan import ranges
+
+COMPONENT = "cidrAllocator"
 
 
 def build(context: Context) -> Sequence[Runnable]:
-    """The controller."""
-    return [NodeIpamSync(context).controller]
+    """The controller, unless nodes are given their networks by somebody else. Raises ConfigError."""
+    return [NodeIpamSync(context).controller] if context.config.allocate_node_cidrs else []
 
 
 class NodeIpamSync:
@@ -27,53 +30,64 @@ class NodeIpamSync:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._blocks = Blocks(context.config.cluster_cidr, context.config.node_cidr_mask_size)
-        self._waiting: set[str] = set()
+        self._ranges = ranges(context.config)
+        self._waiting: dict[str, None] = {}
         """Nodes that found no block left: thousands of them, tried again each minute, would be a load for nothing."""
         self._nodes = context.informers.of(NODES)
-        self.controller = Controller("node-ipam", self.sync, clock=context.clock, workers=1)
+        self.controller = Controller("node-ipam", self.sync, clock=context.clock, workers=context.config.workers)
         self._nodes.add_handler(self._node_changed)
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
-        if new is None and old is not None:
-            self._waiting.discard(old.key)
-            for cidr in old.spec.pod_cidrs:
-                self._blocks.give_back(cidr)
-                self._wake()
-        elif new is not None and new.spec.pod_cidrs:
-            self._waiting.discard(new.key)
-            if old is None or old.spec.pod_cidrs != new.spec.pod_cidrs:
-                for cidr in new.spec.pod_cidrs:
-                    self._blocks.take(cidr)
-        elif new is not None and new.key not in self._waiting:
+        if new is None:
+            if old is not None:
+                self._waiting.pop(old.name, None)
+                self._release(old.name)
+        elif cidrs := _given(new):
+            self._waiting.pop(new.name, None)
+            self._ranges.holds(new.name, cidrs)
+        elif new.name not in self._waiting:
             self.controller.queue.add(new.key)
+
+    def _release(self, name: str) -> None:
+        if self._ranges.release(name):
+            self._wake()
 
     def _wake(self) -> None:
         """A block is free again: the next of those that found none has a try."""
         if self._waiting:
-            self.controller.queue.add(self._waiting.pop())
+            name = next(iter(self._waiting))
+            del self._waiting[name]
+            self.controller.queue.add(name)
 
     async def sync(self, key: str) -> Result:
         """One node."""
         node = self._nodes.get(key)
-        if node is None or node.spec.pod_cidrs or node.spec.pod_cidr:
+        if node is None or _given(node):
             return DONE
-        cidr = self._blocks.allocate()
-        if cidr is None:
-            self._waiting.add(key)
-            self._context.say("cidrAllocator", node, "CIDRNotAvailable", f"Node {key} status is now: CIDRNotAvailable")
+        cidrs = self._ranges.allocate(key)
+        if cidrs is None:
+            self._waiting[key] = None
+            self._say(node, "CIDRNotAvailable")
             return DONE
         body = {
             "metadata": {"uid": node.uid, "resourceVersion": node.metadata.resource_version},
-            "spec": {"podCIDR": cidr, "podCIDRs": [cidr]},
+            "spec": {"podCIDR": cidrs[0], "podCIDRs": list(cidrs)},
         }
         try:
             await self._context.client.patch(NODES, key, body)
         except ApiError as error:
-            # Refused for certain, the block is free. After a fault of the network or the server it might have been
-            # written; then it stays taken, and the informer tells whose it is.
-            if error.code < 500:
-                self._blocks.give_back(cidr)
-                self._wake()
+            # Refused for certain, the blocks are free. After a fault of the network or the server they might have been
+            # written; then they stay the node's, which has the same offered again.
+            if error.code < 500 and self._ranges.held(key) is cidrs:
+                self._release(key)
+            if error.code not in (404, 409):
+                self._say(node, "CIDRAssignmentFailed")
             raise
         return DONE
+
+    def _say(self, node: Node, status: str) -> None:
+        self._context.say(COMPONENT, node, status, f"Node {node.name} status is now: {status}")
+
+
+def _given(node: Node) -> list[str]:
+    return node.spec.pod_cidrs or ([node.spec.pod_cidr] if node.spec.pod_cidr else [])

@@ -1,8 +1,6 @@
-"""Whether a node is alive, and what its conditions and taints should say.
+"""What the conditions, taints and labels of a node should be.
 
-The age of a heartbeat is judged by when this process saw it change, so that the clocks of nodes do not matter.
-
-Source: Kubernetes documentation, "Nodes", and its node lifecycle controller.
+Source: Kubernetes documentation, "Nodes", "Taints and Tolerations"; its node lifecycle controller.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from k8slite import conditions
 from k8slite.kinds.base import Condition
@@ -20,82 +17,129 @@ from .. import taints
 
 UNKNOWN_MESSAGE = "Kubelet stopped posting node status."
 NEVER_MESSAGE = "Kubelet never posted node status."
-PERIOD = 5.0
-"""Seconds between looks at a node that is not ready."""
 JUDGED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 """Conditions that only the kubelet can know: without it they are Unknown."""
+_LABELS = {
+    "kubernetes.io/os": "beta.kubernetes.io/os",
+    "kubernetes.io/arch": "beta.kubernetes.io/arch",
+}
+"""Labels that old names follow."""
+_EVICTING = {"False": taints.NOT_READY, "Unknown": taints.UNREACHABLE}
+"""The taint that makes pods leave, by the status of the condition Ready."""
+_NOT_EVICTING = frozenset(_EVICTING.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one sync does; None means unchanged. `requeue_after` is when the heartbeat would be too old."""
+    """What a node should be. `taints` is None and `labels` empty where nothing changes.
 
-    conditions: tuple[Condition, ...] | None
-    taints: tuple[Taint, ...] | None
-    pods_not_ready: bool
-    requeue_after: float
-
-
-def plan(*, node: Node, silent_for: float, grace: float, evict: bool, now: datetime) -> Plan:
-    """Decide for one node, whose last heartbeat was seen `silent_for` seconds ago.
-
-    `evict` is False while no other node is alive: then the fault is more likely ours than theirs, and moving pods would
-    help nobody. As that depends on others, a node that is not ready is looked at again each 5 seconds.
+    `waits`: its pods should be told to leave when it is its turn.
     """
-    lost = silent_for >= grace
-    judged = _unknown(node, now=now) if lost else list(node.status.conditions)
-    wanted = _taints(node, judged, evict=evict, now=now)
-    ready = conditions.find(judged, "Ready")
-    not_ready = ready is None or ready.status != "True"
-    when_lost = max(0.1, grace - silent_for + 0.05) if not lost else PERIOD
+
+    taints: tuple[Taint, ...] | None
+    labels: dict[str, str]
+    waits: bool
+
+
+def unknown(node: Node, *, now: datetime) -> list[Condition]:
+    """The conditions that change when a node is lost; empty if they are Unknown already."""
+    changed = []
+    for kind in JUDGED:
+        current = conditions.find(node.status.conditions, kind)
+        if current is not None and current.status == "Unknown":
+            continue
+        if current is None:
+            reason, message, heard = "NodeStatusNeverUpdated", NEVER_MESSAGE, node.metadata.creation_timestamp
+        else:
+            reason, message, heard = "NodeStatusUnknown", UNKNOWN_MESSAGE, current.last_heartbeat_time
+        changed.append(
+            Condition(
+                type=kind,
+                status="Unknown",
+                reason=reason,
+                message=message,
+                last_heartbeat_time=heard,
+                last_transition_time=now.replace(microsecond=0),
+            )
+        )
+    return changed
+
+
+def plan(node: Node, *, halted: bool, now: datetime) -> Plan:
+    """Decide for a node by its conditions. `halted`: no node anywhere is ready, so that nobody is to leave."""
+    ready = conditions.find(node.status.conditions, "Ready")
+    evicting = _EVICTING.get(ready.status) if ready is not None else None
+    old = [taint for taint in node.spec.taints if _evicts(taint)]
+    wanted = _no_schedule(node, ready)
+    if ready is None:
+        kept = old  # nobody has said anything of this node yet
+    elif evicting is None or halted:
+        kept = []
+    else:
+        kept = old and [_instead(old, evicting)]
+    final = _merged(node.spec.taints, wanted, kept, now=now)
     return Plan(
-        conditions=tuple(judged) if judged != node.status.conditions else None,
-        taints=tuple(wanted) if wanted != node.spec.taints else None,
-        pods_not_ready=ready is not None and ready.status != "True",
-        requeue_after=min(PERIOD, when_lost) if not_ready else when_lost,
+        taints=tuple(final) if final != node.spec.taints else None,
+        labels=_labels(node),
+        waits=evicting is not None and not halted and not old,
     )
 
 
-def _unknown(node: Node, *, now: datetime) -> list[Condition]:
-    judged = list(node.status.conditions)
-    for type_ in JUDGED:
-        current = conditions.find(judged, type_)
-        if current is None:
-            reason, message = "NodeStatusNeverUpdated", NEVER_MESSAGE
-        elif current.status != "Unknown":
-            reason, message = "NodeStatusUnknown", UNKNOWN_MESSAGE
-        else:
-            continue
-        heartbeat = current.last_heartbeat_time if current is not None else node.metadata.creation_timestamp
-        condition = Condition(
-            type=type_, status="Unknown", reason=reason, message=message, last_heartbeat_time=heartbeat
-        )
-        judged = conditions.put(judged, condition, now=now)
-    return judged
-
-
-def _taints(node: Node, judged: Sequence[Condition], *, evict: bool, now: datetime) -> list[Taint]:
-    """The node's taints with ours as they should be, in an order that does not change needlessly."""
-    wanted = {(key, taints.NO_SCHEDULE) for key in _no_schedule(node, judged)}
-    ready = conditions.find(judged, "Ready")
-    if evict and ready is not None and ready.status != "True":
-        wanted.add((taints.UNREACHABLE if ready.status == "Unknown" else taints.NOT_READY, taints.NO_EXECUTE))
-    kept = [t for t in node.spec.taints if t.key not in taints.OURS or (t.key, t.effect) in wanted]
-    present = {(taint.key, taint.effect) for taint in kept}
+def emptied(node: Node, *, now: datetime) -> list[Taint] | None:
+    """The taints of a node whose pods are to leave now; None if they are to stay, or told already."""
+    ready = conditions.find(node.status.conditions, "Ready")
+    key = _EVICTING.get(ready.status) if ready is not None else None
+    if key is None or any(_evicts(taint) for taint in node.spec.taints):
+        return None
     moment = now.replace(microsecond=0)
-    for key, effect in sorted(wanted - present):
-        fields: dict[str, Any] = {"time_added": moment}
-        kept.append(Taint(key=key, effect=effect, **fields))
-    return kept
+    return [*node.spec.taints, Taint(key=key, effect=taints.NO_EXECUTE, time_added=moment)]
 
 
-def _no_schedule(node: Node, judged: Sequence[Condition]) -> set[str]:
-    wanted = {key for type_, key in taints.BY_CONDITION.items() if conditions.is_true(judged, type_)}
+def _evicts(taint: Taint) -> bool:
+    return taint.effect == taints.NO_EXECUTE and taint.key in _NOT_EVICTING
+
+
+def _instead(old: Sequence[Taint], key: str) -> Taint:
+    """One taint for those that stand: a pod's time runs from when the node ceased to be ready, whatever it was then."""
+    times = [taint.time_added for taint in old if taint.time_added is not None]
+    same = next((taint for taint in old if taint.key == key), None)
+    if same is not None and len(old) == 1:
+        return same
+    fields = {"time_added": min(times)} if times else {}
+    return Taint.model_validate({"key": key, "effect": taints.NO_EXECUTE, **fields})
+
+
+def _merged(present: Sequence[Taint], wanted: set[str], evicting: Sequence[Taint], *, now: datetime) -> list[Taint]:
+    """Others' taints and ours as they should be, in an order that does not change needlessly."""
+    kept = []
+    left = set(wanted)
+    for taint in present:
+        if _evicts(taint):
+            if taint in evicting:
+                kept.append(taint)
+        elif taint.effect == taints.NO_SCHEDULE and taint.key in taints.OURS:
+            if taint.key in left:
+                kept.append(taint)
+                left.discard(taint.key)
+        else:
+            kept.append(taint)
+    moment = now.replace(microsecond=0)
+    kept += [Taint(key=key, effect=taints.NO_SCHEDULE, time_added=moment) for key in sorted(left)]
+    return kept + [taint for taint in evicting if taint not in present]
+
+
+def _no_schedule(node: Node, ready: Condition | None) -> set[str]:
+    judged = node.status.conditions
+    wanted = {key for kind, key in taints.BY_CONDITION.items() if conditions.is_true(judged, kind)}
     if node.spec.unschedulable:
         wanted.add(taints.UNSCHEDULABLE)
-    ready = conditions.find(judged, "Ready")
-    if ready is None or ready.status == "False":
+    if ready is None:
         wanted.add(taints.NOT_READY)
-    elif ready.status == "Unknown":
-        wanted.add(taints.UNREACHABLE)
+    elif ready.status in _EVICTING:
+        wanted.add(_EVICTING[ready.status])
     return wanted
+
+
+def _labels(node: Node) -> dict[str, str]:
+    labels = node.metadata.labels
+    return {old: labels[new] for new, old in _LABELS.items() if new in labels and labels.get(old) != labels[new]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from k8slite.config import ConfigError, ControllerManagerConfig
+from k8slite.controllers.certificates.authorities import authorities
 from k8slite.controllers.certificates.plan import (
     CLIENT,
     KUBELET_CLIENT,
     KUBELET_SERVING,
+    LEGACY_UNKNOWN,
     lifetime,
     read,
     recognize,
@@ -25,7 +29,7 @@ from k8slite.controllers.certificates.plan import (
     wants_signature,
 )
 from k8slite.kinds.certificates import CertificateSigningRequest
-from k8slite.pki import Authority
+from k8slite.pki import Authority, PkiError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NODE = ("system:node:n1", ["system:nodes"])
@@ -74,6 +78,7 @@ MAIL, URI = x509.RFC822Name("a@b.c"), x509.UniformResourceIdentifier("https://x"
             ["digital signature"],
             "missing required usage for client certificate: client auth",
         ),
+        (asked_for("anything", ["team"], MAIL), LEGACY_UNKNOWN, ["code signing"], ""),
         (asked_for(*NODE), KUBELET_CLIENT, KUBELET_USAGES, ""),
         (asked_for(*NODE), KUBELET_CLIENT, [*KUBELET_USAGES, "key encipherment"], ""),
         (asked_for(*NODE), KUBELET_CLIENT, ["client auth"], "[client auth digital signature key encipherment]"),
@@ -162,7 +167,7 @@ def test_requests_go_after_their_time(tmp_path, kinds: list[str], certificate: b
     assert removal(request(asked_for("a", []), CLIENT, ["client auth"], status=status)) == due
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [(None, 3600), (600, 600), (7200, 3600)])
+@pytest.mark.parametrize(("asked", "seconds"), [(None, 3600), (1200, 1200), (600, 600), (60, 600), (7200, 3600)])
 def test_a_certificate_lives_as_long_as_was_asked_for_and_no_longer_than_allowed(
     asked: int | None, seconds: int
 ) -> None:
@@ -192,3 +197,71 @@ def test_no_certificate_outlives_its_authority(tmp_path) -> None:
     assert asked is not None
     pem = authority.sign(asked, usages=["client auth"], lifetime=timedelta(days=365), now=NOW)
     assert x509.load_pem_x509_certificate(pem).not_valid_after_utc == NOW + timedelta(days=1)
+
+
+@pytest.mark.parametrize(("hours", "ends"), [(7, timedelta(hours=7)), (8, timedelta(hours=8, minutes=-5))])
+def test_a_certificate_begins_before_it_is_signed_and_a_long_one_ends_as_much_earlier(
+    tmp_path: Path, hours: int, ends: timedelta
+) -> None:
+    asked = read(request(asked_for("a", []), CLIENT, ["client auth"]))
+    assert asked is not None
+    authority = Authority.create(tmp_path, now=NOW)
+    pem = authority.sign(asked, usages=["client auth"], lifetime=timedelta(hours=hours), now=NOW)
+    signed = x509.load_pem_x509_certificate(pem)
+    assert signed.not_valid_before_utc == NOW - timedelta(minutes=5)
+    assert signed.not_valid_after_utc == NOW + ends
+
+
+def test_an_authority_that_has_ended_signs_nothing(tmp_path: Path) -> None:
+    asked = read(request(asked_for("a", []), CLIENT, ["client auth"]))
+    assert asked is not None
+    authority = Authority.create(tmp_path, now=NOW - timedelta(days=4000))
+    with pytest.raises(PkiError, match="refusing to sign"):
+        authority.sign(asked, usages=["client auth"], lifetime=timedelta(hours=1), now=NOW)
+
+
+def settings(directory: Path, **files: str) -> ControllerManagerConfig:
+    paths = {f"cluster_signing_{name}": directory / file for name, file in files.items()}
+    return ControllerManagerConfig(kubeconfig=directory / "unused", **paths)
+
+
+def test_each_signer_has_its_authority(tmp_path: Path) -> None:
+    Authority.create(tmp_path)
+    assert not authorities(settings(tmp_path))
+    every = authorities(settings(tmp_path, cert_file="ca.crt", key_file="ca.key"))
+    assert set(every) == {CLIENT, KUBELET_CLIENT, KUBELET_SERVING, LEGACY_UNKNOWN}
+    one = authorities(settings(tmp_path, kubelet_serving_cert_file="ca.crt", kubelet_serving_key_file="ca.key"))
+    assert set(one) == {KUBELET_SERVING}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"cert_file": "ca.crt"},
+        {"kubelet_client_key_file": "ca.key"},
+        {"cert_file": "missing.crt", "key_file": "ca.key"},
+        {
+            "cert_file": "ca.crt",
+            "key_file": "ca.key",
+            "legacy_unknown_cert_file": "ca.crt",
+            "legacy_unknown_key_file": "ca.key",
+        },
+    ],
+)
+def test_authorities_that_cannot_be(tmp_path: Path, files: dict[str, str]) -> None:
+    Authority.create(tmp_path)
+    with pytest.raises(ConfigError):
+        authorities(settings(tmp_path, **files))
+
+
+def test_a_new_authority_signs_without_a_restart(tmp_path: Path) -> None:
+    Authority.create(tmp_path)
+    files = authorities(settings(tmp_path, cert_file="ca.crt", key_file="ca.key"))[CLIENT]
+    first = files.current().certificate_pem
+    assert files.current().certificate_pem == first
+    (tmp_path / "ca.key").write_text("half written")
+    assert files.current().certificate_pem == first
+    for name in ("ca.crt", "ca.key"):
+        (tmp_path / name).unlink()
+    second = Authority.create(tmp_path)
+    assert files.current().certificate_pem == second.certificate_pem != first

@@ -73,11 +73,12 @@ async def world(api, client, tmp_path) -> AsyncIterator[World]:
     running = asyncio.create_task(informers.run())
     await informers.wait_synced()
     judging = asyncio.create_task(made.lifecycle.controller.run())
+    emptying = asyncio.create_task(made.lifecycle.emptying.controller.run())
     await eventually(lambda: len(api.requests) == 6)  # a list and a watch of each resource
     yield made
-    for task in (judging, running):
+    for task in (judging, emptying, running):
         task.cancel()
-    await asyncio.gather(judging, running, return_exceptions=True)
+    await asyncio.gather(judging, emptying, running, return_exceptions=True)
 
 
 async def test_one_silent_node_is_lost_and_evicted(world):
