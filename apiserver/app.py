@@ -48,6 +48,8 @@ from .pipeline import Application, Pipeline
 from .proxying import kubelet_proxy
 from .proxying.kubelets import Kubelets
 from .registry import Registry
+from .resource_metrics.scraping import Scraper
+from .resource_metrics.serving import ResourceMetrics
 from .storage import engines
 from .storage.base import StoreError
 from .storage.encryption.store import Encrypting
@@ -129,6 +131,7 @@ class ApiServer(FastAPI):
         self.metrics = RequestMetrics()
         self.auditor = auditor.build(config.audit, clock=self.clock)
         self.kubelets = Kubelets(config, lookup=lookup_in(self.cache))
+        self.scraper = Scraper(self.kubelets, objects=self.cache, clock=self.clock)
         self.dispatch = _dispatch(self)
         self._pipeline = _pipeline(self, others=super().__call__)
         routes.add(self)
@@ -171,6 +174,7 @@ class ApiServer(FastAPI):
         await self.flow.stop()
         await self.policies.stop()
         await self.custom.stop()
+        await self.scraper.close()
         await self.kubelets.close()
         await self.aggregator.stop()
         await self.closing.aclose()
@@ -258,6 +262,7 @@ def _dispatch(app: ApiServer) -> Dispatch:
     dispatch.subresources.update(
         kubelet_proxy.handlers(app.kubelets, registry=app.registry, objects=app.cache, authorizer=app.authorizer)
     )
+    dispatch.computed.update(ResourceMetrics(app.registry, app.scraper).handlers())
     return dispatch
 
 

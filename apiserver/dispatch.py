@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from k8slite.catalogue import Subresource
 from k8slite.errors import method_not_allowed, no_such_path, wrong_method
 
-from .calls import Call, Outcome, Subresources
-from .registry import Registry
+from .calls import Call, Handler, Outcome, Subresources
+from .registry import GroupPlural, Registry
 from .verbs import applying, deleting, patching, reading, scale, writing
 
 Verb = Callable[[Registry, Call], Awaitable[Outcome]]
@@ -48,6 +48,8 @@ class Dispatch:
     def __init__(self, registry: Registry, subresources: Subresources) -> None:
         self.registry = registry
         self.subresources = subresources
+        self.computed: dict[GroupPlural, Handler] = {}
+        """Resources that nobody stores: who answers every verb of them. Each refuses what its row does not have."""
 
     async def __call__(self, call: Call) -> Outcome:
         """Serve a request that was authorized. Raises ApiError."""
@@ -77,6 +79,8 @@ class Dispatch:
             if info.name:
                 raise no_such_path()
             raise method_not_allowed(resource.plural, info.verb, group=resource.group)
+        if (answer := self.computed.get((info.group, info.plural))) is not None:
+            return await answer(call)
         return await verb(self.registry, call)
 
     async def _subresource(self, call: Call) -> Outcome:

@@ -34,9 +34,15 @@ class Answer(NamedTuple):
 
 
 class Pool:
-    """The connections to a server. `tls` is None for plain HTTP; `headers` go with every request."""
+    """The connections to a server. `tls` is None for plain HTTP; `headers` go with every request.
 
-    def __init__(self, server: str, *, tls: ssl.SSLContext | None, headers: Mapping[str, str]) -> None:
+    An answer of more than `largest` bytes is an error; 0 takes any.
+    """
+
+    def __init__(
+        self, server: str, *, tls: ssl.SSLContext | None, headers: Mapping[str, str], largest: int = 0
+    ) -> None:
+        self._largest = largest
         parts = urlsplit(server)
         self._host = parts.hostname or ""
         self._port = parts.port or (80 if tls is None else 443)
@@ -98,7 +104,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         try:
             transport, connection = await loop.create_connection(
-                lambda: _Connection(loop, self._open), self._host, self._port, ssl=self._tls
+                lambda: _Connection(loop, self._open, self._largest), self._host, self._port, ssl=self._tls
             )
         except OSError as error:
             raise aiohttp.ClientOSError(error.errno, f"cannot connect to {self._host}:{self._port}: {error}") from error
@@ -121,8 +127,9 @@ class Pool:
 class _Connection(asyncio.Protocol):
     """One connection, with at most one request under way."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, siblings: set[_Connection]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, siblings: set[_Connection], largest: int) -> None:
         self.loop = loop
+        self._room = self._largest = largest
         self.rested = 0.0
         self.answers = False
         """Whether something of the answer to the last request has come."""
@@ -190,12 +197,18 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         """Part of the body."""
+        if self._largest:
+            self._room -= len(piece)
+            if self._room < 0:
+                self._fail(aiohttp.ClientPayloadError(f"the answer has more than {self._largest} bytes"))
+                self.abort()
+                return
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         """The whole answer; one below 200 only announces another."""
         code = self._parser.get_status_code()
-        body, self._pieces = b"".join(self._pieces), []
+        body, self._pieces, self._room = b"".join(self._pieces), [], self._largest
         if code < 200:
             return
         self._keeps = self._keeps and self._parser.should_keep_alive()

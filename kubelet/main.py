@@ -25,6 +25,7 @@ from .handlers import Handlers
 from .images import Images
 from .launch import Dns, Node, PodLauncher
 from .lease import NodeLease
+from .measuring.meter import Meter
 from .network import BridgeNetwork, NetworkError, PodNetwork
 from .node import Description, NodeReporter, allocatable
 from .objects import ObjectWatcher
@@ -32,6 +33,7 @@ from .pod_worker import PodWorker
 from .probes import Probes
 from .relist import Relist
 from .runtime.base import ContainerRuntime, RuntimeFault, Version
+from .server.access import Access
 from .server.app import application, serving
 from .status_writer import StatusWriter
 from .termination import TerminationMessages
@@ -119,9 +121,17 @@ async def run_node(
         directory=volumes.pod_directory,
     )
     workers = Workers(lambda pod, ended: PodWorker(pod, context=context, ended=ended))
+    answering = application(
+        workers=workers,
+        runtime=runtime,
+        clock=clock,
+        connect=network.connect,
+        access=Access(client, node=config.node_name, clock=clock),
+        measure=Meter(node=config.node_name, runtime=runtime, directory=config.state_dir, clock=clock).measure,
+    )
     try:
         async with (
-            serving(config, application(workers=workers, runtime=runtime, clock=clock, connect=network.connect)),
+            serving(config, answering),
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(events.run())

@@ -48,6 +48,29 @@ MARKS = {
     "x-kubernetes-patch-merge-key": "merge",
 }
 
+_METRICS = "io.k8s.metrics.pkg.apis.metrics.v1beta1"
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1"
+
+
+def _metrics(kind: str, fields: dict[str, str], *, meta: str) -> dict[str, Any]:
+    common = {"apiVersion": "string", "kind": "string", "metadata": f"{_META}.{meta}"}
+    return {"kinds": [["metrics.k8s.io", "v1beta1", kind]], "fields": dict(sorted({**common, **fields}.items()))}
+
+
+_MEASURED = {"timestamp": "time!", "window": "string!"}
+ADDED = {
+    f"{_METRICS}.ContainerMetrics": {"fields": {"name": "string!", "usage": "{}quantity!"}},
+    f"{_METRICS}.NodeMetrics": _metrics("NodeMetrics", {**_MEASURED, "usage": "{}quantity!"}, meta="ObjectMeta"),
+    f"{_METRICS}.NodeMetricsList": _metrics(
+        "NodeMetricsList", {"items": f"[]{_METRICS}.NodeMetrics!"}, meta="ListMeta"
+    ),
+    f"{_METRICS}.PodMetrics": _metrics(
+        "PodMetrics", {**_MEASURED, "containers": f"[]{_METRICS}.ContainerMetrics!"}, meta="ObjectMeta"
+    ),
+    f"{_METRICS}.PodMetricsList": _metrics("PodMetricsList", {"items": f"[]{_METRICS}.PodMetrics!"}, meta="ListMeta"),
+}
+"""Kinds that are served here and that Kubernetes' own API server does not have: as k8s.io/metrics defines them."""
+
 Schema = dict[str, Any]
 
 
@@ -103,11 +126,8 @@ def build(version: str) -> str:
     """The whole file for a Kubernetes version such as `1.37.0`."""
     source = resources.files("kubernetes_validate") / f"kubernetes-json-schema/v{version}-local/_definitions.json"
     definitions: dict[str, Schema] = json.loads(source.read_text(encoding="utf-8"))["$defs"]
-    lines = [
-        f"{json.dumps(name)}:{json.dumps(definition(schema), separators=(',', ':'))}"
-        for name, schema in sorted(definitions.items())
-        if name not in SCALARS
-    ]
+    found = {name: definition(schema) for name, schema in definitions.items() if name not in SCALARS} | ADDED
+    lines = [f"{json.dumps(name)}:{json.dumps(facts, separators=(',', ':'))}" for name, facts in sorted(found.items())]
     return "{" + f'"version":"v{version}","definitions":' + "{\n" + ",\n".join(lines) + "\n}}\n"
 
 

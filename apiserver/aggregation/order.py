@@ -42,13 +42,17 @@ _GROUPS = {
     "flowcontrol.apiserver.k8s.io": 16_100,
     "resource.k8s.io": 15_900,
     "storagemigration.k8s.io": 15_800,
+    "metrics.k8s.io": 100,
 }
 _VERSIONS: dict[GroupVersion, int] = {
     ("", "v1"): 1,
     ("autoscaling", "v2"): 30,
     ("flowcontrol.apiserver.k8s.io", "v1"): 21,
+    ("metrics.k8s.io", "v1beta1"): 100,
 }
 _VERSION = 15
+YIELDING = frozenset({"metrics.k8s.io"})
+"""Groups that are served here unless an administrator has installed who does it for the whole cluster."""
 
 
 def builtin_priority(group: str, version: str) -> Priority | None:

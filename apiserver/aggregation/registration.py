@@ -1,7 +1,8 @@
 """APIServices that this server keeps by itself: one for each group version that it serves. Pure.
 
 Those of built-in groups are made at start and then left alone, those of custom resources follow their definitions.
-What carries neither label is somebody else's and never touched, so anyone can take a group version over.
+What carries neither label is somebody else's and never touched, so anyone can take a group version over; a group that
+yields (`order.YIELDING`) is left to whom an APIService names even where it carries our label.
 
 Source: Kubernetes' kube-aggregator, controllers/autoregister; controlplane, crdregistration.
 """
@@ -56,6 +57,8 @@ def _plan(wanted: Mapping[GroupVersion, order.Priority], present: Mapping[str, A
         if known is None:
             metadata = {"name": name, "labels": {MANAGED: managed}}
             create.append({"metadata": metadata, "spec": spec})
+        elif known.target is not None and group in order.YIELDING:
+            continue
         elif known.managed and (
             known.target is not None
             or (known.group_priority, known.version_priority) != (group_priority, version_priority)

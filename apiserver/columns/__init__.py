@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from k8slite.catalogue import Resource
 
-from . import cluster, network, storage, workloads
+from . import cluster, network, storage, usage, workloads
 from .base import AGE, NAME, Column
 from .pods import POD
 
@@ -50,6 +50,8 @@ _COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
     ("events.k8s.io", "Event"): cluster.EVENT,
     ("flowcontrol.apiserver.k8s.io", "FlowSchema"): cluster.FLOW_SCHEMA,
     ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"): cluster.PRIORITY_LEVEL,
+    ("metrics.k8s.io", "NodeMetrics"): usage.NODE_METRICS,
+    ("metrics.k8s.io", "PodMetrics"): usage.POD_METRICS,
     ("networking.k8s.io", "IPAddress"): network.IP_ADDRESS,
     ("networking.k8s.io", "Ingress"): network.INGRESS,
     ("networking.k8s.io", "IngressClass"): network.INGRESS_CLASS,

@@ -2,7 +2,7 @@
 
 Endpoints and EndpointSlices are not in `edit`: who writes them leads a Service's clients elsewhere (CVE-2021-25740).
 
-Source: Kubernetes' rbac/bootstrappolicy (policy.go).
+Source: Kubernetes' rbac/bootstrappolicy (policy.go); metrics-server's manifests (rbac.yaml).
 """
 
 from __future__ import annotations
@@ -89,6 +89,11 @@ ROLES: tuple[BootstrapRole, ...] = (
     BootstrapRole("system:aggregate-to-admin", _ADMIN, labels=(TO_ADMIN,)),
     BootstrapRole("system:aggregate-to-edit", _EDIT, labels=(TO_EDIT,)),
     BootstrapRole("system:aggregate-to-view", _VIEW, labels=(TO_VIEW,)),
+    BootstrapRole(
+        "system:aggregated-metrics-reader",
+        [rule(READ, "nodes pods", "metrics.k8s.io")],
+        labels=(TO_ADMIN, TO_EDIT, TO_VIEW),
+    ),
     BootstrapRole("system:discovery", [urls(f"/api /api/* /apis /apis/* {_HEALTH} /openapi /openapi/* {_VERSION}")]),
     BootstrapRole("system:public-info-viewer", [urls(f"{_HEALTH} {_VERSION}")]),
     BootstrapRole(

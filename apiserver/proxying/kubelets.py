@@ -14,6 +14,7 @@ from k8slite.errors import ApiError, internal, not_found, service_unavailable
 from k8slite.sockets import keep_alive
 
 from ..lookup import Lookup
+from ..strategies.base import Document
 
 if TYPE_CHECKING:
     import aiohttp
@@ -52,6 +53,11 @@ class Kubelets:
         document = self._lookup("", "nodes", "", node)
         if document is None:
             raise not_found("nodes", node)
+        return self.place_of(node, document)
+
+    @staticmethod
+    def place_of(node: str, document: Document) -> tuple[str, int]:
+        """The same for a Node that is at hand. Raises ApiError 500."""
         status = document.get("status") or {}
         known = {item["type"]: item["address"] for item in reversed(status.get("addresses") or [])}
         host = next((known[kind] for kind in _ADDRESSES if kind in known), "")

@@ -8,7 +8,7 @@ kubelet that starts again finds its pods and restarts nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -257,10 +257,21 @@ class ExecResult:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a container uses now: CPU seconds since its start, bytes of working set."""
+    """What something has used and uses: processor time in nanoseconds since its start, memory in bytes.
 
-    cpu_seconds: float
-    memory_bytes: int
+    `at` is the Unix time of the reading. A limit of 0 is none.
+    """
+
+    at: float
+    cpu: int
+    memory: int
+    working_set: int
+    """Memory that cannot be taken back at once: all but the file pages that nobody has used for some time."""
+    rss: int = 0
+    page_faults: int = 0
+    major_page_faults: int = 0
+    memory_limit: int = 0
+    swap: int = 0
 
 
 class Session(Protocol):
@@ -392,8 +403,11 @@ class ContainerRuntime(Protocol):
         """Join the streams of the container's own process."""
         ...
 
-    async def usage(self, container_id: str) -> Usage:
-        """What it uses."""
+    async def usage(self, container_ids: Collection[str]) -> Mapping[str, Usage]:
+        """What containers and sandboxes use, by id; those that do not run, or just ended, are left out.
+
+        The ids are all whose usage is asked for: what was remembered of others is forgotten.
+        """
         ...
 
     async def close(self) -> None:

@@ -11,10 +11,12 @@ import contextlib
 import functools
 import itertools
 import platform
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 from docker import errors
+
+from k8slite.clock import SystemClock
 
 from . import docker_spec, sandbox_image
 from .base import (
@@ -39,11 +41,16 @@ from .base import (
     Version,
     arrange,
 )
+from .cgroups import Cgroups
 from .docker_engine import Connection, Engine, hang_up, kill_process, lowest_oom_score, threaded
 from .docker_streams import Frames, Hijacked
 
 _OUTPUT_LIMIT = 10 * 1024
 _EVENTS = ["start", "die", "oom", "destroy"]
+
+
+def _now() -> float:
+    return SystemClock().now().timestamp()
 
 
 class DockerRuntime:
@@ -55,6 +62,7 @@ class DockerRuntime:
         self._call = self._connection.call
         self._known: dict[str, tuple[str, Container | Sandbox]] = {}
         self._terminals: dict[str, bool] = {}
+        self._cgroups = Cgroups()
         self._sandbox_image = ""
 
     async def version(self) -> Version:
@@ -343,15 +351,19 @@ class DockerRuntime:
 
         return Hijacked(raw, tty=tty, resize=resize, exit_code=exit_code)
 
-    async def usage(self, container_id: str) -> Usage:
-        """One reading of the container's cgroup."""
-        answer = await self._call(lambda engine: engine.stats(container_id, stream=False, one_shot=True))
-        memory = answer.get("memory_stats") or {}
-        cache = (memory.get("stats") or {}).get("total_inactive_file") or (memory.get("stats") or {}).get(
-            "inactive_file", 0
+    async def usage(self, container_ids: Collection[str]) -> Mapping[str, Usage]:
+        """Readings of control groups; the engine is asked for a container's process once."""
+        wanted = tuple(container_ids)
+
+        def pid(engine: Engine, key: str) -> int:
+            try:
+                return int(engine.inspect_container(key)["State"]["Pid"])
+            except errors.NotFound:
+                return 0
+
+        return await self._call(
+            lambda engine: self._cgroups.measure(wanted, pid_of=functools.partial(pid, engine), now=_now)
         )
-        cpu = ((answer.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage", 0)
-        return Usage(cpu / 1e9, max(0, memory.get("usage", 0) - cache))
 
     async def close(self) -> None:
         """Close the connections; threads that wait on one end with it."""

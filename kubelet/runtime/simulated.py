@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from k8slite.clock import Clock
 
@@ -259,11 +258,17 @@ class SimulatedRuntime:
         self._played(container_id)
         return SimulatedSession(None)
 
-    async def usage(self, container_id: str) -> Usage:
+    async def usage(self, container_ids: Collection[str]) -> Mapping[str, Usage]:
         """A little of each, so that metrics have something to show."""
-        container = self._played(container_id).container
-        ran = (self._clock.now() - container.started_at) if container.started_at else timedelta()
-        return Usage(ran.total_seconds() * 0.001, 1 << 20)
+        now = self._clock.now()
+        found = {}
+        for key in container_ids:
+            played = self._containers.get(key)
+            if played is None or played.container.state is not State.RUNNING:
+                continue
+            ran = now - (played.container.started_at or now)
+            found[key] = Usage(now.timestamp(), int(ran.total_seconds() * 1e6), 1 << 20, 1 << 20)
+        return found
 
     async def close(self) -> None:
         """Stop playing."""

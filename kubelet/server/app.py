@@ -1,8 +1,4 @@
-"""Routes and TLS of the kubelet's server.
-
-Whoever may use it may run commands in every container, so a certificate of the cluster's CA is not enough: it must be
-of the API servers' group, or of `system:masters`.
-"""
+"""Routes and TLS of the kubelet's server; who may use them is a matter of `access.py`."""
 
 from __future__ import annotations
 
@@ -15,26 +11,14 @@ from aiohttp import web
 from k8slite import metrics, sockets
 from k8slite.clock import Clock
 from k8slite.config import KubeletConfig
-from k8slite.pki import KUBELET_CLIENTS
 
 from ..runtime.base import ContainerRuntime, NoSuchContainer, RuntimeFault
 from ..workers import Workers
-from . import logs, portforward, sessions
+from . import logs, portforward, sessions, usage
+from .access import Access
 from .lookup import Containers, LookupFault
 
-_GROUPS = ("system:masters", KUBELET_CLIENTS)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@web.middleware
-async def _authorized(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.path == "/healthz":
-        return await handler(request)
-    certificate = request.transport.get_extra_info("peercert") if request.transport is not None else None
-    subject = [pair for part in (certificate or {}).get("subject", ()) for pair in part]
-    if not any(("organizationName", group) in subject for group in _GROUPS):
-        return web.Response(status=403, text="Forbidden\n")
-    return await handler(request)
 
 
 @web.middleware
@@ -50,11 +34,17 @@ async def _explained(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 def application(
-    *, workers: Workers, runtime: ContainerRuntime, clock: Clock, connect: portforward.Connect
+    *,
+    workers: Workers,
+    runtime: ContainerRuntime,
+    clock: Clock,
+    connect: portforward.Connect,
+    access: Access,
+    measure: usage.Measure,
 ) -> web.Application:
-    """The routes. `connect` reaches a port inside a pod's network namespace."""
+    """The routes. `connect` reaches a port inside a pod's network namespace, `measure` tells what the node uses."""
     containers = Containers(workers, runtime)
-    app = web.Application(middlewares=[_authorized, _explained])
+    app = web.Application(middlewares=[access.middleware, _explained])
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -70,6 +60,7 @@ def application(
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/pods", pods)
     app.router.add_get("/metrics", show_metrics)
+    usage.add_routes(app, measure)
     app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", logs.handler(containers, runtime, clock))
     for verb, make in (("exec", sessions.exec_handler), ("attach", sessions.attach_handler)):
         for method in ("GET", "POST"):
@@ -80,10 +71,10 @@ def application(
 
 
 def tls(config: KubeletConfig) -> ssl.SSLContext:
-    """Server TLS that asks for a certificate of the cluster's CA."""
+    """Server TLS that asks for a certificate of the cluster's CA; who shows none must have a token."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(config.client_ca_file))
     context.load_cert_chain(config.cert_file, config.key_file)
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

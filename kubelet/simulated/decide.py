@@ -14,7 +14,7 @@ from datetime import datetime
 from k8slite.durations import read
 
 from .facts import NodeState, Pod, PodState, ends
-from .stages import Delay, NodeNext, PodNext, PodStage, Stage, Stages, seconds
+from .stages import Delay, NodeNext, PodNext, PodStage, Stage, Stages, Whose, seconds
 
 _KILLED = 143
 """The exit code of what SIGTERM ended."""
@@ -124,9 +124,15 @@ def _has_drifted(pod: Pod) -> bool:
 
 
 def _matches(stage: PodStage, pod: Pod, node_labels: Mapping[str, str]) -> bool:
-    match, metadata = stage.match, pod.metadata
     if stage.next.state == "Initializing" and not pod.spec.init_containers:
         return False
+    match = stage.match
+    return is_whose(match, pod, node_labels) and (match.ends is None or match.ends == _ends_for_good(pod))
+
+
+def is_whose(match: Whose, pod: Pod, node_labels: Mapping[str, str]) -> bool:
+    """Whether a pod is one of those, on a node with these labels."""
+    metadata = pod.metadata
     if match.owner and not ((owner := metadata.controller) and owner.kind == match.owner):
         return False
     if match.namespaces and metadata.namespace not in match.namespaces:
@@ -135,9 +141,7 @@ def _matches(stage: PodStage, pod: Pod, node_labels: Mapping[str, str]) -> bool:
         return False
     if match.annotations and not match.marks.matches(metadata.annotations):
         return False
-    if match.node and not match.node_labels.matches(node_labels):
-        return False
-    return match.ends is None or match.ends == _ends_for_good(pod)
+    return not match.node or match.node_labels.matches(node_labels)
 
 
 def _ends_for_good(pod: Pod) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from k8slite.kinds.base import Model, Object, ResourceType
+from k8slite.kinds.base import Model, Object, Quantities, ResourceType
 from k8slite.kinds.resources import NODES, PODS
 
 Json = dict[str, Any]
@@ -38,6 +38,12 @@ class ConditionFacts(TypedDict, total=False):
     lastTransitionTime: str | None
 
 
+class ResourcesFacts(Model):
+    """What a container asks for."""
+
+    requests: Quantities = {}
+
+
 class ContainerFacts(Model):
     """A container of a pod's spec."""
 
@@ -46,6 +52,7 @@ class ContainerFacts(Model):
     command: list[str] = []
     args: list[str] = []
     restart_policy: str = ""
+    resources: ResourcesFacts = ResourcesFacts()
 
     @property
     def sidecar(self) -> bool:

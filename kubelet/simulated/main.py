@@ -12,11 +12,14 @@ from k8slite.client import Client, ClientConfig
 from k8slite.clock import Clock, SystemClock
 from k8slite.config import ConfigError, SimulatorConfig
 
+from ..measuring.model import NodeUsage
 from . import server, stages
 from .addresses import Block, blocks
+from .facts import Pod
 from .node_objects import Description, describe
 from .nodes import NodePlayer
 from .pods import PodPlayer
+from .usage import Counters
 from .wire import Wire
 
 log = logging.getLogger(__name__)
@@ -37,10 +40,29 @@ async def simulate(config: SimulatorConfig, *, client: Client, clock: Clock) -> 
     """Play nodes by a client that is given, until cancelled. Raises ConfigError, OSError."""
     table = stages.load(config.stages_file)
     pods: PodPlayer
-    find: server.Find = lambda namespace, name: pods.find(namespace, name)  # noqa: E731 — nodes are made with the port
+    nodes: NodePlayer
+    counters = Counters()
+
+    def find(namespace: str, name: str) -> Pod | None:  # asked when both are there: nodes are made with the port
+        return pods.find(namespace, name)
+
+    def measure(name: str) -> NodeUsage | None:
+        played, since = nodes.find(name), nodes.since(name)
+        if played is None or since is None or not played.works:
+            counters.forget(name)
+            return None
+        return counters.page(
+            name,
+            pods.on(name),
+            since=since.timestamp(),
+            uses=table.usage,
+            node_labels=played.labels,
+            now=clock.now().timestamp(),
+        )
+
     async with (
         Wire(client.config, connections=config.connections) as wire,
-        server.serving(config, server.application(find)) as port,
+        server.serving(config, server.application(find, measure)) as port,
         metrics.serve_metrics(config.metrics_port),
     ):
         wake: Callable[[str], None] = lambda name: pods.wake(name)  # noqa: E731 — each of the two needs the other

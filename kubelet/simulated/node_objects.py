@@ -13,6 +13,9 @@ from .stages import NodeNext
 
 SIMULATOR_LABEL = "k8slite.io/simulator"
 ANNOTATION = "k8slite.io/simulated"
+METRICS_PATH = "metrics.k8s.io/resource-metrics-path"
+"""The annotation by which metrics servers learn where a node's page is, if not at `/metrics/resource`."""
+METRICS_BASE = "/metrics/nodes/{}"
 _SAID = "true: pods of this node are played, no container runs"
 LEASE_NAMESPACE = "kube-node-lease"
 READY = NodeNext(state="Ready")
@@ -62,6 +65,11 @@ def describe(config: SimulatorConfig, index: int, *, pod_cidr: str, port: int) -
     )
 
 
+def resource_path(name: str) -> str:
+    """Where the page of a node's usage is."""
+    return f"{METRICS_BASE.format(name)}/metrics/resource"
+
+
 def registration(description: Description, *, next_: NodeNext, now: str) -> Json:
     """The Node to create, status and all."""
     spec: Json = {"taints": [dict(taint) for taint in description.taints]} if description.taints else {}
@@ -73,7 +81,7 @@ def registration(description: Description, *, next_: NodeNext, now: str) -> Json
         "metadata": {
             "name": description.name,
             "labels": dict(description.labels),
-            "annotations": {ANNOTATION: _SAID},
+            "annotations": {ANNOTATION: _SAID, METRICS_PATH: resource_path(description.name)},
         },
         "spec": spec,
         "status": status(description, next_=next_, seen=None, now=now),

@@ -11,6 +11,7 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import orjson
 
@@ -98,6 +99,11 @@ class NodePlayer:
         """A node of ours."""
         return self._played.get(name)
 
+    def since(self, name: str) -> datetime | None:
+        """When a node of ours was registered, if it is."""
+        seen = self.informer.get(name)
+        return seen.metadata.creation_timestamp if seen is not None else None
+
     async def run(self) -> None:
         """Play until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -151,7 +157,7 @@ class NodePlayer:
             await self._lease(played, seen.uid)
         if not played.silent:
             if not played.said:
-                await self._label(played, seen)
+                await self._mark(played, seen)
             if not (
                 node_objects.is_said(seen, played.next)
                 and (played.said or node_objects.is_described(seen, played.description))
@@ -256,11 +262,13 @@ class NodePlayer:
         path = PLAYED_NODES.path(name=seen.name, subresource="status")
         await self._patch(seen.name, path, {"status": body}, media=STRATEGIC)
 
-    async def _label(self, played: Played, seen: Node) -> None:
+    async def _mark(self, played: Played, seen: Node) -> None:
         labels = {k: v for k, v in played.description.labels.items() if seen.metadata.labels.get(k) != v}
-        if labels:
-            body, path = {"metadata": {"labels": labels}}, PLAYED_NODES.path(name=seen.name)
-            await self._patch(seen.name, path, body, media=MERGE)
+        wanted = {node_objects.METRICS_PATH: node_objects.resource_path(seen.name)}
+        annotations = {k: v for k, v in wanted.items() if seen.metadata.annotations.get(k) != v}
+        if labels or annotations:
+            body = {"metadata": {"labels": labels, "annotations": annotations}}
+            await self._patch(seen.name, PLAYED_NODES.path(name=seen.name), body, media=MERGE)
 
     async def _patch(self, name: str, path: str, body: Json, *, media: str) -> None:
         answer = await self._wire.send("PATCH", path, orjson.dumps(body), media=media)

@@ -7,7 +7,7 @@ the pod as it is, so a program that starts again goes on where the last one stop
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import orjson
@@ -72,6 +72,10 @@ class PodPlayer:
         """A pod on a node of ours."""
         pod = self.informer.get(f"{namespace}/{name}")
         return pod if pod is not None and self._find(pod.spec.node_name) is not None else None
+
+    def on(self, node: str) -> Iterable[Pod]:
+        """The pods of a node."""
+        return self.informer.by_index(_ON_NODE, node)
 
     def _changed(self, old: Pod | None, new: Pod | None) -> None:
         if new is None:

@@ -1,11 +1,15 @@
-"""What simulated nodes answer where kubelets answer: that nothing runs.
+"""What simulated nodes answer where kubelets answer: that nothing runs, and what it uses.
 
-The API server dials this for logs, exec, attach and port forwarding. Nothing here is secret and nothing can be done, so
-nobody has to say who he is.
+The API server dials this for logs, exec, attach, port forwarding and usage. Nothing here is secret and nothing can be
+done, so nobody has to say who he is.
+
+All nodes answer at one port, so usage is asked for below the node's name; an annotation of the Node says so to those
+who read metrics. A request that comes through the API server's node proxy is known by where it says it came from.
 """
 
 from __future__ import annotations
 
+import re
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -18,14 +22,19 @@ from k8slite import sockets
 from k8slite.config import SimulatorConfig
 from k8slite.pki import Authority
 
+from ..measuring.model import NodeUsage
+from ..server import usage
+from . import node_objects
 from .facts import Pod
 
 Find = Callable[[str, str], Pod | None]
+Measure = Callable[[str], NodeUsage | None]
+_PROXIED = re.compile(r"/api/v1/nodes/(?:https?:)?([^/:]+)(?::\d*)?/proxy/")
 _VERBS = {"exec": "nothing can be executed in it", "attach": "there is nothing to attach to"}
 
 
-def application(find: Find) -> web.Application:
-    """The routes. `find` gives a pod by namespace and name."""
+def application(find: Find, measure: Measure) -> web.Application:
+    """The routes. `find` gives a pod by namespace and name, `measure` what a node uses."""
     app = web.Application()
 
     def told(request: web.Request) -> str:
@@ -57,7 +66,26 @@ def application(find: Find) -> web.Application:
     async def forward(request: web.Request) -> web.Response:
         return web.Response(status=400, text=f"{told(request)}, so there are no ports to forward to")
 
+    def measured(request: web.Request) -> NodeUsage:
+        proxied = _PROXIED.match(request.headers.get("x-forwarded-uri", ""))
+        name = request.match_info.get("node") or (proxied[1] if proxied else "")
+        if not name:
+            raise web.HTTPBadRequest(text=f"ask below a node's name: {node_objects.resource_path('NAME')}")
+        found = measure(name)
+        if found is None:
+            raise web.HTTPNotFound(text=f'node "{name}" is not played here')
+        return found
+
+    async def resource(request: web.Request) -> web.Response:
+        return usage.resource_page(measured(request))
+
+    async def stats(request: web.Request) -> web.Response:
+        return usage.summary_page(request, measured(request))
+
     app.router.add_get("/healthz", healthz)
+    for base in ("", node_objects.METRICS_BASE.format("{node}")):
+        app.router.add_get(f"{base}/metrics/resource", resource)
+        app.router.add_get(f"{base}/stats/summary", stats)
     app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", logs)
     for verb in _VERBS:
         app.router.add_route("*", f"/{verb}/{{namespace}}/{{pod}}/{{container}}", session)

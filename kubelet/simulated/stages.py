@@ -15,9 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from k8slite import config
+from k8slite import config, quantity
 from k8slite.config import Config
 from k8slite.selectors import LabelSelector, SelectorError, parse_label_selector
 
@@ -85,20 +85,15 @@ def _selector(text: str) -> LabelSelector:
         raise ValueError(str(error)) from None
 
 
-class PodMatch(Match):
-    """Which pods."""
+class Whose(Match):
+    """Which pods, by what does not change about them."""
 
-    state: Annotated[list[PodState], BeforeValidator(_listed)] = []
-    """Empty means every one, here and below."""
     namespaces: Annotated[list[str], BeforeValidator(_listed)] = []
+    """Empty means every one, here and below."""
     owner: str = ""
     """The kind of the pod's controller: `Job`, `ReplicaSet`."""
     node: str = ""
     """A label selector for the node that the pod is on."""
-    deleting: bool = False
-    """Pods whose deletion has begun, or those that are to live."""
-    ends: bool | None = None
-    """Whether the pod's commands say when they end (`sleep 5`, `true`, `false`, `exit 3`)."""
 
     @field_validator("node")
     @classmethod
@@ -110,6 +105,16 @@ class PodMatch(Match):
     def node_labels(self) -> LabelSelector:
         """`node`, parsed."""
         return _selector(self.node)
+
+
+class PodMatch(Whose):
+    """Which pods."""
+
+    state: Annotated[list[PodState], BeforeValidator(_listed)] = []
+    deleting: bool = False
+    """Pods whose deletion has begun, or those that are to live."""
+    ends: bool | None = None
+    """Whether the pod's commands say when they end (`sleep 5`, `true`, `false`, `exit 3`)."""
 
 
 class PodNext(Config):
@@ -182,6 +187,25 @@ def _check_moves(what: str, states: Sequence[str], to: str, delay: Delay) -> Non
         raise ValueError(f"a stage for {what} that are {to} already needs delay.seconds")
 
 
+def _amount(text: str) -> str:
+    if text and quantity.parse(text) < 0:
+        raise ValueError(f"{text} is less than nothing")
+    return text
+
+
+Amount = Annotated[str, AfterValidator(_amount)]
+"""A quantity, as `250m` or `64Mi`; empty is unsaid."""
+
+
+class Use(Config):
+    """What running pods use, as far as their annotations do not say."""
+
+    match: Whose = Whose()
+    cpu: Amount = ""
+    """Of the whole pod; its containers share it in equal parts. Unset, here and below: half of what they request."""
+    memory: Amount = ""
+
+
 class Stages(Config):
     """A file of stages."""
 
@@ -191,6 +215,8 @@ class Stages(Config):
     """Whether the stages that are built in stand behind these."""
     pods: list[PodStage] = []
     nodes: list[NodeStage] = []
+    usage: list[Use] = []
+    """What pods use; the first that matches a pod counts."""
 
     @cached_property
     def pod_table(self) -> Mapping[tuple[PodState, bool], tuple[PodStage, ...]]:

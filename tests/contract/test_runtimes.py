@@ -204,6 +204,8 @@ async def test_a_log_can_be_read(runtime: ContainerRuntime, pod: PodRef) -> None
 async def test_usage_is_measured(runtime: ContainerRuntime, pod: PodRef) -> None:
     sandbox = await sandbox_for(runtime, pod)
     key = await run(runtime, sandbox, spec(pod, "sleep", "100"))
-    usage = await runtime.usage(key)
-    assert usage.cpu_seconds >= 0
-    assert usage.memory_bytes > 0
+    usage = (await runtime.usage([key, "nothing-of-that-name"]))[key]
+    assert usage.cpu >= 0
+    assert usage.memory >= usage.working_set > 0
+    await runtime.remove_container(key)
+    assert await runtime.usage([key]) == {}

@@ -11,9 +11,11 @@ from typing import Any
 from k8slite.clock import SystemClock
 from k8slite.config import KubeletConfig
 from k8slite.kinds.core import Pod
+from k8slite.kubelet.measuring.meter import Meter
 from k8slite.kubelet.network import NetworkError
 from k8slite.kubelet.runtime.base import ContainerSpec, Output, PodRef, RuntimeFault, SandboxSpec, Session
 from k8slite.kubelet.runtime.simulated import SimulatedRuntime
+from k8slite.kubelet.server.access import Access
 from k8slite.kubelet.server.app import application, serving
 from k8slite.pki import Authority
 
@@ -114,7 +116,15 @@ async def kubelet_server(authority: Authority, document: dict[str, Any]) -> Asyn
         key_file=pair.key_file,
         client_ca_file=authority.cert_file,
     )
-    app = application(workers=OnePod(pod), runtime=runtime, clock=SystemClock(), connect=connect)  # type: ignore[arg-type]
+    clock = SystemClock()
+    app = application(
+        workers=OnePod(pod),  # type: ignore[arg-type]
+        runtime=runtime,
+        clock=clock,
+        connect=connect,
+        access=Access(None, node="n1", clock=clock),  # type: ignore[arg-type] - only the API server comes
+        measure=Meter(node="n1", runtime=runtime, directory=config.state_dir, clock=clock).measure,
+    )
     async with serving(config, app) as port:
         yield port
     await runtime.close()

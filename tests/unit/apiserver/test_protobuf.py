@@ -11,7 +11,7 @@ from k8slite.errors import ApiError
 from k8slite.schema import Schemas, builtin_facts
 
 #: Types that speak JSON only here, and fields that are younger than the numbers.
-JSON_ONLY = {"APIService", "CustomResourceDefinition"}
+JSON_ONLY = {"APIService", "CustomResourceDefinition", "NodeMetrics", "PodMetrics"}
 
 
 def varint(number):

@@ -13,7 +13,8 @@ from k8slite.apiserver.validation import rbac as validation
 
 NAMED = """
 admin cluster-admin edit view system:aggregate-to-admin system:aggregate-to-edit system:aggregate-to-view
-system:auth-delegator system:basic-user system:certificates.k8s.io:certificatesigningrequests:nodeclient
+system:aggregated-metrics-reader system:auth-delegator system:basic-user
+system:certificates.k8s.io:certificatesigningrequests:nodeclient
 system:certificates.k8s.io:certificatesigningrequests:selfnodeclient
 system:certificates.k8s.io:kube-apiserver-client-approver
 system:certificates.k8s.io:kube-apiserver-client-kubelet-approver system:certificates.k8s.io:kubelet-serving-approver
@@ -23,7 +24,7 @@ system:kubelet-api-admin system:monitoring system:node system:node-bootstrapper 
 system:node-proxier system:persistent-volume-provisioner system:public-info-viewer
 system:service-account-issuer-discovery system:volume-scheduler
 """
-"""The ClusterRoles of Kubernetes, without those of its controllers."""
+"""The ClusterRoles of Kubernetes and metrics-server, without those of controllers."""
 
 
 def cluster_roles() -> dict[str, dict[str, Any]]:

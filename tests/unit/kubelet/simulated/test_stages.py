@@ -52,6 +52,8 @@ def test_a_file_says_only_what_is_different(tmp_path: Path) -> None:
             "nodes: [{name: a, match: {state: Asleep}, next: {state: Ready}}]",
             r"nodes\.0\.match\.state\.0: Input should be",
         ),
+        ("usage: [{cpu: lots}]", r"usage\.0\.cpu: Value error, quantities must match"),
+        ("usage: [{memory: -1Mi}]", r"usage\.0\.memory: Value error, -1Mi is less than nothing"),
         ("seeds: 1", r"seeds: Extra inputs are not permitted"),
         ("pods: [", r"while parsing"),
     ],
@@ -73,6 +75,8 @@ def test_what_is_wrong_is_told_with_file_and_field(tmp_path: Path, text: str, to
         ("What becomes of a pod (`next` of `pods`)", stages.PodNext),
         ("Which nodes (`match` of `nodes`)", stages.NodeMatch),
         ("What becomes of a node (`next` of `nodes`)", stages.NodeNext),
+        ("What pods use (`usage`)", stages.Use),
+        ("Which pods use it (`match` of `usage`)", stages.Whose),
     ],
 )
 def test_every_field_is_documented(heading: str, model: type[BaseModel]) -> None:
