@@ -271,6 +271,8 @@ class ControllerManagerConfig(Config):
     mirroring_max_endpoints_per_subset: int = Field(default=1000, ge=1, le=1000)
     """Addresses of a subset of hand-made Endpoints that are mirrored to EndpointSlices at most."""
     mirroring_endpointslice_updates_batch_period: float = Field(default=0.1, ge=0)
+    load_balancer_pools: list[str] = []
+    """CIDRs that Services of type LoadBalancer get their addresses from; none leaves them to somebody else."""
 
 
 class KubeletConfig(Config):

@@ -19,7 +19,7 @@ COUNTS = {
     "sig-auth": 11,
     "sig-cli": 8,
     "sig-instrumentation": 4,
-    "sig-network": 14,
+    "sig-network": 16,
     "sig-node": 22,
     "sig-scheduling": 11,
     "sig-storage": 12,
