@@ -270,6 +270,7 @@ RUN = (
 )
 """The roles of what our controller manager runs."""
 _OWN = frozenset(RUN.split())
+_OWN_IN_NAMESPACES = frozenset({"bootstrap-signer", "token-cleaner"})
 
 _IN_NAMESPACES: dict[tuple[str, str], Rules] = {
     ("kube-system", "bootstrap-signer"): [rule(READ, "secrets")],
@@ -294,7 +295,12 @@ ROLES: tuple[BootstrapRole, ...] = (
 BINDINGS: tuple[BootstrapBinding, ...] = (
     *(BootstrapBinding(_PREFIX + name, (_account(name), *([MANAGER] if name in _OWN else ()))) for name in _RULES),
     *(
-        BootstrapBinding(_PREFIX + name, (_account(name),), namespace=place, role_kind="Role")
+        BootstrapBinding(
+            _PREFIX + name,
+            (_account(name), *([MANAGER] if name in _OWN_IN_NAMESPACES else ())),
+            namespace=place,
+            role_kind="Role",
+        )
         for place, name in _IN_NAMESPACES
     ),
 )

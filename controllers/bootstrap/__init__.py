@@ -1,0 +1,1 @@
+"""Tokens by which machines join: what they trust is signed, and they end in time."""

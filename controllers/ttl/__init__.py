@@ -1,0 +1,1 @@
+"""How long kubelets may keep what they read, by the size of the cluster."""
