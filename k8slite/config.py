@@ -373,6 +373,8 @@ class ProxyConfig(Config):
     bridge_address: str = "10.42.0.1/16"
     node_port_addresses: list[str] = []
     """CIDRs on which NodePorts answer; empty means every local address."""
+    load_balancer_cidrs: list[str] = []
+    """Ranges of load balancers' addresses (the controller manager's pools): this machine's programs reach them."""
     dns: DnsConfig = DnsConfig()
 
 

@@ -38,6 +38,7 @@ async def serve(config: ProxyConfig) -> None:
         cluster_cidr=config.cluster_cidr,
         service_cidr=config.service_cidr,
         node_port_addresses=tuple(config.node_port_addresses),
+        load_balancer_cidrs=tuple(cidr for cidr in config.load_balancer_cidrs if ":" not in cidr),
     )
     async with (
         Client(replace(ClientConfig.from_kubeconfig(config.kubeconfig), user_agent="k8slite-proxy")) as client,

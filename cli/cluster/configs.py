@@ -69,6 +69,7 @@ def services(spec: ClusterSpec) -> list[Service]:
                 cluster_signing_key_file=pki / "ca.key",
                 service_account_private_key_file=pki / "service-account.key",
                 cluster_cidr=spec.pod_cidr,
+                load_balancer_pools=[spec.load_balancer_cidr] if spec.load_balancer_cidr else [],
             ),
         ),
     ]
@@ -207,6 +208,7 @@ def proxy(spec: ClusterSpec) -> ProxyConfig:
         service_cidr=spec.service_cidr,
         bridge=spec.bridge,
         bridge_address=spec.bridge_address,
+        load_balancer_cidrs=[spec.load_balancer_cidr] if spec.load_balancer_cidr else [],
         dns=DnsConfig(bind_addresses=[spec.bridge_ip], cluster_ip=spec.dns_ip),
     )
 

@@ -118,6 +118,7 @@ def new(wish: Wish) -> ClusterSpec:
             kubelet_port=kubelet_port,
             pod_cidr=str(pods),
             service_cidr=str(services),
+            load_balancer_cidr=str(free.balancers(index)),
             bridge=f"k8slite{index}",
             docker_host=machine.docker_host() if nodes else "",
             encrypts=not wish.etcd_endpoints,

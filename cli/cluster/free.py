@@ -55,13 +55,22 @@ def routed_networks(table: Path = Path("/proc/net/route")) -> list[Network]:
 
 
 def ranges(taken: Iterable[Network], *, claimed: Container[int] = ()) -> tuple[int, Network, Network]:
-    """The first free pair of /16 ranges: its index, the pods' 10.42+index and the services' 10.96+index."""
+    """The first free pair of /16 ranges: its index, the pods' 10.42+index and the services' 10.96+index.
+
+    The range of its load balancers is free then too.
+    """
     taken = list(taken)
     for index in range(50):
         pods, services = Network(f"10.{42 + index}.0.0/16"), Network(f"10.{96 + index}.0.0/16")
-        if index not in claimed and not any(n.overlaps(pods) or n.overlaps(services) for n in taken):
+        ours = (pods, services, balancers(index))
+        if index not in claimed and not any(network.overlaps(each) for network in taken for each in ours):
             return index, pods, services
     raise OSError("no free address range for pods and services on this machine")
+
+
+def balancers(index: int) -> Network:
+    """The range that goes with a pair of ranges, for the addresses of load balancers: 10.150+index."""
+    return Network(f"10.{150 + index}.0.0/24")
 
 
 CLAIMS = Path("/var/lib/k8slite/claims")

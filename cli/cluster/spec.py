@@ -59,6 +59,8 @@ class ClusterSpec(Config):
     """Where the scheduler tells of its decisions; clusters that were made before this could be said have none."""
     pod_cidr: str = "10.42.0.0/16"
     service_cidr: str = "10.96.0.0/16"
+    load_balancer_cidr: str = ""
+    """Services of type LoadBalancer get their addresses here; clusters made before this could be said give none."""
     bridge: str = "k8slite0"
     docker_host: str = ""
     encrypts: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from k8slite.clock import Clock
@@ -30,13 +31,13 @@ def ensure_forwarding() -> None:
         log.warning("cannot set %s: NodePorts and Services may be out of reach", _IP_FORWARD)
 
 
-async def prepare_bridge(bridge: str, *, service_cidr: str, clock: Clock) -> None:
-    """Let this machine's own programs reach Services: over 127.0.0.1, and on a machine without a default route.
+async def prepare_bridge(bridge: str, *, ranges: Sequence[str], clock: Clock) -> None:
+    """Let this machine's own programs reach Services, whose addresses are in `ranges`.
 
-    A connection to `localhost:30080` leaves through the bridge once its destination has changed, which needs
-    route_localnet. One to a virtual address needs a route before anything can change, and an address to come from.
-    Waits for the bridge, which the kubelet makes. Call it only when the rules that keep pods from the machine's
-    loopback addresses are in force.
+    That is over 127.0.0.1, and on a machine without a default route. A connection to `localhost:30080` leaves through
+    the bridge once its destination has changed, which needs route_localnet. One to a virtual address needs a route
+    before anything can change, and an address to come from. Waits for the bridge, which the kubelet makes. Call it only
+    when the rules that keep pods from the machine's loopback addresses are in force.
     """
     path = Path(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet")
     while not path.exists():
@@ -44,7 +45,8 @@ async def prepare_bridge(bridge: str, *, service_cidr: str, clock: Clock) -> Non
     if not _set(path, "1"):
         log.warning("cannot set %s: NodePorts do not answer on 127.0.0.1", path)
     # Fails if the route is there already, from before or for another cluster: both will do.
-    await _run("ip", "route", "add", service_cidr, "dev", bridge)
+    for network in ranges:
+        await _run("ip", "route", "add", network, "dev", bridge)
 
 
 async def _run(*command: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from k8slite.kinds.core import Service, ServicePort
@@ -19,6 +19,7 @@ from k8slite.kinds.discovery import EndpointSlice
 
 _NAME = re.compile(r"[a-z0-9-]+/[a-z0-9.-]+")
 """What becomes part of a script is checked once more here, like every address, whoever let it into the store."""
+_SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 _PROTOCOLS = {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp"}
 
 
@@ -49,6 +50,8 @@ class Target:
     affinity: int = 0
     """Seconds for which a client stays with its endpoint; 0 is no affinity."""
     refusal: Literal["reject", "drop"] = "reject"
+    sources: tuple[str, ...] = ()
+    """Networks whose clients may connect; none means everybody's."""
 
 
 def frontends(
@@ -61,8 +64,8 @@ def frontends(
     usable = [piece for piece in slices if piece.address_type == "IPv4"]
     internal = {address for address in (spec.cluster_ip, *spec.cluster_ips) if _is_ipv4(address)}
     external = {address for address in spec.external_ips if _is_ipv4(address)}
-    if spec.type == "LoadBalancer":
-        external |= {entry.ip for entry in service.status.load_balancer.ingress if _is_ipv4(entry.ip)}
+    balanced = _balanced(service)
+    sources = _sources(service) if balanced else ()
     result: dict[Frontend, Target] = {}
     for port in spec.ports:
         protocol = _PROTOCOLS.get(port.protocol)
@@ -72,11 +75,35 @@ def frontends(
         outside = _target(service, port, usable, nodes=nodes, local=spec.external_traffic_policy == "Local")
         for address in external:
             result[Frontend(address, protocol, port.port)] = outside
+        for address in balanced:
+            result[Frontend(address, protocol, port.port)] = replace(outside, sources=sources)
         for address in internal:
             result[Frontend(address, protocol, port.port)] = inside
         if port.node_port and spec.type in ("NodePort", "LoadBalancer"):
             result[Frontend("", protocol, port.node_port)] = outside
     return result
+
+
+def _balanced(service: Service) -> set[str]:
+    """The addresses of a load balancer whose packets come here as they are; another kind sends them to the nodes'."""
+    if service.spec.type != "LoadBalancer":
+        return set()
+    entries = service.status.load_balancer.ingress
+    return {entry.ip for entry in entries if _is_ipv4(entry.ip) and entry.ip_mode in (None, "VIP")}
+
+
+def _sources(service: Service) -> tuple[str, ...]:
+    """The IPv4 networks that may dial the load balancer's addresses, apart from each other; empty for everybody."""
+    listed = service.spec.load_balancer_source_ranges
+    listed = listed or service.metadata.annotations.get(_SOURCE_RANGES, "").split(",")
+    networks = []
+    for text in listed:
+        try:
+            networks.append(ipaddress.IPv4Network(text.strip()))
+        except ValueError:
+            continue  # of the other family, or none at all
+    found = tuple(str(network) for network in ipaddress.collapse_addresses(networks))
+    return () if found == ("0.0.0.0/0",) else found
 
 
 def _target(

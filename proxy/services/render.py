@@ -62,6 +62,9 @@ def rules(frontends: Mapping[Frontend, Target]) -> Rules:
         key = f"{frontend.protocol} . {frontend.port}"
         prefix = "nodeport-" if not frontend.address else ""
         key = f"{frontend.address} . {key}" if frontend.address else key
+        if target.sources:
+            chains.add(_guard(target))
+            elements["guarded", key] = f"goto {_guard(target).name}"
         if not target.endpoints:
             elements["refused-nodeports" if prefix else "refused", key] = f"goto refuse-{target.refusal}"
             continue
@@ -79,6 +82,11 @@ def rules(frontends: Mapping[Frontend, Target]) -> Rules:
             endpoints = f"{prefix}endpoints-{frontend.protocol}"
             elements[endpoints, f"{number_key} . {number}"] = f"{each.address} . {each.port}"
     return Rules(elements, frozenset(members), frozenset(chains))
+
+
+def _guard(target: Target) -> Chain:
+    """The chain that lets only some clients through."""
+    return Chain(f"guard/{target.name}", (f"ip saddr {{ {', '.join(target.sources)} }} return", "drop"))
 
 
 def _pick_name(prefix: str, protocol: str, count: int) -> str:

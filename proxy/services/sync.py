@@ -141,7 +141,8 @@ class ServiceRules:
 
     async def _prepare_bridge(self) -> None:
         settings = self._settings
-        await host.prepare_bridge(settings.bridge, service_cidr=settings.service_cidr, clock=self._clock)
+        ranges = (settings.service_cidr, *settings.load_balancer_cidrs)
+        await host.prepare_bridge(settings.bridge, ranges=ranges, clock=self._clock)
 
     async def _check(self) -> None:
         """Now and then, see whether everything is still there, and whether Docker has come meanwhile."""

@@ -11,6 +11,8 @@ How a packet goes:
 - `postrouting` gives a pod that reaches itself through its Service, a client on loopback, and a client whose connection
   leaves this machine again the machine's own address as source: the answer has to come back here. Everybody else keeps
   their address, as answers from pods of this machine pass its bridge in any case.
+- `guard-prerouting` and `guard-output` see a packet before anything else does, and drop it where a Service's load
+  balancer is for certain clients only (`guarded`).
 - `refuse` answers what nothing took: Services without endpoints, unknown ports of the service range. It does so before
   routing, since the route to the service range leads to the bridge (see `host`) and a router that sends a packet back
   where it came from tells the sender a better way, which here is none. TCP is reset, as the kernel limits how many ICMP
@@ -35,6 +37,8 @@ class TableSettings:
     service_cidr: str
     node_port_addresses: tuple[str, ...] = ()
     """CIDRs on which NodePorts answer; none means every local address."""
+    load_balancer_cidrs: tuple[str, ...] = ()
+    """Ranges of load balancers' addresses: what no Service has of them is refused, as in the service range."""
     bridge_filtered: bool = True
     """Whether packets between ports of a bridge pass these hooks (br_netfilter)."""
 
@@ -57,6 +61,10 @@ def recreate(settings: TableSettings) -> str:
         for protocol in ("tcp", "udp", "sctp")
         for prefix, address in (("", "ip daddr . "), ("nodeport-", ""))
     )
+    refused = "\n".join(
+        f"    ip daddr {network} goto refuse-reject"
+        for network in (settings.service_cidr, *settings.load_balancer_cidrs)
+    )
     return f"""\
 add table ip {name}
 delete table ip {name}
@@ -64,9 +72,19 @@ table ip {name} {{
   map services {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
   map nodeports {{ type inet_proto . inet_service : verdict; }}
 {endpoints}
+  map guarded {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
   map refused {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
   map refused-nodeports {{ type inet_proto . inet_service : verdict; }}
   set hairpins {{ type ipv4_addr . ipv4_addr; }}
+
+  chain guard-prerouting {{
+    type filter hook prerouting priority dstnat - 10; policy accept;
+    ct state new ip daddr . meta l4proto . th dport vmap @guarded
+  }}
+  chain guard-output {{
+    type filter hook output priority -110; policy accept;
+    ct state new ip daddr . meta l4proto . th dport vmap @guarded
+  }}
 
   chain dispatch {{
     ip daddr . meta l4proto . th dport vmap @services
@@ -102,7 +120,7 @@ table ip {name} {{
   chain refuse {{
     ip daddr . meta l4proto . th dport vmap @refused
     {local} meta l4proto . th dport vmap @refused-nodeports
-    ip daddr {settings.service_cidr} goto refuse-reject
+{refused}
   }}
   chain filter-prerouting {{
     type filter hook prerouting priority dstnat + 5; policy accept;

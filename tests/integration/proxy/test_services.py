@@ -301,3 +301,27 @@ async def test_a_second_table_minds_its_own_services(scene: Scene):
     async with service_rules(other, table="k8slite-b"):
         assert await names(scene.client, "10.97.0.20", 80, 4) == {"two"}
         assert await names(scene.client, VIP, 80) == {"one", "two"}
+
+
+async def test_a_load_balancers_address_is_for_those_whom_it_names(scene: Scene):
+    address = "198.51.100.8"
+    status = {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
+    ports = [{"name": "http", "port": 80, "protocol": "TCP"}]
+
+    def balanced(*ranges: str) -> None:
+        spec = {"clusterIP": VIP, "clusterIPs": [VIP], "type": "LoadBalancer", "ports": ports}
+        spec["loadBalancerSourceRanges"] = list(ranges)
+        scene.cluster.put(SERVICES, {"metadata": {"name": "web"}, "spec": spec, "status": status})
+
+    balanced()
+    await eventually(lambda: _reaches(scene.host.world, address, 80))
+    assert await names(scene.client, address, 80) == {"one", "two"}
+    balanced(f"{scene.client.address}/32")
+
+    async def shut() -> bool:
+        return not await _reaches(scene.host.world, address, 80)
+
+    await eventually(shut)
+    assert await _reaches(scene.client, address, 80)
+    balanced()
+    await eventually(lambda: _reaches(scene.host.world, address, 80))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import cycle
 
 import pytest
@@ -127,6 +128,41 @@ def test_load_balancer_address_is_a_frontend():
     each = service(type="LoadBalancer")
     each = each.model_validate({**each.to_wire(), "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.77"}]}}})
     assert reached(nft_with((each, piece(ONE, TWO))), "192.0.2.77", 80) == BOTH
+
+
+def balanced(*, mode: str = "VIP", **spec):
+    each = service(type="LoadBalancer", **spec)
+    status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.77", "ipMode": mode}]}}
+    return each.model_validate({**each.to_wire(), "status": status})
+
+
+def test_an_address_that_a_balancer_passes_on_is_no_frontend():
+    nft = nft_with((balanced(mode="Proxy"), piece(ONE)))
+    assert send(nft, "192.0.2.77", 80).reached == "192.0.2.77:80"
+
+
+@pytest.mark.parametrize(
+    ("ranges", "client", "expected"),
+    [
+        (["203.0.113.0/24"], WORLD, f"{ONE}:8080"),
+        (["203.0.113.8/29", "203.0.113.0/24", "fd00::/8"], WORLD, f"{ONE}:8080"),
+        (["198.51.100.0/24"], WORLD, "drop"),
+        (["198.51.100.0/24"], CLIENT, "drop"),
+        (["0.0.0.0/0"], WORLD, f"{ONE}:8080"),
+        (["fd00::/8"], WORLD, f"{ONE}:8080"),
+    ],
+)
+def test_who_may_dial_a_load_balancer(ranges: list[str], client: str, expected: str):
+    nft = nft_with((balanced(loadBalancerSourceRanges=ranges), piece(ONE)))
+    assert send(nft, "192.0.2.77", 80, source=client).reached == expected
+    assert send(nft, VIP, 80, source=CLIENT).reached == f"{ONE}:8080"
+
+
+def test_addresses_and_ports_of_a_balancers_range_that_nobody_has_are_refused():
+    settings = replace(SETTINGS, load_balancer_cidrs=("192.0.2.64/26",))
+    nft = nft_with((balanced(), piece(ONE)), settings=settings)
+    assert send(nft, "192.0.2.77", 80).reached == f"{ONE}:8080"
+    assert {send(nft, "192.0.2.77", 81).reached, send(nft, "192.0.2.78", 80).reached} == {"reject"}
 
 
 def test_a_draw_that_a_change_outran_still_reaches_an_endpoint():

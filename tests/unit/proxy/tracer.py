@@ -56,7 +56,10 @@ class Nft:
                 assert not value.startswith("goto ") or value[5:] in self.chains, f"{value}: no such chain"
 
     def send(
-        self, packet: Packet, *, hooks: tuple[str, ...] = ("prerouting", "filter-prerouting", "postrouting")
+        self,
+        packet: Packet,
+        *,
+        hooks: tuple[str, ...] = ("guard-prerouting", "prerouting", "filter-prerouting", "postrouting"),
     ) -> Verdict:
         """Walk a packet through the hooks."""
         masqueraded = False
@@ -190,6 +193,7 @@ _STATEMENTS: list[tuple[str, Callable[..., str | bool]]] = [
     (r"numgen random mod (\d+) vmap (\{.*\})", _draw),
     (r"update @(\S+) \{ ip saddr \}", lambda n, p, name: n.maps[name].setdefault(p.source, "") == ""),
     (r"ip saddr \. ip daddr @(\S+)", lambda n, p, name: f"{p.source} . {p.destination}" in n.maps[name]),
+    (r"ip saddr \{ (.*?) \} return", lambda _, p, networks: "return" if _inside(p.source, networks) else False),
     (r"ip saddr @(\S+)", lambda n, p, name: p.source in n.maps[name]),
     (r"ip saddr != ([\d./]+)", lambda _, p, network: not _inside(p.source, network)),
     (r"ip saddr ([\d./]+)", lambda _, p, network: _inside(p.source, network)),
