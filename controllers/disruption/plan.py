@@ -46,6 +46,12 @@ class Plan:
     requeue_after: float | None
 
 
+def counts_as(pod: Pod) -> tuple[object, ...]:
+    """What of a pod budgets are about: whatever else happens to it changes no budget."""
+    owner = pod.metadata.controller
+    return pod.metadata.labels, pod.ready, pod.deleting, owner.uid if owner is not None else ""
+
+
 def needs_scale(spec: BudgetSpec) -> bool:
     """Whether the budget is relative to what the pods' owners want."""
     return spec.max_unavailable is not None or isinstance(spec.min_available, str)

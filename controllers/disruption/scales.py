@@ -5,7 +5,7 @@ Source: Kubernetes' pkg/controller/disruption (getExpectedScale and its finders)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,21 @@ class Scales:
         }
         self._paths: dict[tuple[str, str], str] = {}
 
+    def tell(self, changed: Callable[[str], None]) -> None:
+        """Call with the namespace whenever one of our own kinds wants another number of pods."""
+
+        def compare(old: Any, new: Any) -> None:
+            item = new or old
+            above = item.metadata.controller
+            if above is not None and above.kind == DEPLOYMENTS.kind:
+                return  # it follows its Deployment, which is what counts
+            if old is None or new is None or old.spec.replicas != new.spec.replicas:
+                changed(item.namespace)
+
+        informers: list[Any] = [self._deployments, *self._known.values()]
+        for informer in informers:
+            informer.add_handler(compare)
+
     async def of(self, pods: Sequence[Pod]) -> Scale:
         """What the owners of pods of one namespace want. Raises NoScaleError, ApiError."""
         wanted: dict[str, int] = {}
@@ -62,21 +77,18 @@ class Scales:
     async def _of_owner(self, pod: Pod, owner: OwnerReference) -> tuple[str, int]:
         group = owner.api_version.rpartition("/")[0]
         informer: Any = self._known.get((group, owner.kind))
-        if informer is None:
-            return owner.uid, await self._asked(pod.namespace, owner)
-        found = informer.get(f"{pod.namespace}/{owner.name}")
-        if found is None or found.uid != owner.uid:
-            raise NoScaleError(f'found no controllers for pod "{pod.name}"')
+        found = informer.get(f"{pod.namespace}/{owner.name}") if informer is not None else None
+        if found is None or found.uid != owner.uid:  # of another kind, or the cache lags
+            return owner.uid, await self._asked(pod, owner)
         above = found.metadata.controller
-        if above is not None and above.kind == "Deployment":
+        if above is not None and above.kind == DEPLOYMENTS.kind:
             deployment = self._deployments.get(f"{pod.namespace}/{above.name}")
-            if deployment is None or deployment.uid != above.uid:
-                raise NoScaleError(f'found no controllers for pod "{pod.name}"')
-            return deployment.uid, deployment.spec.replicas
+            if deployment is not None and deployment.uid == above.uid:
+                return deployment.uid, deployment.spec.replicas
         return owner.uid, found.spec.replicas
 
-    async def _asked(self, namespace: str, owner: OwnerReference) -> int:
-        path = await self._path(owner)
+    async def _asked(self, pod: Pod, owner: OwnerReference) -> int:
+        path, namespace = await self._path(owner), pod.namespace
         try:
             scale = await self._context.client.request(
                 "GET", path.format(namespace=namespace, name=owner.name) + "/scale"
@@ -85,11 +97,9 @@ class Scales:
             if error.code != 404:
                 raise
             self._paths.pop((owner.api_version, owner.kind), None)
-            raise NoScaleError(
-                f"{owner.kind} {namespace}/{owner.name} cannot be asked for its scale: {error}"
-            ) from error
+            raise NoScaleError(f'found no controllers for pod "{pod.name}"') from error
         if scale["metadata"].get("uid") != owner.uid:
-            raise NoScaleError(f"{owner.kind} {namespace}/{owner.name} is another one than the pods' owner")
+            raise NoScaleError(f'found no controllers for pod "{pod.name}"')
         return int((scale.get("spec") or {}).get("replicas") or 0)
 
     async def _path(self, owner: OwnerReference) -> str:
@@ -108,9 +118,11 @@ class Scales:
             plural = next(
                 (one["name"] for one in resources if one["kind"] == owner.kind and "/" not in one["name"]), ""
             )
+            if not plural:
+                raise NoScaleError(f'no matches for kind "{owner.kind}" in version "{owner.api_version}"')
             if f"{plural}/scale" not in names:
                 group = owner.api_version.rpartition("/")[0]
-                what = f"{plural or owner.kind}.{group}" if group else plural or owner.kind
+                what = f"{plural}.{group}" if group else plural
                 raise NoScaleError(f"{what} does not implement the scale subresource")
             if len(self._paths) >= _KINDS:
                 self._paths.clear()

@@ -15,7 +15,7 @@ from k8slite.selectors import LabelSelector
 from ..context import Context, Runnable
 from ..pods import PODS, Pod
 from .budget import BUDGETS, Budget, BudgetStatus
-from .plan import Expected, expected, failed, in_words, needs_scale, plan, stale_in
+from .plan import Expected, counts_as, expected, failed, in_words, needs_scale, plan, stale_in
 from .scales import NoScaleError, Scales
 
 COMPONENT = "controllermanager"
@@ -50,6 +50,7 @@ class Disruption:
         self.pods = Controller("stale-disruption", self.sync_pod, clock=context.clock, workers=1)
         self._budgets.add_handler(self._budget_changed)
         self._pods.add_handler(self._pod_changed)
+        self._scales.tell(self._scaled)
 
     def _budget_changed(self, old: Budget | None, new: Budget | None) -> None:
         if new is not None:
@@ -60,11 +61,17 @@ class Disruption:
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         item = new or old
         assert item is not None  # an informer tells of something
-        for budget in self._budgets.list(item.namespace):
-            if any(pod is not None and self._selects(budget, pod) for pod in (old, new)):
-                self.budgets.queue.add(budget.key)
+        if old is None or new is None or counts_as(old) != counts_as(new):
+            for budget in self._budgets.list(item.namespace):
+                if any(pod is not None and self._selects(budget, pod) for pod in (old, new)):
+                    self.budgets.queue.add(budget.key)
         if new is not None and (left := stale_in(new, now=self._context.clock.now())) is not None:
             self.pods.queue.add_after(new.key, left + 0.1)
+
+    def _scaled(self, namespace: str) -> None:
+        for budget in self._budgets.list(namespace):
+            if needs_scale(budget.spec):
+                self.budgets.queue.add(budget.key)
 
     async def sync(self, key: str) -> Result:
         """One budget."""
@@ -77,11 +84,11 @@ class Disruption:
             self._say(budget, "NoPods", "No matching pods found", warn=False)
         try:
             wanted = await self._expected(budget, pods)
-        except (NoScaleError, ValueError) as error:
+        except (NoScaleError, ValueError, ApiError) as error:
             message = f"Failed to calculate the number of expected pods: {error}"
             self._say(budget, "CalculateExpectedPodCountFailed", message)
             await self._write(budget, failed(budget, str(error), now=now))
-            raise TryAgain(message) from error  # the owner may only be missing in a cache that lags
+            raise TryAgain(message) from error  # owners, their kinds and the right to ask them come later at times
         decided = plan(budget=budget, pods=pods, expected=wanted, now=now)
         for pod in decided.lost:
             self._say(pod, "NotDeleted", f"Pod was expected by PDB {budget.key} to be deleted but it wasn't")
@@ -126,8 +133,16 @@ class Disruption:
             return DONE
         if left > 0:
             return Result(left + 0.1)
-        condition = {"type": "DisruptionTarget", "status": "False", "lastTransitionTime": timestamp(now)}
-        body = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "False",
+            "lastTransitionTime": timestamp(now),
+            "reason": None,
+            "message": None,
+        }
+        # Of this state only: the pod may have been chosen again a moment ago.
+        metadata = {"uid": pod.uid, "resourceVersion": pod.metadata.resource_version}
+        body = {"metadata": metadata, "status": {"conditions": [condition]}}
         try:
             await self._context.client.patch(
                 PODS, pod.name, body, namespace=pod.namespace, subresource="status", patch=Patch.STRATEGIC

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from k8slite.client import Patch
+from k8slite.clock import SystemClock, timestamp
 from k8slite.controllers.disruption.budget import BUDGETS
 from k8slite.errors import ApiError
 from k8slite.kinds.base import ResourceType
@@ -99,6 +102,70 @@ async def test_an_eviction_spends_what_the_budget_allows(cluster):
     assert caught.value.code == 429
     await shows(cluster, disruptions_allowed=0, current_healthy=1, disrupted_pods={})
     assert not (await cluster.get(PODS, second.name)).deleting
+
+
+async def test_an_eviction_waits_until_the_budget_is_changed(cluster):
+    client = cluster.client
+    await client.create(DEPLOYMENTS, deployment(3), namespace="default")
+    await ready_pods(cluster, 3)
+    await client.create(BUDGETS, budget(minAvailable=3), namespace="default")
+    await shows(cluster, observed_generation=1, current_healthy=3, disruptions_allowed=0)
+    cluster.puppets.node = "n2"
+    cluster.puppets.stopped.add("n2")  # replacements are not ready
+    pods = await cluster.list(PODS, "app=web")
+    with pytest.raises(ApiError) as caught:
+        await evict(cluster, pods[0].name)
+    assert caught.value.code == 429
+    await client.patch(BUDGETS, "web", {"spec": {"minAvailable": 2}}, namespace="default")
+    await shows(cluster, observed_generation=2, disruptions_allowed=1)
+    await evict(cluster, pods[0].name)
+    await shows(cluster, disruptions_allowed=0, current_healthy=2)
+    with pytest.raises(ApiError) as caught:
+        await evict(cluster, pods[1].name)
+    assert caught.value.code == 429
+    await client.delete(BUDGETS, "web", namespace="default")
+    await evict(cluster, pods[1].name)
+
+
+async def test_a_status_that_others_write_is_heeded_and_put_right(cluster):
+    client = cluster.client
+    await client.create(DEPLOYMENTS, deployment(3), namespace="default")
+    await ready_pods(cluster, 3)
+    await client.create(BUDGETS, budget(minAvailable=1), namespace="default")
+    await shows(cluster, disruptions_allowed=2)
+    pod = (await cluster.list(PODS, "app=web"))[0]
+    path = BUDGETS.path(namespace="default", name="web", subresource="status")
+    whole = await client.request("GET", path)
+    now = timestamp(SystemClock().now())
+    whole["status"]["disruptedPods"] = {pod.name: now}
+    assert (await client.request("PUT", path, body=whole))["status"]["disruptedPods"] == {pod.name: now}
+    await shows(cluster, current_healthy=2, disruptions_allowed=1)
+    assert set((await cluster.get(BUDGETS, "web")).status.disrupted_pods) == {pod.name}
+    await client.patch(BUDGETS, "web", {"status": {"disruptedPods": None}}, namespace="default", subresource="status")
+    await shows(cluster, current_healthy=3, disruptions_allowed=2, disrupted_pods={})
+
+
+async def test_a_pod_that_was_to_be_disrupted_long_ago_says_so_no_longer(cluster):
+    client = cluster.client
+    await client.create(DEPLOYMENTS, deployment(1), namespace="default")
+    await ready_pods(cluster, 1)
+    pod = (await cluster.list(PODS, "app=web"))[0]
+    said = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "PreemptionByScheduler",
+        "message": "make room",
+        "lastTransitionTime": timestamp(SystemClock().now() - timedelta(seconds=119)),
+    }
+    body = {"status": {"conditions": [said]}}
+    await client.patch(PODS, pod.name, body, namespace="default", subresource="status", patch=Patch.STRATEGIC)
+
+    async def taken_back() -> bool:
+        raw = await client.request("GET", PODS.path(namespace="default", name=pod.name))
+        found = next(one for one in raw["status"]["conditions"] if one["type"] == "DisruptionTarget")
+        return found["status"] == "False" and not found.get("reason") and not found.get("message")
+
+    await cluster.until(taken_back)
 
 
 async def test_budgets_of_other_owners_and_of_none(cluster):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from k8slite.controllers.disruption.budget import Budget, BudgetSpec
-from k8slite.controllers.disruption.plan import Expected, expected, failed, needs_scale, plan, stale_in
+from k8slite.controllers.disruption.plan import Expected, counts_as, expected, failed, needs_scale, plan, stale_in
 from k8slite.controllers.pods import Pod
 
 from .builders import T0, at, pod
@@ -131,3 +134,41 @@ def targeted(*, since: float = 0.0, deleting: bool = False, phase: str = "Runnin
 )
 def test_a_disruption_that_never_came_is_stale(found: Pod, left: float | None) -> None:
     assert stale_in(found, now=at(100)) == left
+
+
+def test_only_what_budgets_are_about_counts() -> None:
+    one = pod("p")
+    assert counts_as(one) == counts_as(one.model_copy(update={"status": one.status}))
+    assert counts_as(one) != counts_as(pod("p", ready=False))
+    assert counts_as(one) != counts_as(pod("p", deleting=True))
+    assert counts_as(one) != counts_as(pod("p", labels={"app": "other"}))
+    assert counts_as(one) != counts_as(pod("p", owner="other"))
+
+
+amounts = st.one_of(st.integers(0, 12), st.integers(0, 100).map(lambda percent: f"{percent}%"))
+parts = st.sampled_from(["ready", "unready", "going", "granted", "lost"])
+
+
+@given(st.lists(parts, max_size=10), st.sampled_from(["minAvailable", "maxUnavailable"]), amounts, st.integers(0, 12))
+def test_what_is_allowed_leaves_as_many_as_must_be_there(
+    made: list[str], rule: str, amount: int | str, scale: int
+) -> None:
+    pods = [pod(f"p{i}", ready=part != "unready", deleting=part == "going") for i, part in enumerate(made)]
+    granted = {f"p{i}": at(-130 if part == "lost" else 0) for i, part in enumerate(made) if part in ("granted", "lost")}
+    wanted = expected(BudgetSpec.model_validate({rule: amount}), pods=len(pods), scale=scale)
+    decided = plan(budget=budget(disrupted=granted), pods=pods, expected=wanted, now=at(1))
+    healthy = made.count("ready") + made.count("lost")
+    status = decided.status
+    assert status.current_healthy == healthy
+    assert {one.name for one in decided.lost} == {f"p{i}" for i, part in enumerate(made) if part == "lost"}
+    assert set(status.disrupted_pods) == {f"p{i}" for i, part in enumerate(made) if part == "granted"}
+    if status.disruptions_allowed:
+        assert healthy - status.disruptions_allowed == status.desired_healthy
+    else:
+        assert status.expected_pods == 0 or healthy <= status.desired_healthy
+    if isinstance(amount, str):
+        share = Fraction(int(amount[:-1]), 100) * scale
+        enough = scale - share if rule == "maxUnavailable" else share
+        assert abs(status.desired_healthy - enough) < 1
+        assert status.desired_healthy >= enough or rule == "maxUnavailable"
+    assert status.desired_healthy >= 0
