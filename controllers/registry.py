@@ -30,6 +30,7 @@ CONTROLLERS = {
     "replicaset-controller": "replicaset.sync:build",
     "disruption-controller": "disruption.sync:build",
     "statefulset-controller": "statefulset.sync:build",
+    "cronjob-controller": "cronjob.sync:build",
     "certificatesigningrequest-signing-controller": "certificates.signing:build",
     "certificatesigningrequest-approving-controller": "certificates.approving:build",
     "certificatesigningrequest-cleaner-controller": "certificates.cleaning:build",

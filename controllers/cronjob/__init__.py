@@ -1,0 +1,1 @@
+"""CronJobs: Jobs that come again and again."""
