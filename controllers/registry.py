@@ -16,6 +16,7 @@ CONTROLLERS = {
     "serviceaccount-token-controller": "tokens.sync:build",
     "endpoints-controller": "endpoints.sync:build",
     "endpointslice-controller": "endpointslice.sync:build",
+    "service-cidr-controller": "servicecidrs.sync:build",
     "service-lb-controller": "serviceloadbalancer.sync:build",
     "endpointslice-mirroring-controller": "endpointslicemirroring.sync:build",
     "replicationcontroller-controller": "replicaset.sync:build_replication_controllers",

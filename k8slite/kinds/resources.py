@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import apps, batch, certificates, coordination, core, discovery, rbac, scheduling, storage
+from . import apps, batch, certificates, coordination, core, discovery, networking, rbac, scheduling, storage
 from .base import ResourceType
 
 PODS = ResourceType("", "v1", "pods", "Pod", True, core.Pod)
@@ -30,6 +30,8 @@ LEASES = ResourceType("coordination.k8s.io", "v1", "leases", "Lease", True, coor
 ENDPOINT_SLICES = ResourceType(
     "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True, discovery.EndpointSlice
 )
+SERVICE_CIDRS = ResourceType("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", False, networking.ServiceCIDR)
+IP_ADDRESSES = ResourceType("networking.k8s.io", "v1", "ipaddresses", "IPAddress", False, networking.IPAddress)
 PRIORITY_CLASSES = ResourceType(
     "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", False, scheduling.PriorityClass
 )
