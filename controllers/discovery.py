@@ -1,4 +1,4 @@
-"""Which resources the API serves: what the garbage collector watches and a namespace's end empties.
+"""Which resources the API serves: what the garbage collector watches, a namespace's end empties, an autoscaler scales.
 
 Source: Kubernetes documentation, "API discovery".
 """
@@ -71,3 +71,39 @@ def _resources(group_version: str, listed: Mapping[str, Any]) -> Iterable[Served
         if "/" not in item["name"]:
             resource = ResourceType(group, version, item["name"], item["kind"], bool(item["namespaced"]), PartialObject)
             yield Served(resource, frozenset(item.get("verbs") or ()))
+
+
+class Mapper:
+    """Finds the resources of a kind, in the version that their group prefers; remembers those that it found."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[tuple[str, str], tuple[Served, ...]] = {}
+
+    async def find(self, group: str, kind: str) -> tuple[Served, ...]:
+        """The resources of a kind; none if it is not served. Raises ApiError, aiohttp.ClientError."""
+        found = self._known.get((group, kind), ())
+        if not found:
+            found = tuple(one for one in await self._of(group) if one.resource.kind == kind)
+            if found:
+                self._known[group, kind] = found
+        return found
+
+    def forget(self, group: str, kind: str) -> None:
+        """What is known of a kind led nowhere: ask again."""
+        self._known.pop((group, kind), None)
+
+    async def _of(self, group: str) -> list[Served]:
+        try:
+            if not group:
+                return list(_resources("v1", await self._client.request("GET", "/api/v1")))
+            found: dict[str, Served] = {}
+            for version in _versions([await self._client.request("GET", f"/apis/{group}")]):
+                listed = await self._client.request("GET", f"/apis/{version}")
+                for served in _resources(version, listed):
+                    found.setdefault(served.resource.plural, served)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return []
+        return list(found.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import apps, batch, certificates, coordination, core, discovery, networking, rbac, scheduling, storage
+from . import apps, autoscaling, batch, certificates, coordination, core, discovery, rbac, scheduling, storage
 from .base import ResourceType
 
 PODS = ResourceType("", "v1", "pods", "Pod", True, core.Pod)
@@ -26,6 +27,14 @@ CONTROLLER_REVISIONS = ResourceType(
 )
 JOBS = ResourceType("batch", "v1", "jobs", "Job", True, batch.Job)
 CRON_JOBS = ResourceType("batch", "v1", "cronjobs", "CronJob", True, batch.CronJob)
+HORIZONTAL_POD_AUTOSCALERS = ResourceType(
+    "autoscaling",
+    "v2",
+    "horizontalpodautoscalers",
+    "HorizontalPodAutoscaler",
+    True,
+    autoscaling.HorizontalPodAutoscaler,
+)
 LEASES = ResourceType("coordination.k8s.io", "v1", "leases", "Lease", True, coordination.Lease)
 ENDPOINT_SLICES = ResourceType(
     "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True, discovery.EndpointSlice

@@ -1,0 +1,283 @@
+"""Looks at every autoscaler each sync period, and scales.
+
+The autoscalers of a namespace have their turns in the same moments, so that they can share what is asked; namespaces
+are spread over the period. Without autoscalers nothing is asked at all.
+
+A crash between scaling and telling of it costs an event. What must not be lost is told first: that it was the
+autoscaler who took its workload to zero, for nobody would take it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import aiohttp
+
+from k8slite.controller import DONE, Controller, Result
+from k8slite.errors import ApiError
+from k8slite.informer import Informer
+from k8slite.kinds.autoscaling import HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus
+from k8slite.kinds.base import split_key
+from k8slite.kinds.resources import HORIZONTAL_POD_AUTOSCALERS
+from k8slite.selectors import SelectorError, parse_label_selector
+
+from ..context import Context, Runnable
+from ..discovery import Mapper
+from ..pods import PODS, Pod
+from . import plan
+from .asking import Metrics
+from .judging import Answer, Failure, Unreachable, Verdict, judge
+from .plan import Decision, Said
+from .pods import Delays
+from .proposals import Rules, Workload
+from .rates import History
+from .selections import Selections
+from .targets import Moved, NoTarget, Scale, Targets
+
+COMPONENT = "horizontal-pod-autoscaler"
+SOON = 0.1
+"""A part of the period: whose turn comes sooner than that after another look waits for the next one."""
+
+
+def build(context: Context) -> Sequence[Runnable]:
+    """The controller."""
+    return [AutoscalerSync(context).controller]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unselected(Exception):
+    """The pods of a workload cannot be told: an event, what the condition says, and the sum of it."""
+
+    event: Said
+    told: Said
+
+    @property
+    def why(self) -> str:
+        return self.event.message
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of an autoscaler between its turns."""
+
+    uid: str
+    history: History
+    written: str = ""
+    """The revision of its last status of ours."""
+
+
+class AutoscalerSync:
+    """Syncs HorizontalPodAutoscalers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        config = context.config
+        self._period = config.horizontal_pod_autoscaler_sync_period
+        self._delays = Delays(
+            timedelta(seconds=config.horizontal_pod_autoscaler_cpu_initialization_period),
+            timedelta(seconds=config.horizontal_pod_autoscaler_initial_readiness_delay),
+        )
+        self._autoscalers: Informer[HorizontalPodAutoscaler] = context.informers.of(HORIZONTAL_POD_AUTOSCALERS)
+        self._pods: Informer[Pod] = context.informers.of(PODS)
+        mapper = Mapper(context.client)
+        self._targets = Targets(context.client, mapper)
+        self._metrics = Metrics(context.client, mapper, clock=context.clock, fresh=self._period / 4)
+        self._selections = Selections()
+        self._known: dict[str, _Known] = {}
+        self.controller = Controller(
+            "horizontalpodautoscaler",
+            self.sync,
+            clock=context.clock,
+            workers=config.concurrent_horizontal_pod_autoscaler_syncs,
+        )
+        self._autoscalers.add_handler(self._autoscaler_changed)
+        self._pods.add_handler(self._selections.pod_changed)
+
+    def _autoscaler_changed(self, old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
+        """Its own status is no reason to look again."""
+        if (item := new or old) and (old is None or new is None or old.spec != new.spec):
+            self.controller.queue.add(item.key)
+
+    async def sync(self, key: str) -> Result:
+        """One autoscaler."""
+        await self._settle(key)
+        found = self._autoscalers.get(key)
+        if found is None:
+            self._known.pop(key, None)
+            self._selections.forget(key)
+            return DONE
+        try:
+            scale = await self._targets.read(found.spec.scale_target_ref, namespace=found.namespace)
+        except (NoTarget, ApiError, aiohttp.ClientError, OSError) as error:
+            self._say(found, Said("FailedGetScale", _text(error)))
+            await self._write(found, plan.with_conditions(found, [plan.no_scale(_text(error))], now=self._now()))
+            return self._next(found.namespace)
+        try:
+            decision = await self._decide(found, scale)
+            await self._carry_out(found, scale, decision)
+        except Moved:
+            return Result(0.0)
+        return self._next(found.namespace)
+
+    async def _settle(self, key: str) -> None:
+        """Wait until the cache shows the status that was written last: decisions hang on its conditions."""
+        known = self._known.get(key)
+        if known is not None and known.written:
+            await self._autoscalers.wait_for_revision(key, known.written)
+            known.written = ""
+
+    def _next(self, namespace: str) -> Result:
+        """When the namespace has its next turn."""
+        phase = zlib.crc32(namespace.encode()) / (1 << 32) * self._period
+        left = self._period - (self._context.clock.monotonic() - phase) % self._period
+        return Result(left if left > SOON * self._period else left + self._period)
+
+    async def _decide(self, found: HorizontalPodAutoscaler, scale: Scale) -> Decision:
+        at = self._context.clock.monotonic()
+        known = self._known.get(found.key)
+        if known is None or known.uid != found.uid:
+            known = self._known[found.key] = _Known(found.uid, History.begin(scale.replicas, at=at))
+        seen = plan.look(found, replicas=scale.replicas)
+        if not seen.measure:
+            return plan.without_metrics(seen, replicas=scale.replicas, history=known.history)
+        try:
+            pods = self._select(found, scale.selector)
+        except _Unselected as problem:
+            self._say(found, problem.event)
+            return plan.unselected(problem.told, why=problem.why, history=known.history)
+        verdicts = await self._judge(found, scale, pods)
+        return plan.by_metrics(
+            found,
+            verdicts,
+            replicas=scale.replicas,
+            history=known.history,
+            window=self._context.config.horizontal_pod_autoscaler_downscale_stabilization,
+            at=at,
+        )
+
+    def _select(self, found: HorizontalPodAutoscaler, text: str) -> Sequence[Pod]:
+        """The pods of the workload. Raises _Unselected."""
+        if not text:
+            missing = "the HPA target's scale is missing a selector"
+            raise _Unselected(Said("SelectorRequired", "selector is required"), Said("InvalidSelector", missing))
+        try:
+            selector = parse_label_selector(text)
+        except SelectorError as error:
+            said = Said("InvalidSelector", f"couldn't convert selector into a corresponding internal selector object: {error}")
+            raise _Unselected(said, said) from error
+        if not self._selections.knows(found.key, selector):
+            self._selections.register(found.key, selector, self._pods.list(found.namespace))
+        keys = self._selections.pods(found.key)
+        holders = self._selections.holders(keys)
+        if len(holders) > 1:
+            said = Said("AmbiguousSelector", f"pods by selector {text} are controlled by multiple HPAs: [{' '.join(holders)}]")
+            raise _Unselected(said, said)
+        return [pod for key in keys if (pod := self._pods.get(key)) is not None]
+
+    async def _judge(
+        self, found: HorizontalPodAutoscaler, scale: Scale, pods: Sequence[Pod]
+    ) -> list[Verdict | Failure]:
+        namespace = found.namespace
+        share = self._selections.share(namespace, pods=len(self._pods.list(namespace)))
+        asked = [
+            self._metrics.ask(metric, namespace=namespace, selector=scale.selector, share=share)
+            for metric in found.spec.metrics
+        ]
+        answers = await asyncio.gather(*asked)
+        usual = self._context.config.horizontal_pod_autoscaler_tolerance
+        rules = Rules(plan.tolerances(found.spec, usual=usual), self._delays)
+        workload = Workload(pods, scale.replicas, scale.status_replicas)
+        names = frozenset(pod.name for pod in pods)
+        return [
+            judge(
+                metric,
+                _own(answer, names) if share and metric.type in ("Resource", "ContainerResource") else answer,
+                workload=workload,
+                rules=rules,
+                namespace=namespace,
+                now=self._now(),
+            )
+            for metric, answer in zip(found.spec.metrics, answers, strict=True)
+        ]
+
+    async def _carry_out(self, found: HorizontalPodAutoscaler, scale: Scale, decision: Decision) -> None:
+        for said in decision.said:
+            self._say(found, said)
+        known, told = self._known[found.key], ()
+        if decision.rescale and decision.desired is not None:
+            if decision.to_zero:
+                intent = plan.with_conditions(found, [plan.zero_told(True)], now=self._now())
+                found = await self._write(found, intent)
+            size = f"New size: {decision.desired}; reason: {decision.reason}"
+            try:
+                await self._targets.write(scale, decision.desired)
+            except (ApiError, aiohttp.ClientError, OSError) as error:
+                self._say(found, Said("FailedRescale", f"{size}; error: {_text(error)}"))
+                await self._tell(found, scale, decision, [plan.not_rescaled(_text(error))], scaled=False)
+                return
+            self._context.say(COMPONENT, found, "SuccessfulRescale", size)
+            at = self._context.clock.monotonic()
+            decision_history = decision.history.scaled(scale.replicas, decision.desired, at=at)
+            known.history = decision_history
+            await self._tell(found, scale, decision, plan.rescaled(decision), scaled=True)
+            return
+        known.history = decision.history
+        await self._tell(found, scale, decision, told, scaled=False)
+
+    async def _tell(
+        self,
+        found: HorizontalPodAutoscaler,
+        scale: Scale,
+        decision: Decision,
+        told: Sequence[plan.Told],
+        *,
+        scaled: bool,
+    ) -> None:
+        status = plan.status(found, decision, told, replicas=scale.replicas, scaled=scaled, now=self._now())
+        await self._write(found, status)
+
+    async def _write(
+        self, found: HorizontalPodAutoscaler, status: HorizontalPodAutoscalerStatus
+    ) -> HorizontalPodAutoscaler:
+        """Write a status if it says something new. Raises ApiError if there is a newer spec than was read."""
+        if status == found.status:
+            return found
+        metadata = {"uid": found.uid, "resourceVersion": found.metadata.resource_version}
+        try:
+            written = await self._context.client.patch(
+                HORIZONTAL_POD_AUTOSCALERS,
+                found.name,
+                {"metadata": metadata, "status": status.to_wire()},
+                namespace=found.namespace,
+                subresource="status",
+            )
+        except ApiError as error:
+            if error.code == 404:
+                return found
+            if error.reason != "Conflict":
+                self._say(found, Said("FailedUpdateStatus", error.message))
+            raise
+        if (known := self._known.get(found.key)) is not None:
+            known.written = written.metadata.resource_version
+        return written
+
+    def _say(self, found: HorizontalPodAutoscaler, said: Said) -> None:
+        self._context.say(COMPONENT, found, said.reason, said.message, type="Warning")
+
+    def _now(self):  # type: ignore[no-untyped-def]
+        return self._context.clock.now()
+
+
+def _own(answer: Answer, names: frozenset[str]) -> Answer:
+    """Of an answer about a whole namespace, what is about these pods."""
+    if isinstance(answer, Unreachable):
+        return answer
+    return [item for item in answer if item["metadata"]["name"] in names]
+
+
+def _text(error: Exception) -> str:
+    return error.message if isinstance(error, ApiError) else str(error) or type(error).__name__
