@@ -29,6 +29,7 @@ CONTROLLERS = {
     "job-controller": "job.sync:build",
     "deployment-controller": "deployment.sync:build",
     "replicaset-controller": "replicaset.sync:build",
+    "horizontal-pod-autoscaler-controller": "horizontalpodautoscaler.sync:build",
     "disruption-controller": "disruption.sync:build",
     "statefulset-controller": "statefulset.sync:build",
     "cronjob-controller": "cronjob.sync:build",

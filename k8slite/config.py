@@ -273,6 +273,18 @@ class ControllerManagerConfig(Config):
     mirroring_endpointslice_updates_batch_period: float = Field(default=0.1, ge=0)
     load_balancer_pools: list[str] = []
     """CIDRs that Services of type LoadBalancer get their addresses from; none leaves them to somebody else."""
+    horizontal_pod_autoscaler_sync_period: float = Field(default=2.0, gt=0)
+    """Seconds between two looks at an autoscaler."""
+    horizontal_pod_autoscaler_downscale_stabilization: float = Field(default=300.0, ge=0)
+    """Seconds that an autoscaler looks back before it goes down, unless it says how far itself."""
+    horizontal_pod_autoscaler_tolerance: float = Field(default=0.1, ge=0)
+    """How far the ratio of what is measured to what is wanted may be from 1 before anything is done."""
+    horizontal_pod_autoscaler_cpu_initialization_period: float = Field(default=300.0, ge=0)
+    """Seconds after a pod's start in which its processor time counts only while it is ready."""
+    horizontal_pod_autoscaler_initial_readiness_delay: float = Field(default=30.0, ge=0)
+    """Seconds after a pod's start in which a change of its readiness is taken for the first one."""
+    concurrent_horizontal_pod_autoscaler_syncs: int = Field(default=16, ge=1)
+    """Autoscalers that are looked at at once: metrics adapters may be slow."""
 
 
 class KubeletConfig(Config):

@@ -15,6 +15,7 @@ STRATEGIES: dict[tuple[str, str], Strategy] = {
         default=defaults.horizontalpodautoscaler,
         validate=rules.horizontal_pod_autoscaler,
         validate_update=rules.horizontal_pod_autoscaler_update,
+        generation=True,
         initial_status={"currentReplicas": 0, "desiredReplicas": 0},
     ),
 }

@@ -30,6 +30,8 @@ _SOURCES = {
     "resource": "Resource",
     "containerResource": "ContainerResource",
 }
+_OUTSIDE = ("Object", "External")
+_ZERO = "must specify at least one Object or External metric to support scaling to zero replicas"
 _EITHER = "must set either a target raw value or a target utilization"
 
 
@@ -37,12 +39,14 @@ def horizontal_pod_autoscaler(obj: Document) -> list[Cause]:
     """What is wrong with a HorizontalPodAutoscaler (autoscaling/v2)."""
     spec = obj.get("spec") or {}
     least, most = spec.get("minReplicas"), spec.get("maxReplicas") or 0
-    causes = at_least(1, least, "spec.minReplicas")
+    causes = at_least(0, least, "spec.minReplicas")
     causes += positive(most, "spec.maxReplicas")
     if least is not None and most < least:
         causes.append(invalid_value("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"))
     causes += _target_reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef")
     causes += each(spec.get("metrics"), "spec.metrics", _metric)
+    if least == 0 and not any(metric.get("type") in _OUTSIDE for metric in spec.get("metrics") or ()):
+        causes.append(forbidden_field("spec.metrics", _ZERO))
     for name in ("scaleUp", "scaleDown"):
         if (rules := (spec.get("behavior") or {}).get(name)) is not None:
             causes += _scaling_rules(rules, f"spec.behavior.{name}")
@@ -75,7 +79,11 @@ def _scaling_rules(rules: Document, field: str) -> list[Cause]:
         causes.append(invalid_value(here, window, f"must be less than or equal to {_LONGEST_WINDOW}"))
     causes += optional_choice(rules.get("selectPolicy"), f"{field}.selectPolicy", _SELECT)
     causes += needed(policies, f"{field}.policies", "must specify at least one Policy")
-    return causes + each(policies, f"{field}.policies", _scaling_policy)
+    causes += each(policies, f"{field}.policies", _scaling_policy)
+    if (tolerance := rules.get("tolerance")) is not None and _is_negative(tolerance):
+        detail = "must be greater than or equal to 0"
+        causes.append(invalid_value(f"{field}.tolerance", str(tolerance), detail))
+    return causes
 
 
 def _scaling_policy(policy: Document, field: str) -> list[Cause]:
@@ -161,6 +169,13 @@ def _target(target: Document, field: str) -> list[Cause]:
         if (amount := target.get(name)) is not None and not _is_positive(amount):
             causes.append(invalid_value(f"{field}.{name}", amount, "must be positive"))
     return causes + positive(target.get("averageUtilization"), f"{field}.averageUtilization")
+
+
+def _is_negative(quantity: Any) -> bool:
+    try:
+        return parse(quantity) < 0
+    except QuantityError:
+        return False
 
 
 def _is_positive(quantity: Any) -> bool:

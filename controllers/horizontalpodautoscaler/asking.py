@@ -54,13 +54,13 @@ class Metrics:
             case "External":
                 identifier = metric.external.metric
                 path = f"/apis/{_EXTERNAL}/v1beta1/namespaces/{namespace}/{quote(identifier.name, safe='')}"
-                return await self._once(path, _labels("labelSelector", identifier), what=f"{identifier.name}.{_EXTERNAL}")
+                return await self._once(
+                    path, _labels("labelSelector", identifier), what=f"{identifier.name}.{_EXTERNAL}"
+                )
             case _:
                 return ()
 
-    async def _of_object(
-        self, namespace: str, about: CrossVersionObjectReference, metric: MetricIdentifier
-    ) -> Answer:
+    async def _of_object(self, namespace: str, about: CrossVersionObjectReference, metric: MetricIdentifier) -> Answer:
         try:
             group = group_of(about)
             if (group, about.kind) == ("", "Namespace"):
@@ -69,7 +69,9 @@ class Metrics:
         except (ApiError, aiohttp.ClientError, OSError, NoTarget) as error:
             return Unreachable(_text(error))
         if not found:
-            return Unreachable(f'unable to map kind {about.kind}.{group} to resource: no matches for kind "{about.kind}"')
+            kind = f"{about.kind}.{group}" if group else about.kind
+            why = f'no matches for kind "{about.kind}" in group "{group}"'
+            return Unreachable(f"unable to map kind {kind} to resource: {why}")
         resource = found[0].resource
         qualified = f"{resource.plural}.{group}" if group else resource.plural
         return await self._custom(namespace, f"{qualified}/{quote(about.name, safe='')}", metric)
@@ -136,7 +138,12 @@ def _labels(parameter: str, metric: MetricIdentifier) -> dict[str, str]:
     return {parameter: text} if text else {}
 
 
-_OPERATORS = {"Exists": "{key}", "DoesNotExist": "!{key}", "In": "{key} in ({values})", "NotIn": "{key} notin ({values})"}
+_OPERATORS = {
+    "Exists": "{key}",
+    "DoesNotExist": "!{key}",
+    "In": "{key} in ({values})",
+    "NotIn": "{key} notin ({values})",
+}
 
 
 def selector_text(selector: Mapping[str, Any]) -> str:

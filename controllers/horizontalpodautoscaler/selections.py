@@ -85,7 +85,7 @@ class Selections:
         """The autoscalers that select any of these pods, in order."""
         return sorted({autoscaler for pod in pods for autoscaler in self._holders.get(pod, ())})
 
-    def share(self, namespace: str, *, pods: int) -> bool:
-        """Whether several autoscalers together have at least half of the namespace's pods."""
+    def held(self, namespace: str) -> int:
+        """How many pods the autoscalers of a namespace have together; 0 if there are not several."""
         selections = self._selections.get(namespace, {})
-        return len(selections) > 1 and 2 * sum(len(one.pods) for one in selections.values()) >= pods
+        return sum(len(one.pods) for one in selections.values()) if len(selections) > 1 else 0

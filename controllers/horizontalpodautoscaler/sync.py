@@ -13,7 +13,7 @@ import asyncio
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import aiohttp
 
@@ -21,7 +21,6 @@ from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.informer import Informer
 from k8slite.kinds.autoscaling import HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus
-from k8slite.kinds.base import split_key
 from k8slite.kinds.resources import HORIZONTAL_POD_AUTOSCALERS
 from k8slite.selectors import SelectorError, parse_label_selector
 
@@ -48,16 +47,13 @@ def build(context: Context) -> Sequence[Runnable]:
     return [AutoscalerSync(context).controller]
 
 
-@dataclass(frozen=True, slots=True)
 class _Unselected(Exception):
-    """The pods of a workload cannot be told: an event, what the condition says, and the sum of it."""
+    """The pods of a workload cannot be told: an event, and what the condition says."""
 
-    event: Said
-    told: Said
-
-    @property
-    def why(self) -> str:
-        return self.event.message
+    def __init__(self, event: Said, told: Said) -> None:
+        super().__init__(event.message)
+        self.event = event
+        self.told = told
 
 
 @dataclass(slots=True)
@@ -148,7 +144,7 @@ class AutoscalerSync:
             pods = self._select(found, scale.selector)
         except _Unselected as problem:
             self._say(found, problem.event)
-            return plan.unselected(problem.told, why=problem.why, history=known.history)
+            return plan.unselected(problem.told, why=problem.event.message, history=known.history)
         verdicts = await self._judge(found, scale, pods)
         return plan.by_metrics(
             found,
@@ -167,14 +163,18 @@ class AutoscalerSync:
         try:
             selector = parse_label_selector(text)
         except SelectorError as error:
-            said = Said("InvalidSelector", f"couldn't convert selector into a corresponding internal selector object: {error}")
+            said = Said(
+                "InvalidSelector", f"couldn't convert selector into a corresponding internal selector object: {error}"
+            )
             raise _Unselected(said, said) from error
         if not self._selections.knows(found.key, selector):
             self._selections.register(found.key, selector, self._pods.list(found.namespace))
         keys = self._selections.pods(found.key)
         holders = self._selections.holders(keys)
         if len(holders) > 1:
-            said = Said("AmbiguousSelector", f"pods by selector {text} are controlled by multiple HPAs: [{' '.join(holders)}]")
+            said = Said(
+                "AmbiguousSelector", f"pods by selector {text} are controlled by multiple HPAs: [{' '.join(holders)}]"
+            )
             raise _Unselected(said, said)
         return [pod for key in keys if (pod := self._pods.get(key)) is not None]
 
@@ -182,7 +182,8 @@ class AutoscalerSync:
         self, found: HorizontalPodAutoscaler, scale: Scale, pods: Sequence[Pod]
     ) -> list[Verdict | Failure]:
         namespace = found.namespace
-        share = self._selections.share(namespace, pods=len(self._pods.list(namespace)))
+        held = self._selections.held(namespace)
+        share = bool(held) and 2 * held >= len(self._pods.list(namespace))
         asked = [
             self._metrics.ask(metric, namespace=namespace, selector=scale.selector, share=share)
             for metric in found.spec.metrics
@@ -207,7 +208,7 @@ class AutoscalerSync:
     async def _carry_out(self, found: HorizontalPodAutoscaler, scale: Scale, decision: Decision) -> None:
         for said in decision.said:
             self._say(found, said)
-        known, told = self._known[found.key], ()
+        known = self._known[found.key]
         if decision.rescale and decision.desired is not None:
             if decision.to_zero:
                 intent = plan.with_conditions(found, [plan.zero_told(True)], now=self._now())
@@ -221,12 +222,11 @@ class AutoscalerSync:
                 return
             self._context.say(COMPONENT, found, "SuccessfulRescale", size)
             at = self._context.clock.monotonic()
-            decision_history = decision.history.scaled(scale.replicas, decision.desired, at=at)
-            known.history = decision_history
+            known.history = decision.history.scaled(scale.replicas, decision.desired, at=at)
             await self._tell(found, scale, decision, plan.rescaled(decision), scaled=True)
             return
         known.history = decision.history
-        await self._tell(found, scale, decision, told, scaled=False)
+        await self._tell(found, scale, decision, [], scaled=False)
 
     async def _tell(
         self,
@@ -268,7 +268,7 @@ class AutoscalerSync:
     def _say(self, found: HorizontalPodAutoscaler, said: Said) -> None:
         self._context.say(COMPONENT, found, said.reason, said.message, type="Warning")
 
-    def _now(self):  # type: ignore[no-untyped-def]
+    def _now(self) -> datetime:
         return self._context.clock.now()
 
 
