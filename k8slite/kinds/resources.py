@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from . import apps, batch, certificates, coordination, core, discovery, networking, rbac, scheduling, storage
-from . import apps, autoscaling, batch, certificates, coordination, core, discovery, rbac, scheduling, storage
+from . import (
+    apps,
+    autoscaling,
+    batch,
+    certificates,
+    coordination,
+    core,
+    discovery,
+    networking,
+    rbac,
+    scheduling,
+    storage,
+)
 from .base import ResourceType
 
 PODS = ResourceType("", "v1", "pods", "Pod", True, core.Pod)
