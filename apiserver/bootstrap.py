@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from k8slite import local_volumes
 from k8slite.clock import Clock, timestamp
 from k8slite.config import ApiServerConfig
 
@@ -40,6 +41,9 @@ Mend = Callable[[Document, Document], Document | None]
 
 async def bootstrap(store: Store, *, config: ApiServerConfig, clock: Clock, port: int = 0) -> None:
     """Create and repair the defaults. `port` is the one that is served if the configuration leaves it open."""
+    if config.local_storage_class and await store.get(_key("", "namespaces", "", "kube-system")) is None:
+        # Before all else and only in an empty store: users may change or delete it, and it stays so.
+        await _ensure(store, clock, "storage.k8s.io", "storageclasses", _local_storage_class())
     await asyncio.gather(*(_ensure(store, clock, "", "namespaces", document) for document in _namespaces()))
     writes = [
         _ensure(store, clock, _RBAC, plural, document, mend=_mend_rules) for plural, document in policy.role_documents()
@@ -194,6 +198,18 @@ def _priority_classes() -> Iterator[Document]:
             "description": f"For system critical pods that must run {where}.",
             "preemptionPolicy": "PreemptLowerPriority",
         }
+
+
+def _local_storage_class() -> Document:
+    return {
+        "kind": "StorageClass",
+        "apiVersion": "storage.k8s.io/v1",
+        "metadata": {"name": "local", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "provisioner": local_volumes.PROVISIONER,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "allowVolumeExpansion": True,
+    }
 
 
 def _service_range(config: ApiServerConfig, clock: Clock) -> Document:

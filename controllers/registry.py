@@ -44,6 +44,7 @@ CONTROLLERS = {
     "taint-eviction-controller": "tainteviction.sync:build",
     "clusterrole-aggregation-controller": "clusterroles.sync:build",
     "ephemeral-volume-controller": "ephemeralvolume.sync:build",
+    "local-volume-provisioner-controller": "localprovisioner.sync:build",
     "persistentvolume-binder-controller": "persistentvolume.sync:build",
     "persistentvolume-protection-controller": "protection.sync:build_volumes",
     "persistentvolumeclaim-protection-controller": "protection.sync:build_claims",

@@ -121,6 +121,8 @@ class ApiServerConfig(Config):
     """Whether requests without credentials are served as `system:anonymous`; unset means yes."""
     enable_bootstrap_token_auth: bool = False
     """Whether Secrets of type `bootstrap.kubernetes.io/token` in kube-system authenticate nodes that join."""
+    local_storage_class: bool = False
+    """Whether a new cluster starts with a default StorageClass, `local`; who deletes it is not contradicted."""
     authentication_config_file: Path | None = None
     """An AuthenticationConfiguration (apiserver.config.k8s.io): issuers (OIDC), anonymous users. Reread on change."""
     authentication_token_webhook_config_file: Path | None = None

@@ -117,7 +117,8 @@ def mounts(
     A file gives way to a mount of the user's at the same place. What mirrors the API is read-only, as in Kubernetes: a
     container that could plant links there would lead its kubelet astray.
     """
-    mirrors = {v.name for v in pod.spec.volumes if v.config_map or v.secret or v.projected or v.downward_api}
+    fixed = {v.name for v in pod.spec.volumes if v.config_map or v.secret or v.projected or v.downward_api}
+    fixed |= {v.name for v in pod.spec.volumes if (c := v.persistent_volume_claim) is not None and c.read_only}
     found = []
     for index, mount in enumerate(container.volume_mounts):
         host = volumes.get(mount.name)
@@ -129,7 +130,7 @@ def mounts(
             Mount(
                 sub_path(index, root=host, sub=sub) if sub else host,
                 mount.mount_path,
-                read_only=mount.read_only or mount.name in mirrors,
+                read_only=mount.read_only or mount.name in fixed,
                 propagation=propagation,  # type: ignore[arg-type]
             )
         )

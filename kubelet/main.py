@@ -37,7 +37,7 @@ from .server.access import Access
 from .server.app import application, serving
 from .status_writer import StatusWriter
 from .termination import TerminationMessages
-from .volumes import VolumeFault, VolumeManager
+from .volumes import LocalData, VolumeFault, VolumeManager
 from .workers import Workers
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ async def run_node(
         max_pods=config.max_pods,
         labels=config.labels,
         taints=config.taints,
+        local_volumes=str(config.state_dir / "local-volumes"),
     )
     reporter = NodeReporter(client, description, clock=clock)
     events = EventRecorder(client, component="kubelet", clock=clock, host=config.node_name)
@@ -92,7 +93,7 @@ async def run_node(
     handlers = Handlers(runtime, clock=clock)
     objects = ObjectWatcher(client, clock=clock, changed=wake)
     probes = Probes(handlers, clock=clock, events=events, changed=wake, host_ip=config.node_ip)
-    volumes = VolumeManager(client, clock=clock, directory=config.state_dir)
+    volumes = VolumeManager(client, clock=clock, directory=config.state_dir, node=config.node_name)
     writer = StatusWriter(client, clock=clock)
     launcher = PodLauncher(
         runtime=runtime,
@@ -172,6 +173,8 @@ async def run_node(
             )
             tasks.create_task(relist.run())
             tasks.create_task(relist.hints())
+            local = LocalData(client, clock=clock, node=node.name, directory=volumes.local_volumes, used=volumes.used)
+            tasks.create_task(local.run())
             log.info("node %s runs pods in %s", config.node_name, cidr)
             await pods_task
     finally:

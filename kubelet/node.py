@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from k8slite import KUBERNETES_VERSION
+from k8slite import KUBERNETES_VERSION, local_volumes
 from k8slite.client import Client, Patch
 from k8slite.clock import Clock, timestamp
 from k8slite.errors import ApiError
@@ -48,6 +48,8 @@ class Description:
     max_pods: int = 110
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Sequence[Mapping[str, str]] = ()
+    local_volumes: str = ""
+    """The directory for volumes that are made on this node; empty if it takes none."""
 
 
 def allocatable(description: Description) -> dict[str, str]:
@@ -75,6 +77,8 @@ def registration(description: Description) -> dict[str, Any]:
         **description.labels,
     }
     metadata: dict[str, Any] = {"name": description.name, "labels": labels}
+    if description.local_volumes:
+        metadata["annotations"] = {local_volumes.DIRECTORY: description.local_volumes}
     spec = {"taints": [dict(taint) for taint in description.taints]} if description.taints else {}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
 
@@ -157,8 +161,8 @@ class NodeReporter:
         except ApiError as error:
             if error.code != 409:
                 raise
-        labels = {"metadata": {"labels": body["metadata"]["labels"]}}
-        return await self._client.patch(NODES, self._description.name, labels, patch=Patch.MERGE)
+        ours = {"metadata": {key: value for key, value in body["metadata"].items() if key != "name"}}
+        return await self._client.patch(NODES, self._description.name, ours, patch=Patch.MERGE)
 
     def set_problem(self, problem: str) -> None:
         """Why the node is not ready; empty if it is."""

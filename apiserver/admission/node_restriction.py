@@ -14,7 +14,7 @@ from ..authz.base import Authorizer
 from ..authz.node import is_node, node_of
 from ..authz.node_graph import MIRROR
 from ..strategies.base import Document
-from . import node_labels, node_pods, node_tokens, simulated_nodes
+from . import node_labels, node_pods, node_tokens, node_volumes, simulated_nodes
 from .base import Admission, Operation, Plugin
 from .node_pods import refused
 
@@ -34,6 +34,7 @@ class NodeRestriction(Plugin):
             ("", "pods"),
             ("", "nodes"),
             ("", "persistentvolumeclaims"),
+            ("", "persistentvolumes"),
             ("", "serviceaccounts"),
             ("coordination.k8s.io", "leases"),
             ("storage.k8s.io", "csinodes"),
@@ -62,6 +63,8 @@ class NodeRestriction(Plugin):
                 _node(admission, node)
             case "persistentvolumeclaims":
                 _claim(admission, node)
+            case "persistentvolumes":
+                node_volumes.check(admission, node)
             case "serviceaccounts":
                 await node_tokens.check(admission, node, self._authorizer)
             case "leases" | "csinodes" as plural:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from k8slite import local_volumes
+
 from ..authn.base import User
 from ..lookup import Objects
 from ..policy.components import NODE
@@ -51,7 +53,7 @@ class NodeAuthorizer:
             ("", "secrets"): self._readable,
             ("", "configmaps"): self._readable,
             ("", "persistentvolumeclaims"): self._claim,
-            ("", "persistentvolumes"): self._single,
+            ("", "persistentvolumes"): self._volume,
             ("", "serviceaccounts"): self._account,
             ("", "nodes"): _node,
             ("", "pods"): self._pod,
@@ -94,6 +96,14 @@ class NodeAuthorizer:
         if asked.verb != "get":
             return _no("can only get individual resources of this type")
         return _no("cannot get subresource") if asked.subresource else self._related(node, asked)
+
+    def _volume(self, node: str, asked: Attributes) -> Opinion:
+        """Those of its pods' claims, and those whose data it keeps: it follows them, and lets them go at the end."""
+        if asked.verb in ("list", "watch") and _keeps(node, asked):
+            return _ALLOW
+        if asked.verb in ("get", "patch", "update") and not asked.subresource and self._graph.keeps(node, asked.name):
+            return _ALLOW
+        return self._single(node, asked)
 
     def _claim(self, node: str, asked: Attributes) -> Opinion:
         if asked.subresource != "status":
@@ -162,6 +172,14 @@ class NodeAuthorizer:
         if self._graph.leads(node, asked.resource, namespace=asked.namespace, name=asked.name):
             return _ALLOW
         return _no(f"no relationship found between node '{node}' and this object")
+
+
+def _keeps(node: str, asked: Attributes) -> bool:
+    """Whether no volumes are asked for but those whose data the node keeps."""
+    return any(
+        each.key == local_volumes.NODE and each.operator == "In" and each.values == frozenset({node})
+        for each in asked.labels.requirements
+    )
 
 
 def _no(reason: str) -> Opinion:

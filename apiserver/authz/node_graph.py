@@ -2,7 +2,7 @@
 
     node ← pod ← Secret, ConfigMap, ServiceAccount, ResourceClaim
                  PersistentVolumeClaim ← PersistentVolume ← Secret
-    node ← VolumeAttachment, ResourceSlice, PodCertificateRequest
+    node ← VolumeAttachment, ResourceSlice, PodCertificateRequest, PersistentVolume (of ours, by label)
 
 The edges are read out of the objects when they are asked for, along the index of pods by node, so a question costs
 the pods of one node at most. What a pod names hardly ever changes: it is read once for each revision of the pod.
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from k8slite import local_volumes
 from k8slite.remembering import Recent
 from k8slite.selectors import FieldRequirement, FieldSelector
 
@@ -68,6 +69,11 @@ class NodeGraph:
             return False
         place = str(claim.get("namespace", ""))
         return self.leads(node, "persistentvolumeclaims", namespace=place, name=str(claim.get("name", "")))
+
+    def keeps(self, node: str, volume: str) -> bool:
+        """Whether the node keeps the data of a volume."""
+        entry = self._volumes.get("", volume) if volume else None
+        return entry is not None and local_volumes.keeper(entry.document["metadata"].get("labels") or {}) == node
 
     def _secrets_of_volumes(self, node: str) -> set[tuple[str, str]]:
         found: set[tuple[str, str]] = set()

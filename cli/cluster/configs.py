@@ -143,6 +143,7 @@ def apiserver(spec: ClusterSpec) -> ApiServerConfig:
         service_account_key_file=pki / "service-account.key",
         service_account_extend_token_expiration=False,  # all that runs here reads its token again
         enable_bootstrap_token_auth=True,
+        local_storage_class=True,
         kubelet_ca_file=pki / "ca.crt",
         kubelet_client_cert_file=pki / "apiserver-kubelet-client.crt",
         kubelet_client_key_file=pki / "apiserver-kubelet-client.key",

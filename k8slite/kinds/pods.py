@@ -43,6 +43,7 @@ class PodSecurityContext(Model):
     run_as_group: int | None = None
     run_as_non_root: bool | None = None
     fs_group: int | None = None
+    fs_group_change_policy: str = "Always"
     supplemental_groups: list[int] = []
 
 

@@ -103,6 +103,10 @@ class PersistentVolumeClaimVolumeSource(Model):
     read_only: bool = False
 
 
+class EphemeralVolumeSource(Model):
+    """A claim that is made for the pod, `<pod>-<volume>`; what it asks for is its maker's business."""
+
+
 class Volume(Model):
     """A named volume: one source is set."""
 
@@ -114,3 +118,4 @@ class Volume(Model):
     projected: ProjectedVolumeSource | None = None
     downward_api: DownwardAPIVolumeSource | None = Field(default=None, alias="downwardAPI")
     persistent_volume_claim: PersistentVolumeClaimVolumeSource | None = None
+    ephemeral: EphemeralVolumeSource | None = None

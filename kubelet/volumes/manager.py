@@ -1,8 +1,8 @@
 """Sets up every volume of a pod, keeps it current, and takes it down.
 
 Layout under the kubelet's state directory: `pods/<uid>/volumes/<name>`, and what containers see of parts of them in
-`pods/<uid>/sub-paths/<container>/<number of the mount>`. What is there after a kubelet restart is used
-as it is: contents are compared, not rewritten.
+`pods/<uid>/sub-paths/<container>/<number of the mount>`; `local-volumes/<volume>` for what outlives pods. What is there
+after a kubelet restart is used as it is: contents are compared, not rewritten.
 """
 
 from __future__ import annotations
@@ -20,8 +20,20 @@ from k8slite.clock import Clock
 from k8slite.kinds.core import Pod, Volume
 
 from ..env import Surroundings
-from . import atomic_writer, config_map, downward_api, empty_dir, host_path, mounts, projected, secret, sub_path
+from . import (
+    atomic_writer,
+    config_map,
+    downward_api,
+    empty_dir,
+    host_path,
+    mounts,
+    ownership,
+    projected,
+    secret,
+    sub_path,
+)
 from .base import Payload, VolumeFault, make_directory
+from .claim import Claims, Found, claim_of
 from .tokens import Tokens
 
 __all__ = ["VolumeFault", "VolumeManager"]
@@ -30,10 +42,21 @@ __all__ = ["VolumeFault", "VolumeManager"]
 class VolumeManager:
     """The volumes of one node's pods."""
 
-    def __init__(self, client: Client, *, clock: Clock, directory: Path) -> None:
+    def __init__(self, client: Client, *, clock: Clock, directory: Path, node: str = "") -> None:
         self._directory = directory
+        self._claims = Claims(client, node=node, directory=self.local_volumes)
+        self._claimed: dict[tuple[str, str], Found] = {}
         self._tokens = Tokens(client, clock=clock)
         self._written: dict[tuple[str, str], Payload] = {}
+
+    @property
+    def local_volumes(self) -> Path:
+        """Where volumes stand that are made on this node: they outlive pods."""
+        return self._directory / "local-volumes"
+
+    def used(self, volume: str) -> bool:
+        """Whether a pod that is not cleaned up yet has a PersistentVolume of that name."""
+        return any(found.name == volume for found in self._claimed.values())
 
     def pod_directory(self, uid: str) -> Path:
         """Where everything of a pod stands, if it has anything."""
@@ -60,9 +83,11 @@ class VolumeManager:
     async def _setup(self, pod: Pod, volume: Volume, surroundings: Surroundings) -> Path:
         if volume.host_path is not None:
             return host_path.setup(volume.host_path)
-        path = self.make_pod_directory(pod.uid) / "volumes" / volume.name
         context = pod.spec.security_context
         group = context.fs_group if context is not None else None
+        if claim_of(pod, volume):
+            return await self._claim(pod, volume)
+        path = self.make_pod_directory(pod.uid) / "volumes" / volume.name
         if volume.empty_dir is not None:
             empty_dir.setup(volume.empty_dir, path, group=group)
             return path
@@ -77,6 +102,19 @@ class VolumeManager:
             )
             self._written[pod.uid, volume.name] = payload
         return path
+
+    async def _claim(self, pod: Pod, volume: Volume) -> Path:
+        known = self._claimed.get((pod.uid, volume.name))
+        if known is not None:
+            return known.path
+        found = await self._claims.find(pod, volume)
+        context, source = pod.spec.security_context, volume.persistent_volume_claim
+        writes = source is None or not source.read_only
+        if found.owned and writes and context is not None and (group := context.fs_group) is not None:
+            await asyncio.to_thread(ownership.give, found.path, group=group, policy=context.fs_group_change_policy)
+        self.make_pod_directory(pod.uid)  # what is torn down must have been here
+        self._claimed[pod.uid, volume.name] = found
+        return found.path
 
     async def _payload(self, pod: Pod, volume: Volume, surroundings: Surroundings) -> Payload:
         if (source := volume.config_map) is not None:
@@ -101,8 +139,6 @@ class VolumeManager:
             ]
             tokens = {key: await self._tokens.get(pod, key) for key in keys}
             return projected.payload(volume.projected, pod=pod, surroundings=surroundings, tokens=tokens)
-        if (claim := volume.persistent_volume_claim) is not None:
-            raise VolumeFault(f'persistentvolumeclaim "{claim.claim_name}" cannot be mounted: not supported yet')
         raise VolumeFault("this type of volume is not supported")
 
     def renewal(self, pod_uid: str) -> datetime | None:
@@ -122,6 +158,8 @@ class VolumeManager:
         for key in [key for key in self._written if key[0] == pod_uid]:
             del self._written[key]
         await asyncio.to_thread(_remove, root)
+        for key in [key for key in self._claimed if key[0] == pod_uid]:
+            del self._claimed[key]
 
     def known_pods(self) -> set[str]:
         """The UIDs of pods that have left something here."""

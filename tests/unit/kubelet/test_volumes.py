@@ -207,8 +207,8 @@ async def test_faults_name_the_volume_and_the_object(volumes: VolumeManager) -> 
     with pytest.raises(VolumeFault) as caught:
         await volumes.ensure(of, Surroundings())
     assert str(caught.value) == 'MountVolume.SetUp failed for volume "v" : secret "s" not found'
-    claimed = pod(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}])
-    with pytest.raises(VolumeFault, match='"data" cannot be mounted'):
+    claimed = pod(volumes=[{"name": "v", "nfs": {"server": "s", "path": "/"}}])
+    with pytest.raises(VolumeFault, match="this type of volume is not supported"):
         await volumes.ensure(claimed, Surroundings())
 
 
