@@ -13,7 +13,7 @@ from typing import Any
 
 
 def plant(place: str, moment: str, count: int) -> None:
-    """Let the process die by SIGKILL before or after the `count`th call of a function."""
+    """Let the process die by SIGKILL before or after the `count`th call of a function, or a later one that returns."""
     module, _, path = place.partition(":")
     *outer, name = path.split(".")
     owner: Any = functools.reduce(getattr, outer, importlib.import_module(module))
@@ -21,7 +21,7 @@ def plant(place: str, moment: str, count: int) -> None:
     calls = itertools.count(1)
 
     def die(now: str, number: int) -> None:
-        if now == moment and number == count:
+        if now == moment and number >= count:
             os.kill(os.getpid(), signal.SIGKILL)
 
     @functools.wraps(original)

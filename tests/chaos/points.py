@@ -78,5 +78,7 @@ ETCD_COMPACTION = _around(
     f"{_STORAGE}.etcd.compaction:Compaction.round",
     f"{_STORAGE}.etcd.compaction:Compaction._compact",
 )
-MANAGER = _around(*(f"k8slite.client:Client.{verb}" for verb in ("create", "update", "patch", "delete")))
+MANAGER = _around(*(f"k8slite.client:Client.{verb}" for verb in ("create", "patch", "delete")))
 """Writes of a controller manager: before one, and after it was answered and nobody has acted on that yet."""
+MANAGER_SELDOM = _around("k8slite.client:Client.update", "k8slite.client:Client.delete_collection")
+"""Those of which there are few."""

@@ -18,7 +18,7 @@ from k8slite.config import (
 )
 
 from .pieces import Cluster, Piece, graph, job, namespace, rollout
-from .points import MANAGER
+from .points import MANAGER, MANAGER_SELDOM
 from .processes import ControlPlane, Program, control_plane
 
 
@@ -36,7 +36,7 @@ class Scale:
 SCALES = [
     pytest.param(Scale(nodes=5, deaths=6, writes=40, replicas=20, completions=30, objects=40), id="small"),
     pytest.param(
-        Scale(nodes=60, deaths=100, writes=400, replicas=500, completions=1000, objects=1000),
+        Scale(nodes=60, deaths=100, writes=150, replicas=500, completions=1000, objects=1000),
         id="large",
         marks=[pytest.mark.chaos, pytest.mark.timeout(1800)],
     ),
@@ -55,8 +55,9 @@ class Mortal:
 
     async def run(self) -> None:
         for _ in range(self.deaths):
-            point = self.chance.choice(MANAGER)
-            self.program.start(until=point, count=self.chance.randint(1, self.writes))
+            seldom = self.chance.random() < 0.2
+            point = self.chance.choice(MANAGER_SELDOM if seldom else MANAGER)
+            self.program.start(until=point, count=1 if seldom else self.chance.randint(1, self.writes))
             await self.program.died()
         self.over.set()
         self.program.start()
