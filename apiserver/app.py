@@ -28,6 +28,7 @@ from .aggregation.aggregator import Aggregator
 from .allocation.allocator import Allocator
 from .allocation.claims import Claims
 from .allocation.holdings import Holdings
+from .allocation.ranges import Ranges
 from .audit import auditor
 from .authn import assembly as authn
 from .authn.last_use import LastUses
@@ -245,7 +246,7 @@ def _registry(app: ApiServer, *, rbac: RBAC, source: random.Random) -> Registry:
 
 def _allocator(app: ApiServer, *, source: random.Random) -> Allocator:
     return Allocator(
-        cidr=app.config.service_cidr,
+        ranges=Ranges(app.config.service_cidr, app.cache.resource("networking.k8s.io", "servicecidrs")),
         node_ports=app.config.node_port_range,
         holdings=app.holdings,
         claims=app.claims,

@@ -25,6 +25,7 @@ from k8slite.clock import Clock, timestamp
 from k8slite.config import ApiServerConfig
 
 from . import policy
+from .allocation import ranges
 from .allocation.claims import address_record
 from .authz import rules
 from .storage.base import KeyExists, Record, RevisionMismatch, Store, StoreError
@@ -59,7 +60,8 @@ async def bootstrap(store: Store, *, config: ApiServerConfig, clock: Clock, port
         _ensure(store, clock, group, plural, document, mend=mend)
         for group, plural, document, mend in _own_service(config, port or config.port, clock.now())
     ]
-    writes.append(_ensure(store, clock, "networking.k8s.io", "servicecidrs", _service_range(config, clock)))
+    range_ = _service_range(config, clock)
+    writes.append(_ensure(store, clock, "networking.k8s.io", "servicecidrs", range_, mend=_second_family))
     authentication = _authentication(config)
     writes.append(_ensure(store, clock, "", "configmaps", authentication, mend=_replace("data")))
     await asyncio.gather(*writes)
@@ -213,7 +215,7 @@ def _local_storage_class() -> Document:
 
 
 def _service_range(config: ApiServerConfig, clock: Clock) -> Document:
-    """The range that Services get their addresses from, as clients read it. It is for ever: it is made once."""
+    """The range that Services get their addresses from, as clients read it."""
     ready = {
         "type": "Ready",
         "status": "True",
@@ -225,15 +227,21 @@ def _service_range(config: ApiServerConfig, clock: Clock) -> Document:
         "kind": "ServiceCIDR",
         "apiVersion": "networking.k8s.io/v1",
         "metadata": {"name": "kubernetes", "generation": 1},
-        "spec": {"cidrs": [config.service_cidr]},
+        "spec": {"cidrs": [str(network) for network in ranges.parse(config.service_cidr)]},
         "status": {"conditions": [ready]},
     }
+
+
+def _second_family(stored: Document, wanted: Document) -> Document | None:
+    """A range of the other family may come beside the first; nothing else ever changes."""
+    before, after = stored["spec"]["cidrs"], wanted["spec"]["cidrs"]
+    return {**stored, "spec": wanted["spec"]} if len(before) == 1 and before == after[:1] != after else None
 
 
 def _own_service(config: ApiServerConfig, port: int, now: datetime) -> Iterator[tuple[str, str, Document, Mend]]:
     address = config.advertise_address
     family = "IPv6" if ipaddress.ip_address(address).version == 6 else "IPv4"
-    network = ipaddress.ip_network(config.service_cidr)
+    network = ranges.parse(config.service_cidr)[0]
     cluster_ip = str(network[1])
     metadata: dict[str, Any] = {"name": "kubernetes", "namespace": "default"}
     ports = [{"name": "https", "port": port, "protocol": "TCP"}]

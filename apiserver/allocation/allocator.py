@@ -19,9 +19,11 @@ from k8slite.errors import ApiError, Cause, internal, invalid, invalid_value, se
 from ..storage.base import StoreUnavailable, Unless
 from ..strategies.base import Context, Document
 from ..validation import services as rules
-from ..validation.service_addresses import cluster_ips, validate_addresses_update
+from ..validation.service_addresses import validate_addresses_update
+from . import families
 from .claims import Claim, Claims
 from .holdings import Holdings, Item, canonical, items_of
+from .ranges import Ranges
 
 _ATTEMPTS = 64
 MOST_BOUND = 50
@@ -49,12 +51,12 @@ class Taking:
 
 
 class Allocator:
-    """Gives out the addresses of one range and the node ports of another."""
+    """Gives out the addresses of ranges, and the node ports of another."""
 
     def __init__(
-        self, *, cidr: str, node_ports: tuple[int, int], holdings: Holdings, claims: Claims, source: random.Random
+        self, *, ranges: Ranges, node_ports: tuple[int, int], holdings: Holdings, claims: Claims, source: random.Random
     ) -> None:
-        self._network = ipaddress.ip_network(cidr)
+        self._ranges = ranges
         self._node_ports = node_ports
         self._holdings = holdings
         self._claims = claims
@@ -116,60 +118,59 @@ class Allocator:
 
     async def _address(self, taking: Taking) -> None:
         spec, old = taking.service["spec"], taking.old
-        family = f"IPv{self._network.version}"
-        if spec.get("clusterIP") and not spec.get("clusterIPs"):
-            spec["clusterIPs"] = [spec["clusterIP"]]
-        if causes := cluster_ips(spec):
+        if causes := families.settle(spec, old["spec"] if old is not None else None, configured=self._ranges.families):
             raise invalid("Service", taking.service["metadata"].get("name") or "", causes)
-        _check_families(taking.service, family)
-        wanted = spec.get("clusterIP") or ""
         if old is not None and validate_addresses_update(spec, old["spec"]):
             return  # validation says what may not change
-        spec.setdefault("ipFamilies", [family])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
-        if wanted == "None":
+        wanted = list(spec.get("clusterIPs") or ())
+        if wanted[:1] == ["None"]:
             spec["clusterIP"], spec["clusterIPs"] = "None", ["None"]
             return
-        if wanted:
-            await self._wanted_address(taking, wanted)
-        else:
-            wanted = await self._any_address(taking)
-        spec["clusterIP"], spec["clusterIPs"] = wanted, [wanted]
+        for index, family in enumerate(spec["ipFamilies"]):
+            if index >= len(wanted):
+                wanted.append(await self._any_address(taking, family))
+            else:
+                await self._wanted_address(taking, wanted[index], wanted)
+        spec["clusterIP"], spec["clusterIPs"] = wanted[0], wanted
 
-    async def _wanted_address(self, taking: Taking, wanted: str) -> None:
+    async def _wanted_address(self, taking: Taking, wanted: str, together: list[str]) -> None:
         item = (canonical(wanted), 0)
         if item in taking.own:
             return
         try:
-            inside = ipaddress.ip_address(wanted) in self._network
+            address = ipaddress.ip_address(wanted)
         except ValueError:
             return  # validation says what is wrong with it
-        if not inside:
+        usable = self._ranges.of(f"IPv{address.version}")
+        if not any(address in network for network in usable):
             detail = (
                 f"failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. "
-                f"The range of valid IPs is {self._network}"
+                f"The range of valid IPs is {', '.join(map(str, usable))}"
             )
         elif await self._take(taking, item):
             return
         else:
             detail = f"failed to allocate IP {wanted}: provided IP is already allocated"
-        raise _refused(taking.service, invalid_value("spec.clusterIPs", [wanted], detail))
+        raise _refused(taking.service, invalid_value("spec.clusterIPs", together, detail))
 
-    async def _any_address(self, taking: Taking) -> str:
-        for offset in self._offsets():
-            candidate = str(self._network[offset])
-            if await self._take(taking, (candidate, 0)):
-                return candidate
+    async def _any_address(self, taking: Taking, family: str) -> str:
+        for network in self._ranges.of(family):
+            for offset in self._offsets(self._ranges.offsets(network)):
+                candidate = str(network[offset])
+                if await self._take(taking, (candidate, 0)):
+                    return candidate
         raise internal("failed to allocate a serviceIP: range is full")
 
-    def _offsets(self) -> Iterator[int]:
-        """Addresses to try: the first is the API server's own; the low range is left to those who choose by hand."""
-        size = self._network.num_addresses - 2
-        lower = min(max(16, size // 16), 256) if size > 32 else 1
-        for low in (lower, 1):
+    def _offsets(self, there: range) -> Iterator[int]:
+        """Numbers of addresses to try; the low ones are left to those who choose by hand."""
+        if not there:
+            return
+        size, first = there[-1], there[0]
+        lower = min(max(16, size // 16), 256) + 1 if size > 32 else first
+        for low in (lower, first):
             for _ in range(_ATTEMPTS):
-                yield self._source.randint(low + 1, size)
-        yield from range(2, size + 1)
+                yield self._source.randint(low, size)
+        yield from there
 
     async def _health_check(self, taking: Taking) -> None:
         """Give a balanced Service the port at which its nodes tell whether they have endpoints. Raises ApiError."""
@@ -229,27 +230,6 @@ class Allocator:
             return None
         detail = f"provided port is not in the valid range. The range of valid ports is {first}-{last}"
         return invalid_value(field, number, detail)
-
-
-def _check_families(service: Document, family: str) -> None:
-    """Refuse families that this cluster has not. Raises ApiError 422."""
-    spec = service["spec"]
-    causes: list[Cause] = []
-    if spec.get("ipFamilyPolicy") == "RequireDualStack" and not _chooses_itself(spec):
-        detail = "this cluster is not configured for dual-stack services"
-        causes.append(invalid_value("spec.ipFamilyPolicy", "RequireDualStack", detail))
-    if not _chooses_itself(spec):
-        for index, other in enumerate(spec.get("ipFamilies") or ()):
-            if other != family:
-                detail = "not configured on this cluster"
-                causes.append(invalid_value(f"spec.ipFamilies[{index}]", other, detail))
-    if causes:
-        raise invalid("Service", service["metadata"].get("name") or "", causes)
-
-
-def _chooses_itself(spec: Document) -> bool:
-    """Whether the user makes the endpoints by hand, of any family."""
-    return spec.get("clusterIP") == "None" and not spec.get("selector")
 
 
 def _refused(service: Document, cause: Cause) -> ApiError:

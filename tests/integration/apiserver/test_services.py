@@ -136,3 +136,45 @@ async def test_a_health_check_shares_its_port_with_nobody(http: httpx.AsyncClien
     refused = await http.post(URL, json=service("shared", **spec, ports=[{"port": 80, "nodePort": 30644}]))
     assert refused.status_code == 422 and "provided port is already allocated" in refused.json()["message"]
     await create(http, "apart", **spec)
+
+
+async def test_a_cluster_of_both_families() -> None:
+    async with running_server(service_cidr="10.200.0.0/24,fd00:96::/112") as server, server.http() as http:
+        one = await create(http, "one")
+        assert (one["spec"]["ipFamilyPolicy"], one["spec"]["ipFamilies"]) == ("SingleStack", ["IPv4"])
+        both = await create(http, "both", ipFamilyPolicy="PreferDualStack", ipFamilies=["IPv6"])
+        assert both["spec"]["ipFamilies"] == ["IPv6", "IPv4"]
+        assert [":" in address for address in both["spec"]["clusterIPs"]] == [True, False]
+        addresses = "/apis/networking.k8s.io/v1/ipaddresses"
+        for address in both["spec"]["clusterIPs"]:
+            record = (await http.get(f"{addresses}/{address}")).json()
+            assert record["spec"]["parentRef"]["name"] == "both"
+        upgraded = await http.patch(f"{URL}/one", headers=MERGE, json={"spec": {"ipFamilyPolicy": "RequireDualStack"}})
+        spec = upgraded.json()["spec"]
+        assert spec["ipFamilies"] == ["IPv4", "IPv6"] and spec["clusterIP"] == one["spec"]["clusterIP"]
+        second = spec["clusterIPs"][1]
+        single = await http.patch(f"{URL}/one", headers=MERGE, json={"spec": {"ipFamilyPolicy": "SingleStack"}})
+        assert single.json()["spec"]["clusterIPs"] == [one["spec"]["clusterIP"]]
+        assert (await http.get(f"{addresses}/{second}")).status_code == 404
+        taken = await create(http, "taken", clusterIP=second)
+        assert taken["spec"]["ipFamilies"] == ["IPv6"]
+        own = (await http.get("/apis/networking.k8s.io/v1/servicecidrs/kubernetes")).json()
+        assert own["spec"]["cidrs"] == ["10.200.0.0/24", "fd00:96::/112"]
+
+
+async def test_a_service_cidr_adds_to_a_range_that_is_full() -> None:
+    async with running_server(service_cidr="10.200.0.0/29") as server, server.http() as http:
+        for number in range(5):
+            await create(http, f"s{number}")
+        url = "/apis/networking.k8s.io/v1/servicecidrs"
+        body = {"metadata": {"name": "more"}, "spec": {"cidrs": ["10.201.0.0/24"]}}
+        assert (await http.post(url, json=body)).status_code == 201
+        assert (await http.post(URL, json=service("early"))).status_code == 500
+        ready = {"type": "Ready", "status": "True", "reason": "", "message": "", "lastTransitionTime": None}
+        ready["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+        status = {"status": {"conditions": [ready]}}
+        assert (await http.patch(f"{url}/more/status", headers=MERGE, json=status)).status_code == 200
+        made = await create(http, "more")
+        assert made["spec"]["clusterIP"].startswith("10.201.0.")
+        wanted = await create(http, "wanted", clusterIP="10.201.0.77")
+        assert wanted["spec"]["clusterIP"] == "10.201.0.77"

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from k8slite.apiserver.allocation.allocator import Allocator
 from k8slite.apiserver.allocation.claims import Claims
 from k8slite.apiserver.allocation.holdings import Holdings, Item, items_of
+from k8slite.apiserver.allocation.ranges import Ranges
 from k8slite.apiserver.authn.base import ANONYMOUS
 from k8slite.apiserver.storage.base import Change, KeyExists, Overtaken, RevisionMismatch
 from k8slite.apiserver.storage.memory import MemoryStore
@@ -85,7 +86,11 @@ class Server:
         holdings = Holdings(self.cache.resource("", "services"))
         self.claims = Claims(self.store, holdings=holdings, consistent=self.cache.consistent)
         allocator = Allocator(
-            cidr="10.0.0.0/29", node_ports=(30000, 30003), holdings=holdings, claims=self.claims, source=chance
+            ranges=Ranges("10.0.0.0/29"),
+            node_ports=(30000, 30003),
+            holdings=holdings,
+            claims=self.claims,
+            source=chance,
         )
         self.strategy = ServiceStrategy(allocator)
 
