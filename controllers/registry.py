@@ -46,6 +46,7 @@ CONTROLLERS = {
     "ephemeral-volume-controller": "ephemeralvolume.sync:build",
     "local-volume-provisioner-controller": "localprovisioner.sync:build",
     "persistentvolume-binder-controller": "persistentvolume.sync:build",
+    "persistentvolume-expander-controller": "volumeexpand.sync:build",
     "persistentvolume-protection-controller": "protection.sync:build_volumes",
     "persistentvolumeclaim-protection-controller": "protection.sync:build_claims",
     "volumeattributesclass-protection-controller": "protection.sync:build_attributes_classes",

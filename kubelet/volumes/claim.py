@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from k8slite import local_volumes
+from k8slite import local_volumes, node_affinity
 from k8slite.client import Client
 from k8slite.errors import ApiError
 from k8slite.kinds.core import Pod, Volume
 from k8slite.kinds.resources import NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from k8slite.kinds.storage import FILESYSTEM, PROVISIONED_BY, PersistentVolume, PersistentVolumeClaim
-from k8slite.selectors import Requirement
 
 from . import host_path
 from .base import VolumeFault, make_directory
@@ -121,14 +120,5 @@ def usable(volume: PersistentVolume, *, node: str, labels: Mapping[str, str]) ->
     affinity = volume.spec.node_affinity
     if affinity is None or affinity.required is None:
         return True
-    fields = {"metadata.name": node}
-
-    def holds(key: str, operator: str, values: list[str], among: Mapping[str, str]) -> bool:
-        return Requirement(key, operator, frozenset(values)).matches(among)  # type: ignore[arg-type]
-
-    return any(
-        (term.match_expressions or term.match_fields)
-        and all(holds(each.key, each.operator, each.values, labels) for each in term.match_expressions)
-        and all(holds(each.key, each.operator, each.values, fields) for each in term.match_fields)
-        for term in affinity.required.node_selector_terms
-    )
+    terms = map(node_affinity.term_of, affinity.required.node_selector_terms)
+    return any(term.matches(labels, name=node) for term in terms)
