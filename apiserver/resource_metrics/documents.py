@@ -66,8 +66,10 @@ def _usage(rate: Rate) -> Document:
 
 
 def duration(seconds: float) -> str:
-    """A while as Go writes it, to the millisecond: `1.003s`, `15s`, `1m0.5s`."""
+    """A while as Go writes it, to the millisecond: `950ms`, `1.003s`, `15s`, `1m0.5s`."""
     milliseconds = round(seconds * 1000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds, 60_000)
     text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
     return f"{minutes}m{text}" if minutes else text

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ _AT_MOST = 10.0
 """Seconds after which a request is answered with what is known by then."""
 _REST = 5.0
 """Seconds that a node which did not answer is left alone."""
+_SILENCE = 5.0
+"""Seconds after which what a node told last is not told any more."""
 _FORGOTTEN = 60.0
 """Seconds after which what nobody asks for is forgotten."""
 _AT_ONCE, _TO_ONE = 256, 16
@@ -44,24 +47,30 @@ _LARGEST = 32 << 20
 """Bytes of a page."""
 PATH_ANNOTATION = "metrics.k8s.io/resource-metrics-path"
 """Where a node's page is, if not at the usual path; what metrics-server reads too."""
-_PATH, _BELOW = "/metrics/resource", "/metrics/"
+_PATH = "/metrics/resource"
+_PLAIN = re.compile(r"/metrics(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+")
 Place = tuple[str, int]
 
 
 class _Kubelet:
     """One node's."""
 
-    __slots__ = ("asked", "history", "path", "place", "retry", "revision", "taken", "task")
+    __slots__ = ("asked", "failed", "history", "path", "place", "retry", "revision", "taken", "task")
 
     def __init__(self) -> None:
         self.history = History()
         self.taken: float | None = None
         self.asked = 0.0
+        self.failed = False
         self.retry = 0.0
         self.revision = -1
         self.place: Place = ("", 0)
         self.path = _PATH
         self.task: asyncio.Task[None] | None = None
+
+    def speaks(self, now: float) -> bool:
+        """Whether the node was heard of lately."""
+        return self.taken is not None and now - self.taken < _SILENCE
 
 
 class _Door:
@@ -83,7 +92,7 @@ class Scraper:
         self._sweeping: asyncio.TimerHandle | None = None
 
     async def histories(self, nodes: Iterable[str]) -> Mapping[str, History]:
-        """What is known of these nodes, as it is now. Raises ApiError 503 without a certificate for kubelets."""
+        """What these nodes tell now, without those that are silent. Raises ApiError 503 without a certificate."""
         self._kubelets.tls  # noqa: B018 - says at once what no node could
         now = self._clock.monotonic()
         wanted = {name: self._known.setdefault(name, _Kubelet()) for name in nodes}
@@ -92,13 +101,14 @@ class Scraper:
             kubelet.asked = now
             if kubelet.task is None and not self._is_fresh(kubelet, now) and now >= kubelet.retry:
                 kubelet.task = asyncio.create_task(self._renew(name, kubelet))
-            if kubelet.task is not None:
+            if kubelet.task is not None and not kubelet.failed:  # who is tried again is nobody to wait for
                 waiting.append(kubelet.task)
         if self._sweeping is None and wanted:
             self._sweep_later()
         if waiting:
             await asyncio.wait(waiting, timeout=_AT_MOST)
-        return {name: kubelet.history for name, kubelet in wanted.items()}
+        now = self._clock.monotonic()
+        return {name: kubelet.history for name, kubelet in wanted.items() if kubelet.speaks(now)}
 
     async def close(self) -> None:
         """Ask nobody any more."""
@@ -127,12 +137,15 @@ class Scraper:
                 await self._fetch(name, kubelet)
         except (ApiError, OSError, TimeoutError, ValueError) as error:
             log.debug("node %s does not tell its usage: %s", name, error or type(error).__name__)
-            kubelet.retry = self._clock.monotonic() + _REST
+            self._failed(kubelet)
         except Exception:  # one node must not spoil the answer for others
             log.exception("the usage of node %s cannot be read", name)
-            kubelet.retry = self._clock.monotonic() + _REST
+            self._failed(kubelet)
         finally:
             kubelet.task = None
+
+    def _failed(self, kubelet: _Kubelet) -> None:
+        kubelet.failed, kubelet.retry = True, self._clock.monotonic() + _REST
 
     async def _fetch(self, name: str, kubelet: _Kubelet) -> float:
         """Take in a fresh page; when it came. Raises ApiError, OSError, TimeoutError."""
@@ -145,7 +158,7 @@ class Scraper:
         if answer.code != 200:
             raise OSError(f"the kubelet answered {answer.code}")
         kubelet.history.add(parse(answer.body, taken=taken, now=self._clock.now().timestamp()))
-        kubelet.taken = taken
+        kubelet.taken, kubelet.failed = taken, False
         return taken
 
     async def _ask(self, door: _Door, path: str) -> tuple[Answer, float]:
@@ -195,5 +208,5 @@ def _locate(kubelet: _Kubelet, name: str, entry: Entry) -> None:
     kubelet.place = Kubelets.place_of(name, document)
     path = (document["metadata"].get("annotations") or {}).get(PATH_ANNOTATION) or _PATH
     # Our certificate opens every door of a kubelet: a Node must not lead it to another.
-    kubelet.path = path if path.startswith(_BELOW) and ".." not in path else _PATH
+    kubelet.path = path if _PLAIN.fullmatch(path) else _PATH
     kubelet.revision = entry.revision

@@ -46,7 +46,7 @@ class ResourceMetrics:
         found = [
             node_metrics(entry.name, entry.labels, rate, now=now)
             for entry in entries
-            if (rate := histories[entry.name].node(now=moment)) is not None
+            if entry.name in histories and (rate := histories[entry.name].node(now=moment)) is not None
         ]
         return self._answer(call, found, "nodemetrics", call.info.name)
 

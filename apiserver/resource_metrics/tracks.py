@@ -60,7 +60,7 @@ class Track:
         window = last.at - first.at
         if not SHORTEST <= window <= LONGEST:
             return None
-        return Rate(int((last.cpu - first.cpu) / window), last.memory, last.at, window)
+        return Rate(round((last.cpu - first.cpu) / window), last.memory, last.at, window)
 
 
 def _is_restart(old: Point, new: Point) -> bool:
