@@ -64,7 +64,19 @@ async def bootstrap(store: Store, *, config: ApiServerConfig, clock: Clock, port
     writes.append(_ensure(store, clock, "networking.k8s.io", "servicecidrs", range_, mend=_second_family))
     authentication = _authentication(config)
     writes.append(_ensure(store, clock, "", "configmaps", authentication, mend=_replace("data")))
+    writes.append(_ensure(store, clock, "", "configmaps", _token_tracking(clock)))
     await asyncio.gather(*writes)
+
+
+def _token_tracking(clock: Clock) -> Document:
+    """Since which day API servers note the last use of tokens in Secrets, for whoever cleans them up."""
+    name = "kube-apiserver-legacy-service-account-token-tracking"
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "kube-system"},
+        "data": {"since": f"{clock.now():%Y-%m-%d}"},
+    }
 
 
 async def withdraw(store: Store, *, config: ApiServerConfig) -> None:

@@ -50,6 +50,7 @@ CONTROLLERS = {
     "persistentvolume-protection-controller": "protection.sync:build_volumes",
     "persistentvolumeclaim-protection-controller": "protection.sync:build_claims",
     "volumeattributesclass-protection-controller": "protection.sync:build_attributes_classes",
+    "legacy-serviceaccount-token-cleaner-controller": "legacytokens.sync:build",
     "root-ca-certificate-publisher-controller": "rootca.sync:build",
     "ttl-after-finished-controller": "ttlafterfinished.sync:build",
 }

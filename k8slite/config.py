@@ -221,6 +221,9 @@ class ControllerManagerConfig(Config):
     metrics_port: int = 0
     controllers: list[str] = ["*"]
     """Upstream's names of controllers to run; `*` is all, `-name` leaves one out."""
+    legacy_service_account_token_clean_up_period: float = 31_536_000.0
+    """Seconds without use after which a token that was made by itself is marked as invalid, and as many more later
+    removed with its Secret."""
     root_ca_file: Path | None = None
     """Published to every namespace as the ConfigMap `kube-root-ca.crt`, and in the Secrets of ServiceAccount tokens."""
     service_account_private_key_file: Path | None = None

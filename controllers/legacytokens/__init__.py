@@ -1,0 +1,1 @@
+"""Tokens in Secrets that nobody has used for a year."""
