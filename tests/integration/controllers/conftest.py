@@ -57,7 +57,13 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def cluster(tmp_path, grace, settings) -> AsyncIterator[Cluster]:
+def manager() -> dict[str, Any]:
+    """More settings of the controller manager; modules may say otherwise."""
+    return {}
+
+
+@pytest.fixture
+async def cluster(tmp_path, grace, settings, manager) -> AsyncIterator[Cluster]:
     async with running_server(serviceaccounts=False, **settings) as server, contextlib.AsyncExitStack() as stack:
         identity = server.client_config("system:kube-controller-manager")
         acting = await stack.enter_async_context(Client(identity))
@@ -71,6 +77,7 @@ async def cluster(tmp_path, grace, settings) -> AsyncIterator[Cluster]:
             cluster_signing_key_file=server.authority.pair.key_file,
             service_account_private_key_file=server.config.service_account_key_file,
             node_monitor_grace_period=grace,
+            **manager,
         )
         puppets = Puppets(admin)
         tasks = [
