@@ -1,0 +1,243 @@
+"""The volumes behind claims on a node: found, given to a group, removed with their volume and never anything else."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k8slite.clock import VirtualClock
+from k8slite.errors import not_found
+from k8slite.kinds.base import ResourceType
+from k8slite.kinds.core import Pod
+from k8slite.kinds.storage import PersistentVolume
+from k8slite.kubelet.volumes import ownership
+from k8slite.kubelet.volumes.base import VolumeFault
+from k8slite.kubelet.volumes.claim import Claims
+from k8slite.kubelet.volumes.local_data import LocalData, to_remove
+
+Document = dict[str, Any]
+NAME = "pvc-01234567-89ab-cdef-0123-456789abcdef"
+OURS = {"pv.kubernetes.io/provisioned-by": "k8slite.io/local"}
+
+
+class Api:
+    """Answers from documents, and notes patches."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, str], Document] = {}
+        self.patched: list[tuple[str, Document]] = []
+
+    def put(self, plural: str, document: Document) -> None:
+        self.found[plural, document["metadata"]["name"]] = document
+
+    async def get(self, resource: ResourceType[Any], name: str, *, namespace: str = "") -> Any:
+        if (resource.plural, name) not in self.found:
+            raise not_found(resource.plural, name)
+        return resource.model.model_validate(self.found[resource.plural, name])
+
+    async def patch(self, resource: ResourceType[Any], name: str, body: Document, **_: Any) -> None:
+        self.patched.append((name, body))
+
+
+def claim(**more: Any) -> Document:
+    metadata = {"name": "data", "namespace": "default", "uid": "c-1", **more.pop("metadata", {})}
+    return {"metadata": metadata, "spec": {"volumeName": NAME, **more}, "status": {"phase": "Bound"}}
+
+
+def volume(directory: Path, *, name: str = NAME, annotations: Document = OURS, **more: Any) -> Document:
+    metadata: Document = {"name": name, "uid": "v-1", "annotations": annotations, **more.pop("metadata", {})}
+    reference = {"namespace": "default", "name": "data", "uid": "c-1"}
+    spec = {"claimRef": reference, "persistentVolumeReclaimPolicy": "Delete", **more.pop("spec", {})}
+    if "hostPath" not in spec and "nfs" not in spec:
+        spec.setdefault("local", {"path": str(directory / name)})
+    return {"metadata": metadata, "spec": spec, "status": {"phase": more.pop("phase", "Bound")}}
+
+
+def pod(*, ephemeral: bool = False) -> Pod:
+    source: Document = {"ephemeral": {}} if ephemeral else {"persistentVolumeClaim": {"claimName": "data"}}
+    spec = {"containers": [], "volumes": [{"name": "v", **source}]}
+    return Pod.model_validate({"metadata": {"name": "p", "namespace": "default", "uid": "p-1"}, "spec": spec})
+
+
+@pytest.fixture
+def api() -> Api:
+    made = Api()
+    made.put("nodes", {"metadata": {"name": "n1", "labels": {"kubernetes.io/hostname": "n1"}}})
+    return made
+
+
+async def find(api: Api, directory: Path, of: Pod) -> Any:
+    claims = Claims(api, node="n1", directory=directory)  # type: ignore[arg-type]
+    return await claims.find(of, of.spec.volumes[0])
+
+
+async def test_a_directory_is_made_for_a_volume_of_ours(api: Api, tmp_path: Path) -> None:
+    base = tmp_path / "local-volumes"
+    api.put("persistentvolumeclaims", claim())
+    api.put("persistentvolumes", volume(base))
+    found = await find(api, base, pod())
+    assert found.path == base / NAME
+    assert stat.S_IMODE(found.path.stat().st_mode) == 0o777
+    assert await find(api, base, pod()) == found
+
+
+def elsewhere(operator: str, value: str) -> Document:
+    expression = {"key": "kubernetes.io/hostname", "operator": operator, "values": [value]}
+    return {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
+
+
+DELETING = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "has", "problem"),
+    [
+        (None, {}, 'persistentvolumeclaims "data" not found'),
+        (DELETING, {}, "PVC is being deleted"),
+        ({"volumeName": ""}, {}, "PVC has empty pvc.Spec.VolumeName"),
+        ({}, None, f'persistentvolumes "{NAME}" not found'),
+        ({}, {"spec": {"claimRef": None}}, "it has a nil pv.Spec.ClaimRef"),
+        ({}, {"spec": {"claimRef": {"uid": "other"}}}, 'does not point to claim.UID "c-1"'),
+        ({}, {"spec": {"volumeMode": "Block"}}, "volumeMode Block is not supported"),
+        ({}, {"spec": {"nodeAffinity": elsewhere("In", "n2")}}, "no matching NodeSelectorTerms"),
+        ({}, {"spec": {"nodeAffinity": elsewhere("NotIn", "n2")}}, ""),
+        ({}, {"spec": {"local": {"path": "/etc"}}}, 'path "/etc" is not below'),
+        ({}, {"spec": {"local": {"path": "/nowhere/else"}}, "annotations": {}}, 'path "/nowhere/else" does not exist'),
+        ({}, {"spec": {"local": {"path": "/etc"}}, "annotations": {}}, ""),
+        ({}, {"spec": {"hostPath": {"path": "/etc", "type": "File"}}}, "/etc is not a file"),
+        ({}, {"spec": {"nfs": {}}}, "no volume plugin matched"),
+    ],
+)
+async def test_what_stands_in_the_way_is_told(
+    api: Api, tmp_path: Path, asked: Document | None, has: Document | None, problem: str
+) -> None:
+    if asked is not None:
+        api.put("persistentvolumeclaims", claim(**asked))
+    if has is not None:
+        api.put("persistentvolumes", volume(tmp_path, **has))
+    if not problem:
+        await find(api, tmp_path, pod())
+        return
+    with pytest.raises(VolumeFault, match=problem):
+        await find(api, tmp_path, pod())
+
+
+async def test_an_ephemeral_claim_must_be_the_pods_own(api: Api, tmp_path: Path) -> None:
+    owned = {"apiVersion": "v1", "kind": "Pod", "name": "p", "controller": True}
+    api.put("persistentvolumes", volume(tmp_path))
+    for uid, problem in (("p-0", True), ("p-1", False)):
+        owners = [{**owned, "uid": uid}]
+        api.put("persistentvolumeclaims", claim(metadata={"name": "p-v", "ownerReferences": owners}))
+        if problem:
+            with pytest.raises(VolumeFault, match="was not created for pod"):
+                await find(api, tmp_path, pod(ephemeral=True))
+        else:
+            assert (await find(api, tmp_path, pod(ephemeral=True))).name == NAME
+
+
+def test_a_group_gets_what_is_in_a_volume_and_nothing_that_a_link_leads_to(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("theirs")
+    before = outside.stat()
+    root = tmp_path / "volume"
+    (root / "deep").mkdir(parents=True)
+    (root / "deep" / "file").write_text("ours")
+    (root / "link").symlink_to(outside)
+    (root / "folder").symlink_to(tmp_path)
+    ownership.give(root, group=4321, policy="Always")
+    for path in (root, root / "deep", root / "deep" / "file"):
+        assert path.stat().st_gid == 4321
+    assert stat.S_IMODE((root / "deep").stat().st_mode) & 0o2770 == 0o2770
+    assert stat.S_IMODE((root / "deep" / "file").stat().st_mode) & 0o660 == 0o660
+    assert (outside.stat().st_gid, outside.stat().st_mode) == (before.st_gid, before.st_mode)
+    (root / "new").write_text("")
+    os.chown(root / "new", -1, 0)
+    ownership.give(root, group=4321, policy="OnRootMismatch")
+    assert (root / "new").stat().st_gid == 0
+    ownership.give(root, group=4322, policy="OnRootMismatch")
+    assert (root / "new").stat().st_gid == 4322
+
+
+GOES = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x", "k8slite.io/local-data"]}
+
+
+class Keeper:
+    """The data of one node, with a volume to look at."""
+
+    def __init__(self, directory: Path, document: Document) -> None:
+        self.api = Api()
+        self.used: set[str] = set()
+        self.data = LocalData(
+            self.api,  # type: ignore[arg-type]
+            clock=VirtualClock(),
+            node="n1",
+            directory=directory,
+            used=self.used.__contains__,
+        )
+        self.name = document["metadata"]["name"]
+        found = PersistentVolume.model_validate(document)
+        self.data._volumes._store.put(found)
+
+    async def look(self) -> Any:
+        return await self.data.sync(self.name)
+
+
+def filled(directory: Path) -> Path:
+    path = directory / NAME
+    path.mkdir(parents=True)
+    (path / "file").write_text("data")
+    (path / "out").symlink_to(directory.parent)
+    return path
+
+
+async def test_data_go_with_their_volume_and_the_finalizer_after_them(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    path = filled(base)
+    (base / "other").mkdir()
+    keeper = Keeper(base, volume(base, phase="Released", metadata=GOES))
+    keeper.used.add(NAME)
+    assert (await keeper.look()).requeue_after
+    assert path.exists()
+    keeper.used.clear()
+    await keeper.look()
+    assert [entry.name for entry in base.iterdir()] == ["other"]
+    [(name, body)] = keeper.api.patched
+    assert (name, body["metadata"]["finalizers"]) == (NAME, ["x"])
+    await keeper.look()  # the API server has not answered: once more, with nothing to remove
+    assert len(keeper.api.patched) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"phase": "Bound", "metadata": GOES}, "its claim has it"),
+        ({"phase": "Released"}, "nobody deletes it"),
+        ({"phase": "Released", "metadata": {**GOES, "finalizers": []}}, "nobody waits for us"),
+        ({"phase": "Released", "metadata": GOES, "annotations": {}}, "it is not ours"),
+        ({"phase": "Released", "metadata": GOES, "spec": {"persistentVolumeReclaimPolicy": "Retain"}}, "it is kept"),
+        ({"phase": "Released", "metadata": GOES, "name": "../base"}, "it is no name of ours"),
+        ({"phase": "Released", "metadata": GOES, "spec": {"local": {"path": "/etc"}}}, "its files are elsewhere"),
+    ],
+)
+async def test_other_data_are_left_alone(tmp_path: Path, more: Document, why: str) -> None:
+    base = tmp_path / "base"
+    path = filled(base)
+    keeper = Keeper(base, volume(base, **more))
+    await keeper.look()
+    assert (path / "file").exists(), why
+    assert keeper.api.patched == [], why
+    assert to_remove(PersistentVolume.model_validate(volume(base, **more))) is (why == "its files are elsewhere")
+
+
+async def test_a_removal_that_was_cut_off_is_finished(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    path = filled(base)
+    path.rename(base / f"removed-{NAME}")
+    keeper = Keeper(base, volume(base, phase="Released", metadata=GOES))
+    keeper.data._finish()
+    assert list(base.iterdir()) == []
+    assert tmp_path.exists()
