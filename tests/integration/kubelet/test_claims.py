@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ CONTROLLERS = [
     "persistentvolume-protection-controller",
     "persistentvolumeclaim-protection-controller",
     "ephemeral-volume-controller",
+    "persistentvolume-expander-controller",
+    "statefulset-controller",
     "node-lifecycle-controller",
     "garbage-collector-controller",
 ]
@@ -35,7 +39,9 @@ CLASS = {
     "metadata": {"name": "local"},
     "provisioner": "k8slite.io/local",
     "volumeBindingMode": "WaitForFirstConsumer",
+    "allowVolumeExpansion": True,
 }
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -193,3 +199,76 @@ async def test_a_pod_says_why_it_has_no_volume(stored: Cluster, tmp_path: Path) 
     done = await stored.until("early", lambda pod: pod.finished, timeout=40)
     assert done.status.phase == "Succeeded"
     await client.delete(PODS, "early", namespace="default")
+
+
+async def test_a_stateful_set_keeps_what_its_pods_have_written(stored: Cluster) -> None:
+    client = stored.client
+    script = "cat /data/log; echo $HOSTNAME >> /data/log; exec sleep 1000"
+    container = {
+        "name": "main",
+        "image": stored.image,
+        "command": ["sh", "-c", script],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    template = {
+        "metadata": {"labels": {"app": "db"}},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
+    }
+    asked = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "local",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    spec = {
+        "replicas": 2,
+        "serviceName": "db",
+        "selector": {"matchLabels": {"app": "db"}},
+        "template": template,
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": asked}],
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"},
+    }
+    body = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"}, "spec": spec}
+    await client.request("POST", "/apis/apps/v1/namespaces/default/statefulsets", body=body)
+    first = await stored.until("db-1", lambda pod: pod.ready, timeout=60)
+    await stored.delete("db-1")
+    await stored.until("db-1", lambda pod: pod.ready and pod.uid != first.uid, timeout=60)
+
+    async def remembers() -> bool:
+        code, out, _ = await stored.kubectl("logs", "db-1")
+        return code == 0 and out == "db-1\n"
+
+    await until(remembers)
+    assert len(directories(stored)) == 2
+    await client.request("DELETE", "/apis/apps/v1/namespaces/default/statefulsets/db")
+
+    async def gone() -> bool:
+        return not (await client.list(PERSISTENT_VOLUMES)).items and not (await client.list(PODS)).items
+
+    await until(gone)
+    assert directories(stored) == []
+
+
+async def test_the_page_about_storage_does_what_it_says(stored: Cluster, tmp_path: Path) -> None:
+    default = {"metadata": {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}
+    await stored.client.patch(STORAGE_CLASSES, "local", default)
+    page = (ROOT / "docs/how-to/storage.md").read_text()
+    [manifest] = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    file = tmp_path / "notes.yaml"
+    file.write_text(manifest.replace("image: busybox", f"image: {stored.image}"))
+    commands = [line for line in page.splitlines() if line.startswith("kubectl ")]
+    assert len(commands) == 8
+    for line in commands:
+        words = [str(file) if word == "notes.yaml" else word for word in shlex.split(line, comments=True)[1:]]
+        code, out, err = await stored.kubectl(*words)
+        assert code == 0, f"{line}: {err}"
+        if "persistentvolumes" in words:
+            assert "default/notes" in out
+            await stored.until("writer", lambda pod: pod.status.phase == "Succeeded")
+            _, log, _ = await stored.kubectl("logs", "writer")
+            assert len(log.splitlines()) == 2
+
+    async def gone() -> bool:
+        return not (await stored.client.list(PERSISTENT_VOLUMES)).items
+
+    await until(gone)
+    assert directories(stored) == []
