@@ -51,6 +51,8 @@ class Emptying:
     def set_rates(self, rates: Mapping[str, float]) -> None:
         """Nodes a second by zone; zones that are not named have the usual rate."""
         self._rates = rates
+        for zone in rates:
+            self._line(zone)
         now = self._context.clock.monotonic()
         for zone, line in self._lines.items():
             if line.set_rate(rates.get(zone, self._rate), now=now):

@@ -11,7 +11,7 @@ class Line:
 
     def __init__(self, *, rate: float, now: float) -> None:
         self._rate = rate
-        self._tokens = 1.0
+        self._tokens = 1.0 if rate > 0 else 0.0
         self._settled = now
         self._names: dict[str, None] = {}
 
