@@ -8,10 +8,10 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -30,6 +30,7 @@ from k8slite.testing.images import load_busybox
 from k8slite.testing.server import RunningServer, running_server
 
 NODE = "n1"
+T = TypeVar("T")
 KUBECTL = str(Path(sys.executable).with_name("kubectl"))
 
 
@@ -175,6 +176,14 @@ async def cluster() -> AsyncIterator[Cluster]:
             await sweeper.close()
             await bridge.remove_bridge()
             mounts.unmount_all(config.state_dir)
+
+
+async def until(look: Callable[[], Awaitable[T]], *, within: float = 60.0) -> T:
+    """What is seen when it is true."""
+    async with asyncio.timeout(within):
+        while not (seen := await look()):  # noqa: ASYNC110 - the state is the server's, which signals nothing
+            await asyncio.sleep(0.05)
+    return seen
 
 
 def _free_port() -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,10 +12,9 @@ import pytest
 from k8slite.errors import ApiError
 from k8slite.quantity import parse
 
-from .conftest import NODE, Cluster
+from .conftest import NODE, Cluster, until
 
 PODS = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"
-T = TypeVar("T")
 BURN = ["sh", "-c", "while :; do :; done"]
 
 
@@ -29,14 +26,6 @@ async def cores(cluster: Cluster, name: str) -> dict[str, float]:
         assert error.code == 404
         return {}
     return {each["name"]: float(parse(each["usage"]["cpu"])) for each in found["containers"]}
-
-
-async def until(look: Callable[[], Awaitable[T]], *, within: float = 30) -> T:
-    """What is seen when it is true."""
-    async with asyncio.timeout(within):
-        while not (seen := await look()):  # noqa: ASYNC110 - the state is the server's, which signals nothing
-            await asyncio.sleep(0.1)
-    return seen
 
 
 async def burning(cluster: Cluster, name: str) -> dict[str, float]:
