@@ -15,6 +15,7 @@ from k8slite.kinds.batch import Job
 from k8slite.kinds.core import ConfigMap, Pod
 from k8slite.kinds.resources import (
     CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     JOBS,
     NAMESPACES,
@@ -22,6 +23,7 @@ from k8slite.kinds.resources import (
     REPLICA_SETS,
     SECRETS,
     SERVICES,
+    STATEFUL_SETS,
 )
 
 FINALIZER = "batch.kubernetes.io/job-tracking"
@@ -112,7 +114,17 @@ class Cluster:
 
     async def left(self, client: Client) -> list[str]:
         """What there is in the namespaces of pieces, of the kinds that pieces and controllers make."""
-        kinds = (PODS, CONFIG_MAPS, SECRETS, SERVICES, REPLICA_SETS, DEPLOYMENTS, JOBS)
+        kinds = (
+            PODS,
+            CONFIG_MAPS,
+            SECRETS,
+            SERVICES,
+            REPLICA_SETS,
+            DEPLOYMENTS,
+            JOBS,
+            STATEFUL_SETS,
+            CONTROLLER_REVISIONS,
+        )
         found = [item for kind in kinds for item in (await client.list(kind)).items]
         return [f"{item.kind} {item.key}" for item in found if "-piece-" in item.namespace]
 
@@ -120,11 +132,13 @@ class Cluster:
 Piece = Callable[[Cluster, str], Awaitable[None]]
 
 
-async def _namespace(cluster: Cluster, name: str) -> None:
+async def make_namespace(cluster: Cluster, name: str) -> None:
+    """A namespace for a piece."""
     await cluster.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
 
-def _template(labels: Mapping[str, str], *, command: str, **spec: Any) -> dict[str, Any]:
+def template_of(labels: Mapping[str, str], *, command: str, **spec: Any) -> dict[str, Any]:
+    """A pod template of one container."""
     container = {"name": "c", "image": "none:1", "command": [command]}
     return {"metadata": {"labels": dict(labels)}, "spec": {"containers": [container], **spec}}
 
@@ -132,13 +146,13 @@ def _template(labels: Mapping[str, str], *, command: str, **spec: Any) -> dict[s
 async def job(cluster: Cluster, name: str) -> None:
     """A Job: so many pods as completions are made and counted, none twice, and none is held when all is over."""
     ns, client, completions = f"a-piece-{name}", cluster.client, cluster.completions
-    await _namespace(cluster, ns)
+    await make_namespace(cluster, ns)
     indexed = cluster.chance.random() < 0.5
     spec = {
         "completions": completions,
         "parallelism": max(completions // 10, 1),
         "completionMode": "Indexed" if indexed else "NonIndexed",
-        "template": _template({}, command="true", restartPolicy="Never"),
+        "template": template_of({}, command="true", restartPolicy="Never"),
     }
     await client.create(JOBS, {"metadata": {"name": "work"}, "spec": spec}, namespace=ns)
 
@@ -161,13 +175,13 @@ async def job(cluster: Cluster, name: str) -> None:
 async def rollout(cluster: Cluster, name: str) -> None:
     """A Deployment and its second template: as many pods as are needed, never more than the surge allows."""
     ns, client, replicas = f"a-piece-{name}", cluster.client, cluster.replicas
-    await _namespace(cluster, ns)
+    await make_namespace(cluster, ns)
     labels = {"app": "web"}
     spec = {
         "replicas": replicas,
         "selector": {"matchLabels": labels},
         "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
-        "template": _template(labels, command="serve"),
+        "template": template_of(labels, command="serve"),
     }
     await client.create(DEPLOYMENTS, {"metadata": {"name": "web"}, "spec": spec}, namespace=ns)
 
@@ -195,7 +209,7 @@ async def namespace(cluster: Cluster, name: str) -> None:
     """A namespace full of things goes, and its neighbour keeps every one of its own."""
     full, neighbour, client = f"a-piece-{name}", f"a-piece-{name}-neighbour", cluster.client
     for ns in (full, neighbour):
-        await _namespace(cluster, ns)
+        await make_namespace(cluster, ns)
     before = [await _filled(cluster, ns) for ns in (full, neighbour)][1]
     await cluster.remove(full)
     after = {item.uid for kind in (CONFIG_MAPS, SECRETS, SERVICES) for item in (await _listed(client, kind, neighbour))}
@@ -216,7 +230,7 @@ async def _filled(cluster: Cluster, ns: str) -> set[str]:
     deployment = {
         "replicas": 3,
         "selector": {"matchLabels": labels},
-        "template": _template(labels, command="serve"),
+        "template": template_of(labels, command="serve"),
     }
     await client.create(DEPLOYMENTS, {"metadata": {"name": "some"}, "spec": deployment}, namespace=ns)
     service = {"selector": labels, "ports": [{"port": 80}]}
@@ -230,7 +244,7 @@ async def _filled(cluster: Cluster, ns: str) -> set[str]:
 async def graph(cluster: Cluster, name: str) -> None:
     """Owners and what they own, over several levels; some are deleted: what dies is what nobody owns any more."""
     ns, client, chance = f"a-piece-{name}", cluster.client, cluster.chance
-    await _namespace(cluster, ns)
+    await make_namespace(cluster, ns)
     owners: dict[str, list[str]] = {}
     made: dict[str, ConfigMap] = {}
     for number in range(cluster.objects):
