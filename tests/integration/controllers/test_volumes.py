@@ -204,3 +204,23 @@ async def test_the_claim_of_an_ephemeral_volume_comes_and_goes_with_its_pod(clus
         return found is not None and found.metadata.controller is not None
 
     await cluster.until(own)
+
+
+async def test_a_status_that_somebody_patches_stays(cluster) -> None:
+    client = cluster.client
+    await client.create(PERSISTENT_VOLUMES, volume("patched"))
+    await client.create(PERSISTENT_VOLUME_CLAIMS, claim("patched"), namespace="default")
+    await claim_in(cluster, "patched", "Bound")
+    condition = {"type": "StatusPatched", "status": "True", "reason": "E2E"}
+    body = {"status": {"conditions": [condition]}}
+    await client.patch(PERSISTENT_VOLUME_CLAIMS, "patched", body, namespace="default", subresource="status")
+    said = {"status": {"message": "patched", "reason": "E2E"}}
+    await client.patch(PERSISTENT_VOLUMES, "patched", said, subresource="status")
+    # Both are looked at once more.
+    for resource, namespace in ((PERSISTENT_VOLUME_CLAIMS, "default"), (PERSISTENT_VOLUMES, "")):
+        await client.patch(resource, "patched", {"metadata": {"labels": {"a": "b"}}}, namespace=namespace)
+    await client.create(PERSISTENT_VOLUMES, volume("next"))
+    await volume_in(cluster, "next", "Available")
+    found = await claim_in(cluster, "patched", "Bound")
+    assert [each.reason for each in found.status.conditions] == ["E2E"]
+    assert (await volume_in(cluster, "patched", "Bound")).status.message == "patched"
