@@ -20,7 +20,7 @@ COUNTS = {
     "sig-cli": 8,
     "sig-instrumentation": 4,
     "sig-network": 16,
-    "sig-node": 22,
+    "sig-node": 24,
     "sig-scheduling": 11,
     "sig-storage": 12,
 }
