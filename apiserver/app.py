@@ -29,6 +29,7 @@ from .allocation.allocator import Allocator
 from .allocation.claims import Claims
 from .allocation.holdings import Holdings
 from .allocation.ranges import Ranges
+from .allocation.repair import Repair
 from .audit import auditor
 from .authn import assembly as authn
 from .authn.last_use import LastUses
@@ -121,7 +122,16 @@ class ApiServer(FastAPI):
         self.hooks = Webhooks(self.backends)
         self.holdings = Holdings(self.cache.resource("", "services"))
         self.claims = Claims(self.store, holdings=self.holdings, consistent=self.cache.consistent)
+        self.ranges = Ranges(config.service_cidr, self.cache.resource("networking.k8s.io", "servicecidrs"))
         self.registry = _registry(self, rbac=rbac, source=source)
+        self.repair = Repair(
+            self.claims,
+            holdings=self.holdings,
+            ranges=self.ranges,
+            objects=self.cache,
+            store=self.store,
+            clock=self.clock,
+        )
         self.issuer = TokenIssuer(
             key=key, keys=keys, settings=IssuerSettings.of(config), lookup=lookup_in(self.cache), clock=self.clock
         )
@@ -156,6 +166,7 @@ class ApiServer(FastAPI):
         await self.cache.start(self.store)
         await bootstrap.bootstrap(self.store, config=self.config, clock=self.clock, port=self.port)
         await self.claims.repair(self.clock.now())
+        self.repair.start()
         await self.flow.start()
         await self.custom.start()
         await self.policies.start()
@@ -171,6 +182,7 @@ class ApiServer(FastAPI):
 
     async def _stop(self) -> None:
         self.part()
+        await self.repair.stop()
         await bootstrap.withdraw(self.store, config=self.config)
         await self.flow.stop()
         await self.policies.stop()
@@ -246,7 +258,7 @@ def _registry(app: ApiServer, *, rbac: RBAC, source: random.Random) -> Registry:
 
 def _allocator(app: ApiServer, *, source: random.Random) -> Allocator:
     return Allocator(
-        ranges=Ranges(app.config.service_cidr, app.cache.resource("networking.k8s.io", "servicecidrs")),
+        ranges=app.ranges,
         node_ports=app.config.node_port_range,
         holdings=app.holdings,
         claims=app.claims,

@@ -45,6 +45,16 @@ class Claim:
     revision: int
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was not as it should be with a Service's address: an event's words."""
+
+    reason: str
+    message: str
+    namespace: str
+    name: str
+
+
 class Claims:
     """The records of one store. Errors of the store itself pass through: the write that needs the item fails too."""
 
@@ -52,6 +62,8 @@ class Claims:
         self._store = store
         self._holdings = holdings
         self._consistent = consistent
+        self.undecided = False
+        """Whether the last repair met claims that may be of writes under way."""
 
     async def take(self, item: Item, *, namespace: str, name: str, now: datetime) -> Claim | None:
         """Take an item for a Service; None if it is another's. Raises StoreError."""
@@ -84,18 +96,57 @@ class Claims:
         """
         await asyncio.gather(*(self._release(item, before=before, now=now) for item in items))
 
-    async def repair(self, now: datetime) -> None:
+    async def repair(self, now: datetime) -> list[Finding]:
         """Remove records that no Service stands behind, give those to Services that lack them. Raises StoreError."""
         found = [record for prefix in _PREFIXES for record in (await self._store.range(prefix)).records]
         await self._consistent()
         holders = self._holdings.holders()
+        several = self._holdings.shared()
         wanted = {_key(item): item for item in holders}
+        findings: list[Finding] = []
+        self.undecided = False
         for record in found:
-            if wanted.pop(record.key, None) is None and _abandoned(record.value, now):
-                await self._delete(record.key, record.revision)
-        for key, item in wanted.items():
-            namespace, name = holders[item].split("/")[-2:]
-            await self._create(key, _record(item, namespace=namespace, name=name, now=now))
+            item = wanted.pop(record.key, None)
+            namespace, name = _parent(record.value)
+            if item is None:
+                if _abandoned(record.value, now):
+                    await self._delete(record.key, record.revision)
+                    findings += _leaked(record.key, namespace, name)
+                else:
+                    self.undecided = self.undecided or bool(name)
+            elif name and not any((namespace, name) == _owner(key) for key in several[item]):
+                findings += await self._correct(record, item, holders[item], now)
+        for item in wanted.values():
+            findings += await self._give_record(item, holders[item], now)
+        return findings
+
+    async def _give_record(self, item: Item, holder: str, now: datetime) -> list[Finding]:
+        """Make the record that a Service lacks; not one whose Service went meanwhile."""
+        namespace, name = _owner(holder)
+        key = _key(item)
+        made = await self._create(key, _record(item, namespace=namespace, name=name, now=now))
+        if made is None:
+            return []
+        if not await self._holder(item):
+            await self._delete(key, made.revision)
+            return []
+        if item[1]:
+            return []
+        message = f"Cluster IP [{_family(item[0])}]: {item[0]} is not allocated; repairing"
+        return [Finding("ClusterIPNotAllocated", message, namespace, name)]
+
+    async def _correct(self, record: Record, item: Item, holder: str, now: datetime) -> list[Finding]:
+        """A record that names another Service than the one that has the item."""
+        namespace, name = _owner(holder)
+        try:
+            value = _record(item, namespace=namespace, name=name, now=now)
+            await self._store.update(record.key, value, expected=record.revision)
+        except RevisionMismatch:
+            return []
+        if item[1]:
+            return []
+        message = f"IPAddress: {item[0]} for Service {namespace}/{name} has a wrong reference; cleaning up"
+        return [Finding("IPAddressWrongReference", message, namespace, name)]
 
     async def _create(self, key: str, value: bytes) -> Record | None:
         try:
@@ -167,6 +218,32 @@ def _port_name(item: Item) -> str:
 
 
 _PREFIXES = tuple(_key(item).rpartition("/")[0] + "/" for item in (("0.0.0.0", 0), ("TCP", 1)))
+
+
+def _owner(key: str) -> tuple[str, str]:
+    """Namespace and name of the Service of a key."""
+    namespace, name = key.split("/")[-2:]
+    return namespace, name
+
+
+def _parent(value: bytes) -> tuple[str, str]:
+    """Namespace and name of the Service that a record names; empty if it names something else."""
+    parent = (orjson.loads(value).get("spec") or {}).get("parentRef") or {}
+    if (parent.get("group") or "", parent.get("resource")) != ("", "services"):
+        return "", ""
+    return parent.get("namespace") or "", parent.get("name") or ""
+
+
+def _leaked(key: str, namespace: str, name: str) -> list[Finding]:
+    address = key.rpartition("/")[2]
+    if key != _key((address, 0)):
+        return []
+    message = f"IPAddress: {address} for Service {namespace}/{name} appears to have leaked: cleaning up"
+    return [Finding("IPAddressNotAllocated", message, namespace, name)]
+
+
+def _family(address: str) -> str:
+    return f"IPv{ipaddress.ip_address(address).version}"
 
 
 def _abandoned(value: bytes, now: datetime) -> bool:

@@ -33,6 +33,15 @@ class Holdings:
         self.holder(("", 0))
         return dict(self._used)
 
+    def shared(self) -> dict[Item, list[str]]:
+        """All that is held, with the keys of all Services that say that they hold it."""
+        self.holder(("", 0))
+        found: dict[Item, list[str]] = {}
+        for key, (_, items) in self._known.items():
+            for item in items:
+                found.setdefault(item, []).append(key)
+        return found
+
     def _refresh(self) -> None:
         rows = self._services
         changed = rows.changed

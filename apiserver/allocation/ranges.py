@@ -46,6 +46,13 @@ class Ranges:
             self._changed = changed
         return self._usable.get(family, ())
 
+    def known(self, family: str) -> list[Network]:
+        """All ranges of a family that there are, in use or not: an address in one of them is no stranger."""
+        found = list(self._configured)
+        for entry in self._cidrs.select() if self._cidrs is not None else ():
+            found += _networks(entry.document)
+        return [network for network in found if family_of(network) == family]
+
     def offsets(self, network: Network) -> range:
         """The numbers of the addresses of a range that may be given out; the API server's own is left out."""
         last = network.num_addresses - (2 if network.version == 4 else 1)
