@@ -16,6 +16,7 @@ from k8slite.kinds.core import ConfigMap, Pod
 from k8slite.kinds.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
+    DAEMON_SETS,
     DEPLOYMENTS,
     JOBS,
     NAMESPACES,
@@ -46,6 +47,7 @@ class Cluster:
 
     client: Client
     chance: random.Random
+    nodes: int = 0
     replicas: int = 0
     completions: int = 0
     objects: int = 0
@@ -114,21 +116,22 @@ class Cluster:
 
     async def left(self, client: Client) -> list[str]:
         """What there is in the namespaces of pieces, of the kinds that pieces and controllers make."""
-        kinds = (
-            PODS,
-            CONFIG_MAPS,
-            SECRETS,
-            SERVICES,
-            REPLICA_SETS,
-            DEPLOYMENTS,
-            JOBS,
-            STATEFUL_SETS,
-            CONTROLLER_REVISIONS,
-        )
-        found = [item for kind in kinds for item in (await client.list(kind)).items]
+        found = [item for kind in _KINDS for item in (await client.list(kind)).items]
         return [f"{item.kind} {item.key}" for item in found if "-piece-" in item.namespace]
 
 
+_KINDS = (
+    PODS,
+    CONFIG_MAPS,
+    SECRETS,
+    SERVICES,
+    REPLICA_SETS,
+    DEPLOYMENTS,
+    JOBS,
+    STATEFUL_SETS,
+    DAEMON_SETS,
+    CONTROLLER_REVISIONS,
+)
 Piece = Callable[[Cluster, str], Awaitable[None]]
 
 

@@ -17,6 +17,7 @@ from k8slite.config import (
     StoreConfig,
 )
 
+from .daemons import daemons
 from .pieces import Cluster, Piece, graph, job, namespace, rollout
 from .points import MANAGER, MANAGER_SELDOM
 from .processes import ControlPlane, Program, control_plane
@@ -35,7 +36,11 @@ class Scale:
 
 
 SCALES = [
-    pytest.param(Scale(nodes=5, deaths=6, writes=40, replicas=20, completions=30, objects=40), id="small"),
+    pytest.param(
+        Scale(nodes=5, deaths=6, writes=40, replicas=20, completions=30, objects=40),
+        id="small",
+        marks=pytest.mark.timeout(300),
+    ),
     pytest.param(
         Scale(nodes=60, deaths=100, writes=150, replicas=500, completions=1000, objects=1000),
         id="large",
@@ -97,12 +102,13 @@ async def test_the_manager_dies_at_random_writes(tmp_path: Path, scale: Scale) -
         chance = random.Random(5)
         manager = Mortal(program, chance, deaths=scale.deaths, writes=scale.writes)
         async with plane.admin() as client, Cluster.watched(client, random.Random(6)) as cluster:
+            cluster.nodes = scale.nodes
             cluster.replicas, cluster.completions, cluster.objects = scale.replicas, scale.completions, scale.objects
             async with asyncio.TaskGroup() as group:
                 group.create_task(manager.run())
                 played = [
                     group.create_task(play(piece, cluster, over=manager.over))
-                    for piece in (job, rollout, stateful, namespace, graph)
+                    for piece in (job, rollout, stateful, daemons, namespace, graph)
                 ]
             assert all(task.result() for task in played)
             assert await cluster.left(client) == []
