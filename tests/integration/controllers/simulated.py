@@ -76,11 +76,13 @@ async def simulated_cluster(
     stages: dict[str, Any] | None = None,
     server_settings: dict[str, Any] | None = None,
     simulator_settings: dict[str, Any] | None = None,
+    clock: Clock | None = None,
     **settings: Any,
 ) -> AsyncIterator[SimulatedCluster]:
     """A cluster of simulated nodes `sim-0` and on, all Ready. `settings` are the ControllerManagerConfig's.
 
     `stages` say what becomes of pods (docs/reference/stages.md); unset, they run, or end as their commands say.
+    `clock` is the controllers' and the nodes'.
     """
     sim: dict[str, Any] = {"name": "sim", "nodes": nodes, "port": 0, "kubeconfig": tmp_path / "unused"}
     sim |= simulator_settings or {}
@@ -104,7 +106,7 @@ async def simulated_cluster(
             }
             | settings
         )
-        cluster = SimulatedCluster(server, admin, config, SystemClock())
+        cluster = SimulatedCluster(server, admin, config, clock or SystemClock())
         kubeconfig = server.kubeconfig(server.client_config("system:kube-scheduler"))
         scheduling = SchedulerConfig(kubeconfig=kubeconfig, leader_election=LeaderElectionConfig(enabled=False))
         tasks = [
