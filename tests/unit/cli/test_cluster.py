@@ -19,7 +19,7 @@ from k8slite.cli.cluster.down import down
 from k8slite.cli.cluster.slots import Slot
 from k8slite.cli.cluster.spec import ClusterSpec, Simulation
 from k8slite.cli.failure import Failure
-from k8slite.config import ApiServerConfig, KubeletConfig, SimulatorConfig
+from k8slite.config import ApiServerConfig, ControllerManagerConfig, KubeletConfig, ProxyConfig, SimulatorConfig
 from k8slite.kubelet.simulated.addresses import blocks
 
 
@@ -51,6 +51,15 @@ def test_routes_are_read_from_the_kernels_table(tmp_path: Path) -> None:
         "br0\t00002A0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
     )
     assert [str(network) for network in free.routed_networks(table)] == ["10.42.0.0/16"]
+
+
+def test_what_gives_addresses_to_load_balancers_and_what_serves_them_know_one_range() -> None:
+    parts = {service.name: service.config for service in services(ClusterSpec(load_balancer_cidr="10.150.0.0/24"))}
+    manager, proxy = parts["controller-manager"], parts["proxy"]
+    assert isinstance(manager, ControllerManagerConfig) and isinstance(proxy, ProxyConfig)
+    assert manager.load_balancer_pools == proxy.load_balancer_cidrs == ["10.150.0.0/24"]
+    assert str(free.balancers(3)) == "10.153.0.0/24"
+    assert free.ranges([ipaddress.IPv4Network("10.150.0.0/25")])[0] == 1
 
 
 def test_every_node_has_a_kubelet_on_a_port_of_its_own() -> None:
