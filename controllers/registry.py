@@ -36,6 +36,7 @@ CONTROLLERS = {
     "certificatesigningrequest-signing-controller": "certificates.signing:build",
     "certificatesigningrequest-approving-controller": "certificates.approving:build",
     "certificatesigningrequest-cleaner-controller": "certificates.cleaning:build",
+    "podcertificaterequest-cleaner-controller": "certificates.pod_requests:build",
     "ttl-controller": "ttl.sync:build",
     "bootstrap-signer-controller": "bootstrap.signer:build",
     "token-cleaner-controller": "bootstrap.cleaner:build",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -71,6 +72,16 @@ async def test_a_user_is_let_in_with_the_certificate_that_an_administrator_appro
     )
     who = await Kubectl(cluster.server, mine)("auth", "whoami", "-o", "json")
     assert '"username": "alice"' in who.out and '"team"' in who.out
+
+
+async def test_a_certificate_lives_as_long_as_was_asked_for(cluster: Cluster) -> None:
+    async with cluster.server.http() as http:
+        wanted = body("hour", pem("hour"), CLIENT, "client auth", "digital signature", expirationSeconds=3600)
+        assert (await http.post(URL, json=wanted)).status_code == 201
+        await Kubectl(cluster.server)("certificate", "approve", "hour")
+        certificate = x509.load_pem_x509_certificate((await signed(cluster, http, "hour")).encode())
+        # It begins five minutes before it was signed, as upstream's.
+        assert certificate.not_valid_after_utc - certificate.not_valid_before_utc == timedelta(minutes=65)
 
 
 async def test_a_denied_request_is_never_signed(cluster: Cluster) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -17,8 +17,7 @@ from k8slite import errors
 from k8slite.client import Client, Patch
 from k8slite.clock import VirtualClock, micro_timestamp, timestamp
 from k8slite.config import ControllerManagerConfig
-from k8slite.controllers import nodelifecycle, podgc, tainteviction
-from k8slite.controllers.context import Context, Informers
+from k8slite.controllers.context import Context, Informers, Runnable
 from k8slite.controllers.nodelifecycle import sync as lifecycle
 from k8slite.controllers.podgc import sync as collection
 from k8slite.controllers.tainteviction import sync as eviction
@@ -26,7 +25,8 @@ from k8slite.events import EventRecorder
 from k8slite.indexed import IndexedStore
 from k8slite.kinds.base import Object, ResourceType
 
-__all__ = ["World", "nodelifecycle", "podgc", "tainteviction"]
+Build = Callable[[Context], Sequence[Runnable]]
+NODES: tuple[Build, ...] = (lifecycle.build, eviction.build, collection.build)
 
 
 class _Informer:
@@ -68,7 +68,9 @@ class _Informers:
         self._world = world
         self.made: dict[str, _Informer] = {}
 
-    def of(self, resource: ResourceType[Any], **indexers: Callable[[Any], Iterable[str]]) -> _Informer:
+    def of(
+        self, resource: ResourceType[Any], *, field_selector: str = "", **indexers: Callable[[Any], Iterable[str]]
+    ) -> _Informer:
         informer = self.made.setdefault(resource.plural, _Informer(self._world, resource))
         for name, indexer in indexers.items():
             if not informer.has_index(name):
@@ -135,8 +137,8 @@ class World:
         if informer is not None:
             asyncio.get_running_loop().call_soon(informer.show, key, copy.deepcopy(document))
 
-    def start(self) -> None:
-        """Start the controllers, with nothing but what the store says."""
+    def start(self, *builds: Build) -> None:
+        """Start the controllers (unset: those of nodes), with nothing but what the store says."""
         self.starts += 1
         self._informers = _Informers(self)
         context = Context(
@@ -147,7 +149,7 @@ class World:
             self.config,
             self.random,
         )
-        runnables = [*lifecycle.build(context), *eviction.build(context), *collection.build(context)]
+        runnables = [runnable for build in builds or NODES for runnable in build(context)]
         self._tasks = [asyncio.create_task(runnable.run()) for runnable in runnables]
 
     async def stop(self) -> None:
@@ -207,13 +209,14 @@ class World:
         *,
         namespace: str = "",
         uid: str = "",
+        resource_version: str = "",
         grace_period: int | None = None,
         **_: Any,
     ) -> None:
         await self._trouble()
-        key, found = self._found(resource, name, namespace, {"uid": uid})
+        key, found = self._found(resource, name, namespace, {"uid": uid, "resourceVersion": resource_version})
         self.log.append((self.clock.monotonic(), "deleted", name))
-        if grace_period == 0 or found["spec"].get("nodeName") not in self.silent:
+        if grace_period == 0 or found.get("spec", {}).get("nodeName") not in self.silent:
             self.put(resource.plural, key, None)
         elif "deletionTimestamp" not in found["metadata"]:
             document = copy.deepcopy(found)
