@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
-
 from k8slite.catalogue import Resource
 from k8slite.errors import ApiError
+
+from . import autoscaler_versions
 
 Document = dict[str, Any]
 
@@ -101,76 +101,7 @@ def _event_from_core(document: Document) -> None:
     _rename(document, {new: old for old, new in _EVENT_NAMES.items()})
 
 
-_METRICS = "autoscaling.alpha.kubernetes.io/metrics"
-_CURRENT = "autoscaling.alpha.kubernetes.io/current-metrics"
-_CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
-_BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
-
-
-def _is_cpu_utilization(metric: Document) -> bool:
-    resource = metric.get("resource") or {}
-    target = resource.get("target") or resource.get("current") or {}
-    return metric.get("type") == "Resource" and resource.get("name") == "cpu" and "averageUtilization" in target
-
-
-def _hpa_to_v2(document: Document) -> None:
-    spec = document.get("spec") or {}
-    annotations = (document.get("metadata") or {}).get("annotations") or {}
-    metrics = orjson.loads(annotations.pop(_METRICS, "[]"))
-    percentage = spec.pop("targetCPUUtilizationPercentage", None)
-    if percentage is not None:
-        target = {"type": "Utilization", "averageUtilization": percentage}
-        metrics.append({"type": "Resource", "resource": {"name": "cpu", "target": target}})
-    if metrics:
-        spec["metrics"] = metrics
-    if _BEHAVIOR in annotations:
-        spec["behavior"] = orjson.loads(annotations.pop(_BEHAVIOR))
-    status = document.get("status")
-    if status is not None:
-        current = orjson.loads(annotations.pop(_CURRENT, "[]"))
-        percentage = status.pop("currentCPUUtilizationPercentage", None)
-        if percentage is not None:
-            value = {"averageUtilization": percentage}
-            current.append({"type": "Resource", "resource": {"name": "cpu", "current": value}})
-        if current:
-            status["currentMetrics"] = current
-        if _CONDITIONS in annotations:
-            status["conditions"] = orjson.loads(annotations.pop(_CONDITIONS))
-
-
-def _hpa_to_v1(document: Document) -> None:
-    spec = document.get("spec") or {}
-    extra: dict[str, Any] = {}
-    others = []
-    for metric in spec.pop("metrics", None) or ():
-        if _is_cpu_utilization(metric) and "targetCPUUtilizationPercentage" not in spec:
-            spec["targetCPUUtilizationPercentage"] = metric["resource"]["target"]["averageUtilization"]
-        else:
-            others.append(metric)
-    if others:
-        extra[_METRICS] = others
-    if "behavior" in spec:
-        extra[_BEHAVIOR] = spec.pop("behavior")
-    status = document.get("status")
-    if status is not None:
-        others = []
-        for metric in status.pop("currentMetrics", None) or ():
-            if _is_cpu_utilization(metric) and "currentCPUUtilizationPercentage" not in status:
-                status["currentCPUUtilizationPercentage"] = metric["resource"]["current"]["averageUtilization"]
-            else:
-                others.append(metric)
-        if others:
-            extra[_CURRENT] = others
-        if "conditions" in status:
-            extra[_CONDITIONS] = status.pop("conditions")
-        status.setdefault("currentReplicas", 0)
-        status.setdefault("desiredReplicas", 0)
-    if extra:
-        annotations = document["metadata"].setdefault("annotations", {})
-        annotations.update({name: orjson.dumps(value).decode() for name, value in extra.items()})
-
-
 _CONVERSIONS: dict[tuple[str, str, str], Conversion] = {
     ("events.k8s.io", "v1", "events"): Conversion(_event_to_core, _event_from_core),
-    ("autoscaling", "v1", "horizontalpodautoscalers"): Conversion(_hpa_to_v2, _hpa_to_v1),
+    ("autoscaling", "v1", "horizontalpodautoscalers"): Conversion(autoscaler_versions.to_v2, autoscaler_versions.to_v1),
 }

@@ -12,6 +12,7 @@ from .tables import META, Document, Row, Rule, cases
 
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
 R = "rules[0]"
+MINUS = {"tolerance": "-1m"}
 M = "spec.metrics[0]"
 
 GOOD: dict[str, tuple[Rule, Document]] = {
@@ -163,6 +164,18 @@ TABLE: dict[str, list[Row]] = {
                 ("invalid", f"{M}.resource.target.averageUtilization", "must be greater than 0"),
                 ("forbidden", f"{M}.resource.target.averageValue", "may not set both a target raw value and a target"),
             ],
+        ),
+        (
+            {"spec.minReplicas": 0},
+            [("forbidden", "spec.metrics", "must specify at least one Object or External metric to support scaling")],
+        ),
+        (
+            {"spec.minReplicas": -1},
+            [("invalid", "spec.minReplicas", "must be greater than or equal to 0")],
+        ),
+        (
+            {"spec.behavior": {"scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 1}], **MINUS}}},
+            [("invalid", "spec.behavior.scaleDown.tolerance", "must be greater than or equal to 0")],
         ),
         (
             {"spec.behavior": {"scaleUp": {"selectPolicy": "Any", "stabilizationWindowSeconds": 3601}}},
