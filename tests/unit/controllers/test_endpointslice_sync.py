@@ -94,6 +94,7 @@ async def history(steps: list[tuple[str, int, Any]], source: random.Random) -> N
             api.drop("endpointslices", sorted(api.objects["endpointslices"])[0])
         elif what in ("refused", "lost"):
             api.faults += [what] * (number + 1)
+        listed(api)
     api.faults.clear()
     for _ in range(3):
         manager.deliver()
