@@ -7,7 +7,7 @@ for when a provisioner acts, and its words.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +49,14 @@ def waits(claim: PersistentVolumeClaim) -> bool:
     return asked_of(claim) == local_volumes.PROVISIONER and not claim.spec.volume_name and not claim.deleting
 
 
-def plan(*, claim: PersistentVolumeClaim, found: StorageClass | None, nodes: Mapping[str, Node]) -> Plan:
-    """`found` is the claim's class, `nodes` all nodes by name."""
+def plan(
+    *,
+    claim: PersistentVolumeClaim,
+    found: StorageClass | None,
+    node: Callable[[str], Node | None],
+    nodes: Callable[[], Iterable[Node]],
+) -> Plan:
+    """`found` is the claim's class; `node` tells one by its name, `nodes` tells all of them."""
     if not waits(claim) or found is None or found.provisioner != local_volumes.PROVISIONER:
         return Plan()
     chosen = claim.metadata.annotations.get(SELECTED_NODE, "")
@@ -59,13 +65,13 @@ def plan(*, claim: PersistentVolumeClaim, found: StorageClass | None, nodes: Map
     if problem := _unserved(claim, found):
         return Plan(problem=problem)
     if chosen:
-        node = nodes.get(chosen)
-        if node is None:
+        place = node(chosen)
+        if place is None:
             return Plan(problem=f'node "{chosen}" not found')
-        if problem := _unfit(node, found):
+        if problem := _unfit(place, found):
             return Plan(problem=problem)
-        return Plan(_volume(claim, found, node))
-    fit = [node for node in nodes.values() if node.ready and not node.spec.unschedulable and not _unfit(node, found)]
+        return Plan(_volume(claim, found, place))
+    fit = [each for each in nodes() if each.ready and not each.spec.unschedulable and not _unfit(each, found)]
     if not fit:
         return Plan(problem="no node is ready that keeps local volumes")
     return Plan(_volume(claim, found, _any(fit, claim.uid)))

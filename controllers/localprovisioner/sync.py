@@ -72,7 +72,7 @@ class Provisioner:
         if claim is None or self._volumes.get(local_volumes.volume_name(claim.uid)) is not None:
             return DONE
         found = self._classes.get(claim.storage_class)
-        decided = claims.plan(claim=claim, found=found, nodes={node.name: node for node in self._nodes.list()})
+        decided = claims.plan(claim=claim, found=found, node=self._nodes.get, nodes=self._nodes.list)
         if decided.problem:
             await self._fail(claim, decided.problem)
         if decided.volume is not None:

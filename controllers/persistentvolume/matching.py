@@ -33,6 +33,11 @@ def _given(volume: PersistentVolume) -> bool:
     return volume.spec.claim_ref is not None and bool(volume.spec.claim_ref.uid)
 
 
+def _begun(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
+    """Whether the volume says already that the claim has it, so that it stays as long as the claim: deleted or not."""
+    return volume.status.phase == "Bound" and volume.kept_for(claim) and _given(volume)
+
+
 def _excess(volume: PersistentVolume) -> tuple[object, ...]:
     return len(volume.spec.access_modes), volume.size, volume.name
 
@@ -40,7 +45,7 @@ def _excess(volume: PersistentVolume) -> tuple[object, ...]:
 def _fits(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
     return (
         volume.spec.volume_mode == claim.spec.volume_mode
-        and not volume.deleting
+        and (not volume.deleting or _begun(volume, claim))
         and volume.size >= claim.size
         and set(claim.spec.access_modes) <= set(volume.spec.access_modes)
         and volume.spec.volume_attributes_class_name == claim.spec.volume_attributes_class_name

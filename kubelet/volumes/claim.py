@@ -55,7 +55,7 @@ class Claims:
             claim = await self._client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace=pod.namespace)
             if volume.ephemeral is not None:
                 _check_owner(claim, pod)
-            _check_claim(claim)
+            _check_claim(claim, started=pod.status.phase == "Running")
             found = await self._client.get(PERSISTENT_VOLUMES, claim.spec.volume_name)
             _check_volume(found, claim)
             await self._check_node(found)
@@ -94,8 +94,8 @@ def _check_owner(claim: PersistentVolumeClaim, pod: Pod) -> None:
         raise VolumeFault(f"PVC {claim.key} was not created for pod {pod.key} (pod is not owner)")
 
 
-def _check_claim(claim: PersistentVolumeClaim) -> None:
-    if claim.deleting:
+def _check_claim(claim: PersistentVolumeClaim, *, started: bool) -> None:
+    if claim.deleting and not started:  # who runs already holds the claim, also when the kubelet starts anew
         raise VolumeFault("PVC is being deleted")
     if claim.status.phase != "Bound":
         raise VolumeFault("PVC is not bound")

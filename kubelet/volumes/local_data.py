@@ -59,9 +59,17 @@ class LocalData:
             self._controller.queue.add(new.key)
 
     async def sync(self, key: str) -> Result:
-        """One volume."""
+        """One volume. What is removed does not come back: it is asked for once more where it is written."""
         volume = self._volumes.get(key)
         if volume is None or not to_remove(volume):
+            return DONE
+        try:
+            volume = await self._client.get(PERSISTENT_VOLUMES, key)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return DONE
+        if not to_remove(volume):
             return DONE
         if self._used(volume.name):
             return Result(_IN_USE)

@@ -213,3 +213,37 @@ async def test_a_store_that_is_away_does_not_hold_up_the_end(
     monkeypatch.setattr(store, "get", away)
     shared = config.model_copy(update={"store": StoreConfig(engine="etcd", endpoints=["https://127.0.0.1:1"])})
     await withdraw(store, config=shared)
+
+
+CLASS = "/storage.k8s.io/storageclasses/local"
+
+
+async def test_a_new_cluster_has_a_default_class_and_nobody_who_deletes_it_is_contradicted(
+    store: MemoryStore, config: ApiServerConfig
+) -> None:
+    wanting = config.model_copy(update={"local_storage_class": True})
+    await bootstrap(store, config=wanting, clock=SystemClock())
+    found = await read(store, CLASS)
+    assert found["metadata"]["annotations"] == {"storageclass.kubernetes.io/is-default-class": "true"}
+    record = await store.get(CLASS)
+    assert record
+    await store.delete(CLASS, expected=record.revision)
+    await bootstrap(store, config=wanting, clock=SystemClock())
+    assert await read(store, CLASS) is None
+
+
+async def test_a_first_start_that_was_cut_off_makes_the_class_all_the_same(
+    store: MemoryStore, config: ApiServerConfig
+) -> None:
+    """The namespaces tell that a cluster is not new; whoever was killed before they were there begins anew."""
+    wanting = config.model_copy(update={"local_storage_class": True})
+    await store.create(CLASS, orjson.dumps({"metadata": {"resourceVersion": "", "name": "local"}}))
+    await bootstrap(store, config=wanting, clock=SystemClock())
+    assert (await read(store, CLASS))["metadata"]["name"] == "local"
+    assert await read(store, "/core/namespaces/kube-system")
+
+
+async def test_a_cluster_that_was_there_before_gets_no_class(store: MemoryStore, config: ApiServerConfig) -> None:
+    await bootstrap(store, config=config, clock=SystemClock())
+    await bootstrap(store, config=config.model_copy(update={"local_storage_class": True}), clock=SystemClock())
+    assert await read(store, CLASS) is None

@@ -30,7 +30,8 @@ def node(name: str = "n1", *, ready: bool = True, keeps: bool = True, labels: di
 
 def decide(found: StorageClass | None, *nodes: Node, annotations: dict[str, str], **spec: Any) -> claims.Plan:
     asked = claim("c", "3Gi", uid=UID, annotations=annotations, storageClassName="local", **spec)
-    return claims.plan(claim=asked, found=found, nodes={each.name: each for each in nodes})
+    by_name = {each.name: each for each in nodes}
+    return claims.plan(claim=asked, found=found, node=by_name.get, nodes=lambda: nodes)
 
 
 def test_a_directory_of_the_chosen_node_is_made_for_the_claim() -> None:

@@ -51,6 +51,8 @@ MATCHES = [
     ([("v", "1Gi", {"labels": {"a": "2"}})], {"selector": {"matchLabels": {"a": "1"}}}, None),
     ([("v", "1Gi", {"phase": "Released"})], {}, None),
     ([("v", "1Gi", {"deleting": True})], {}, None),
+    ([("v", "1Gi", {"deleting": True, "claimRef": reference("c", "uid-c")})], {}, None),
+    ([("v", "1Gi", {"deleting": True, "phase": "Bound", "claimRef": reference("c", "uid-c")})], {}, "v"),
     ([("v", "1Gi", {"claimRef": reference("other")})], {}, None),
     ([("v", "1Gi", {}), ("kept", "9Gi", {"claimRef": reference("c")})], {}, "kept"),
     ([("v", "1Gi", {}), ("kept", "1Mi", {"claimRef": reference("c")})], {}, "v"),

@@ -12,7 +12,7 @@ import pytest
 from k8slite.clock import VirtualClock
 from k8slite.errors import not_found
 from k8slite.kinds.base import ResourceType
-from k8slite.kinds.core import Pod
+from k8slite.kinds.core import Pod, PodStatus
 from k8slite.kinds.storage import PersistentVolume
 from k8slite.kubelet.volumes import ownership
 from k8slite.kubelet.volumes.base import VolumeFault
@@ -126,6 +126,13 @@ async def test_what_stands_in_the_way_is_told(
         await find(api, tmp_path, pod())
 
 
+async def test_a_pod_that_runs_keeps_a_claim_that_waits_for_it_to_end(api: Api, tmp_path: Path) -> None:
+    api.put("persistentvolumeclaims", claim(**DELETING))
+    api.put("persistentvolumes", volume(tmp_path))
+    running = pod().model_copy(update={"status": PodStatus(phase="Running")})
+    assert (await find(api, tmp_path, running)).name == NAME
+
+
 async def test_an_ephemeral_claim_must_be_the_pods_own(api: Api, tmp_path: Path) -> None:
     owned = {"apiVersion": "v1", "kind": "Pod", "name": "p", "controller": True}
     api.put("persistentvolumes", volume(tmp_path))
@@ -181,6 +188,7 @@ class Keeper:
         self.name = document["metadata"]["name"]
         found = PersistentVolume.model_validate(document)
         self.data._volumes._store.put(found)
+        self.api.put("persistentvolumes", document)
 
     async def look(self) -> Any:
         return await self.data.sync(self.name)
@@ -231,6 +239,20 @@ async def test_other_data_are_left_alone(tmp_path: Path, more: Document, why: st
     assert (path / "file").exists(), why
     assert keeper.api.patched == [], why
     assert to_remove(PersistentVolume.model_validate(volume(base, **more))) is (why == "its files are elsewhere")
+
+
+async def test_whoever_changes_their_mind_in_time_keeps_their_data(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    path = filled(base)
+    keeper = Keeper(base, volume(base, phase="Released", metadata=GOES))
+    keep = {"persistentVolumeReclaimPolicy": "Retain"}
+    keeper.api.put("persistentvolumes", volume(base, phase="Released", metadata=GOES, spec=keep))
+    await keeper.look()
+    assert (path / "file").exists()
+    keeper.api.found.clear()
+    await keeper.look()
+    assert (path / "file").exists()
+    assert keeper.api.patched == []
 
 
 async def test_a_removal_that_was_cut_off_is_finished(tmp_path: Path) -> None:
