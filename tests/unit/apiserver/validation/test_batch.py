@@ -224,6 +224,59 @@ def test_job_changes(before: dict[str, Any], change: dict[str, Any], expected: l
     assert_causes(rules.job_update(changed(old, change), old), expected)
 
 
+@pytest.mark.parametrize(
+    ("spec", "before", "after", "expected"),
+    [
+        pytest.param(
+            {},
+            {"startTime": "2026-01-01T00:00:00Z"},
+            {"startTime": "2026-01-02T00:00:00Z"},
+            [("required", "status.startTime", "startTime cannot be removed for unsuspended job")],
+            id="a Job that runs has one start",
+        ),
+        pytest.param(
+            {},
+            {"startTime": "2026-01-01T00:00:00Z", "conditions": [{"type": "Suspended", "status": "True"}]},
+            {"startTime": "2026-01-02T00:00:00Z", "conditions": [{"type": "Suspended", "status": "False"}]},
+            [],
+            id="a Job that is resumed starts anew",
+        ),
+        pytest.param(
+            {"suspend": True}, {"startTime": "2026-01-01T00:00:00Z"}, {}, [], id="a Job that rests may lose its start"
+        ),
+        pytest.param(
+            {},
+            {"succeeded": 3, "failed": 2},
+            {"succeeded": 2, "failed": 1},
+            [
+                ("invalid", "status.failed", "cannot decrease the failed counter"),
+                ("invalid", "status.succeeded", "cannot decrease the succeeded counter"),
+            ],
+            id="counters only grow",
+        ),
+        pytest.param(
+            {"completionMode": "Indexed", "completions": 2, "parallelism": 2},
+            {"succeeded": 3},
+            {"succeeded": 2},
+            [],
+            id="an Indexed Job that was made smaller has fewer successes",
+        ),
+        pytest.param(
+            {"completionMode": "Indexed", "completions": 5, "parallelism": 2},
+            {"succeeded": 3},
+            {"succeeded": 2},
+            [("invalid", "status.succeeded", "cannot decrease the succeeded counter")],
+            id="one that cannot be made smaller has not",
+        ),
+    ],
+)
+def test_job_status_changes(
+    spec: dict[str, Any], before: dict[str, Any], after: dict[str, Any], expected: list[Expected]
+) -> None:
+    old = job({f"spec.{name}": value for name, value in spec.items()}) | {"status": before}
+    assert_causes(rules.job_update(old | {"status": after}, old), expected)
+
+
 def test_job_status() -> None:
     old = job({})
     true = [{"type": "Complete", "status": "True"}, {"type": "Failed", "status": "True"}]
