@@ -5,16 +5,18 @@ Source: Kubernetes documentation, "Endpoints"; pkg/controller/endpoint and pkg/a
 
 from __future__ import annotations
 
-import ipaddress
 import math
+import socket
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from k8slite.kinds.core import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Service, ServicePort
+from k8slite.kinds.core import Service
 
-from ..endpointslice.desired import belongs, families, target_port
+from ..endpointslice.desired import belongs, families, resolve
+from ..endpointslice.model import Ports, Target
 from ..pods import Pod
+from .model import Address, Subset
 
 MAX_ADDRESSES = 1000
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
@@ -24,10 +26,8 @@ OVER_CAPACITY, TRUNCATED = "endpoints.kubernetes.io/over-capacity", "truncated"
 LEADER = "control-plane.alpha.kubernetes.io/leader"
 """The annotation of Endpoints that are no endpoints but a lock for leader election."""
 
-Ports = tuple[EndpointPort, ...]
 
-
-def subsets(service: Service, pods: Iterable[Pod]) -> list[EndpointSubset]:
+def subsets(service: Service, pods: Iterable[Pod]) -> list[Subset]:
     """Addresses grouped by the ports that they share, ready ones apart from the rest; sorted, so that equal is equal.
 
     Only addresses of the Service's first family. A terminating pod is listed only for a Service that publishes whatever
@@ -35,9 +35,9 @@ def subsets(service: Service, pods: Iterable[Pod]) -> list[EndpointSubset]:
     """
     anyway = service.spec.publish_not_ready_addresses
     sixth = families(service)[0] == "IPv6"
-    fixed = None if any(isinstance(port.target_port, str) for port in service.spec.ports) else service.spec.ports
-    same: Ports | None = None
-    groups: dict[Ports, tuple[list[EndpointAddress], list[EndpointAddress]]] = defaultdict(lambda: ([], []))
+    named = any(isinstance(port.target_port, str) for port in service.spec.ports)
+    ports: Ports | None = None
+    groups: dict[Ports, tuple[list[Address], list[Address]]] = defaultdict(lambda: ([], []))
     for pod in pods:
         if not belongs(pod) or (pod.deleting and not anyway):
             continue
@@ -45,21 +45,20 @@ def subsets(service: Service, pods: Iterable[Pod]) -> list[EndpointSubset]:
         ip = next((ip for ip in given if (":" in ip) is sixth), "")
         if not ip:
             continue
-        if fixed is None or same is None:
-            same = _ports(service.spec.ports, pod)
-        ready, not_ready = groups[same]
-        (ready if anyway or pod.ready else not_ready).append(_address(service, pod, ip))
+        if named or ports is None:
+            ports = tuple(sorted(resolve(service.spec.ports, pod), key=lambda port: (port.name, port.port)))
+            group = groups[ports]
+        group[0 if anyway or pod.ready else 1].append(_address(service, pod, ip))
+    order = _order(socket.AF_INET6 if sixth else socket.AF_INET)
     made = [
-        EndpointSubset(
-            addresses=sorted(ready, key=_order), not_ready_addresses=sorted(not_ready, key=_order), ports=list(ports)
-        )
+        Subset(tuple(sorted(ready, key=order)), tuple(sorted(not_ready, key=order)), ports)
         for ports, (ready, not_ready) in groups.items()
         if ports or (service.headless and not service.spec.ports)
     ]
-    return sorted(made, key=lambda subset: [(port.name, port.port) for port in subset.ports])
+    return sorted(made, key=lambda subset: [(port.name, port.port or 0) for port in subset.ports])
 
 
-def truncate(subsets: Sequence[EndpointSubset]) -> tuple[list[EndpointSubset], bool]:
+def truncate(subsets: Sequence[Subset]) -> tuple[list[Subset], bool]:
     """No more than 1,000 addresses, ready ones first and by each subset's share; and whether any was left out."""
     ready = sum(len(subset.addresses) for subset in subsets)
     rest = sum(len(subset.not_ready_addresses) for subset in subsets)
@@ -67,16 +66,16 @@ def truncate(subsets: Sequence[EndpointSubset]) -> tuple[list[EndpointSubset], b
         return list(subsets), False
     full = ready > MAX_ADDRESSES
     room, total = (MAX_ADDRESSES, ready) if full else (MAX_ADDRESSES - ready, rest)
-    left, cut = room, []
+    left = room
+    cut: list[Subset] = []
     for subset in subsets:
         count = len(subset.addresses if full else subset.not_ready_addresses)
         share = min(math.ceil(count * room / total), left)
         left -= min(share, count)
         if full:
-            changed = {"addresses": subset.addresses[:share], "not_ready_addresses": []}
+            cut.append(replace(subset, addresses=subset.addresses[:share], not_ready_addresses=()))
         else:
-            changed = {"not_ready_addresses": subset.not_ready_addresses[:share]}
-        cut.append(subset.model_copy(update=changed))
+            cut.append(replace(subset, not_ready_addresses=subset.not_ready_addresses[:share]))
     return [subset for subset in cut if subset.addresses or subset.not_ready_addresses], True
 
 
@@ -86,37 +85,20 @@ def labels(service: Service) -> dict[str, str]:
     return own | {MANAGED_BY: MANAGER} | ({HEADLESS: ""} if service.headless else {})
 
 
-def to_wire(made: Iterable[EndpointSubset]) -> list[dict[str, Any]]:
-    """The field `subsets`."""
-    return [{key: value for key, value in subset.to_wire().items() if value} for subset in made]
+def _address(service: Service, pod: Pod, ip: str) -> Address:
+    named = pod.spec.hostname and pod.spec.subdomain == service.name
+    target = Target("Pod", pod.namespace, pod.name, pod.uid)
+    return Address(ip, pod.spec.hostname if named else "", pod.spec.node_name or None, target)
 
 
-def _address(service: Service, pod: Pod, ip: str) -> EndpointAddress:
-    named = bool(pod.spec.hostname) and pod.spec.subdomain == service.name
-    fields: dict[str, Any] = {"hostname": pod.spec.hostname} if named else {}
-    if pod.spec.node_name:
-        fields["node_name"] = pod.spec.node_name
-    return EndpointAddress(
-        ip=ip,
-        target_ref=ObjectReference(kind="Pod", namespace=pod.namespace, name=pod.name, uid=pod.uid),
-        **fields,
-    )
+def _order(version: int) -> Callable[[Address], tuple[bytes, str]]:
+    """The order of numbers, and of UIDs for those that share an address."""
 
+    def order(address: Address) -> tuple[bytes, str]:
+        try:
+            packed = socket.inet_pton(version, address.ip)
+        except OSError:
+            packed = address.ip.encode()
+        return packed, address.target_ref.uid if address.target_ref else ""
 
-def _order(address: EndpointAddress) -> tuple[bytes, str]:
-    try:
-        return ipaddress.ip_address(address.ip).packed, address.target_ref.uid if address.target_ref else ""
-    except ValueError:
-        return address.ip.encode(), ""
-
-
-def _ports(ports: Iterable[ServicePort], pod: Pod) -> Ports:
-    found = []
-    for port in ports:
-        number = target_port(port, pod)
-        if number:
-            fields: dict[str, Any] = {"name": port.name} if port.name else {}
-            if port.app_protocol is not None:
-                fields["app_protocol"] = port.app_protocol
-            found.append(EndpointPort(port=number, protocol=port.protocol, **fields))
-    return tuple(sorted(found, key=lambda item: (item.name, item.port)))
+    return order

@@ -8,14 +8,14 @@ from typing import Any
 from k8slite.clock import timestamp
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
-from k8slite.kinds.core import Endpoints, Service
-from k8slite.kinds.resources import ENDPOINTS
+from k8slite.kinds.core import Service
 
 from ..children import Ledger
 from ..context import Context, Runnable
 from ..endpointslice.model import TRIGGER_TIME
 from ..service_pods import ServicePods
 from . import plan
+from .model import ENDPOINTS, Endpoints, subsets_to_wire
 
 COMPONENT = "endpoint-controller"
 
@@ -79,7 +79,7 @@ class EndpointsSync:
         annotations = {TRIGGER_TIME: timestamp(trigger) if trigger else None, plan.OVER_CAPACITY: capacity}
         metadata: dict[str, Any] = {"annotations": annotations, "labels": labels}
         try:
-            await self._write(service, present, metadata, plan.to_wire(subsets))
+            await self._write(service, present, metadata, subsets_to_wire(subsets))
         except BaseException as error:
             self._pods.put_trigger(key, trigger)
             if isinstance(error, ApiError):

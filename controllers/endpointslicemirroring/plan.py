@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from k8slite.kinds.core import EndpointAddress, Endpoints, Service
+from k8slite.kinds.core import Service
 
+from ..endpoints.model import Address, Endpoints
 from ..endpoints.plan import LEADER
 from ..endpointslice.model import (
     MANAGED_BY,
@@ -24,7 +25,6 @@ from ..endpointslice.model import (
     EndpointSlice,
     Port,
     Ports,
-    Target,
 )
 from ..endpointslice.plan import Content
 
@@ -104,7 +104,7 @@ def _desired(endpoints: Endpoints, limit: int) -> tuple[dict[tuple[str, frozense
     groups: dict[tuple[str, frozenset[Port]], tuple[Ports, dict[Endpoint, None]]] = {}
     invalid = skipped = 0
     for subset in endpoints.subsets:
-        ports = tuple(Port(port.name, port.protocol, port.port, port.app_protocol) for port in subset.ports)
+        ports = subset.ports
         added = 0
         for address, ready in _addresses(subset.addresses, subset.not_ready_addresses):
             if added >= limit:
@@ -123,23 +123,20 @@ def _desired(endpoints: Endpoints, limit: int) -> tuple[dict[tuple[str, frozense
     return contents, invalid, skipped - invalid
 
 
-def _addresses(
-    ready: Iterable[EndpointAddress], not_ready: Iterable[EndpointAddress]
-) -> Iterable[tuple[EndpointAddress, bool]]:
+def _addresses(ready: Iterable[Address], not_ready: Iterable[Address]) -> Iterable[tuple[Address, bool]]:
     yield from ((address, True) for address in ready)
     yield from ((address, False) for address in not_ready)
 
 
-def _endpoint(address: EndpointAddress, *, ready: bool) -> tuple[str, Endpoint | None]:
+def _endpoint(address: Address, *, ready: bool) -> tuple[str, Endpoint | None]:
     try:
         ip = ipaddress.ip_address(address.ip)
     except ValueError:
         return "", None
-    target = address.target_ref
     return f"IPv{ip.version}", Endpoint(
         (str(ip),),
         Conditions(ready=ready),
         address.hostname or None,
-        Target(target.kind, target.namespace, target.name, target.uid) if target is not None else None,
+        address.target_ref,
         address.node_name,
     )

@@ -8,11 +8,12 @@ from typing import Any
 from k8slite import ownership
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
-from k8slite.kinds.core import Endpoints, Service
-from k8slite.kinds.resources import ENDPOINTS, SERVICES
+from k8slite.kinds.core import Service
+from k8slite.kinds.resources import SERVICES
 
 from ..children import Ledger, all_of
 from ..context import Context, Runnable
+from ..endpoints.model import ENDPOINTS, Endpoints
 from ..endpointslice.model import ENDPOINT_SLICES, EndpointSlice, by_service, endpoints_to_wire, ports_to_wire
 from ..endpointslice.plan import Content
 from .plan import MANAGER, Mirror, mirrored, plan, slice_annotations, slice_labels

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +41,7 @@ def test_terminating_pods_are_not_in_endpoints():
 def test_a_headless_service_needs_no_ports_and_says_so():
     svc = service(ports=[], clusterIP="None", labels={"team": "a"})
     [only] = subsets(svc, [pod(hostname="db-0", subdomain="web")])
-    assert only.ports == [] and only.addresses[0].hostname == "db-0"
+    assert only.ports == () and only.addresses[0].hostname == "db-0"
     assert labels(svc) == {
         "team": "a",
         "endpoints.kubernetes.io/managed-by": "endpoint-controller",
@@ -76,8 +78,7 @@ def test_truncation_keeps_as_many_as_there_is_room_for(sizes):
     [whole] = subsets(service(), [pod("p", ip="10.0.0.1")])
     address = whole.addresses[0]
     made = [
-        whole.model_copy(update={"addresses": [address] * ready, "not_ready_addresses": [address] * rest})
-        for ready, rest in sizes
+        replace(whole, addresses=(address,) * ready, not_ready_addresses=(address,) * rest) for ready, rest in sizes
     ]
     cut, over = truncate(made)
     ready, rest = sum(size[0] for size in sizes), sum(size[1] for size in sizes)

@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from k8slite.controllers.endpoints.model import Endpoints
 from k8slite.controllers.endpointslice.model import EndpointSlice, endpoints_to_wire, ports_to_wire
 from k8slite.controllers.endpointslicemirroring.plan import mirrored, plan, slice_annotations, slice_labels
-from k8slite.kinds.core import Endpoints
 
 from .builders import service
 
