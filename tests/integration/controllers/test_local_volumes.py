@@ -19,7 +19,7 @@ from k8slite.kinds.resources import (
 from k8slite.kinds.storage import PersistentVolumeClaim
 
 from .simulated import SimulatedCluster, simulated_cluster
-from .test_volumes import claim
+from .test_volumes import claim, storage_class, volume
 
 WITH_CLASS = {"local_storage_class": True}
 
@@ -71,11 +71,29 @@ async def test_volumes_are_made_where_pods_go_and_grow_and_go_with_their_claims(
         await cluster.until(grown)
         assert (await client.get(PERSISTENT_VOLUMES, made.name)).spec.capacity == {"storage": "5Gi"}
 
-        await client.delete(PODS, "user", namespace="default")
-        await client.delete(PERSISTENT_VOLUME_CLAIMS, "data", namespace="default")
+        # A disk of one node that somebody else has made: the pod goes where it is.
+        nobody = storage_class("disks", provisioner="kubernetes.io/no-provisioner")
+        await client.create(STORAGE_CLASSES, nobody | {"volumeBindingMode": "WaitForFirstConsumer"})
+        here = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["sim-1"]}
+        affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}}
+        disk = volume("disk", storageClassName="disks", nodeAffinity=affinity, local={"path": "/disk"})
+        del disk["spec"]["hostPath"]
+        await client.create(PERSISTENT_VOLUMES, disk)
+        await client.create(PERSISTENT_VOLUME_CLAIMS, claim("own", storageClassName="disks"), namespace="default")
+        await client.create(PODS, pod("other", "own"), namespace="default")
+        await bound(cluster, 2)
+
+        async def placed() -> str:
+            seen = await cluster.get(PODS, "other")
+            return seen.spec.node_name if seen is not None else ""
+
+        assert await cluster.until(placed) == "sim-1"
+        await client.delete_collection(PODS, namespace="default")
+        await client.delete_collection(PERSISTENT_VOLUME_CLAIMS, namespace="default")
 
         async def gone() -> bool:
-            return not await cluster.list(PERSISTENT_VOLUMES)
+            left = {each.name: each.status.phase for each in await cluster.list(PERSISTENT_VOLUMES)}
+            return left == {"disk": "Released"}
 
         await cluster.until(gone)
 
@@ -102,11 +120,15 @@ async def test_a_class_that_was_deleted_stays_away_and_a_node_without_directory_
         why = 'failed to provision volume with StorageClass "odd": unknown parameters fast'
         assert await cluster.until(told) == why
         assert [each.name for each in await cluster.list(STORAGE_CLASSES)] == ["odd"]
+        del at_once["parameters"]
+        await client.create(STORAGE_CLASSES, {**at_once, "metadata": {"name": "at-once"}})
+        await client.create(PERSISTENT_VOLUME_CLAIMS, claim("now", storageClassName="at-once"), namespace="default")
+        await bound(cluster, 1)
 
 
 async def test_claims_are_bound_once_each_though_the_manager_is_killed_again_and_again(tmp_path: Path) -> None:
     chance = random.Random(7)
-    count = 40
+    count = 30
     async with simulated_cluster(tmp_path, nodes=3, server_settings=WITH_CLASS) as cluster:
         client = cluster.client
         await cluster.until(lambda: cluster.list(SERVICE_ACCOUNTS))
@@ -119,7 +141,7 @@ async def test_claims_are_bound_once_each_though_the_manager_is_killed_again_and
                 await asyncio.sleep(chance.uniform(0.05, 0.6))
                 await cluster.restart_manager()
 
-        await kill_often(5)
+        await kill_often(3)
         found = await bound(cluster, count)
         volumes = {volume.name: volume for volume in await cluster.list(PERSISTENT_VOLUMES)}
         assert len(volumes) == count
@@ -129,7 +151,7 @@ async def test_claims_are_bound_once_each_though_the_manager_is_killed_again_and
             assert reference.uid == each.uid
         await client.delete_collection(PODS, namespace="default")
         await client.delete_collection(PERSISTENT_VOLUME_CLAIMS, namespace="default")
-        await kill_often(4)
+        await kill_often(3)
 
         async def gone() -> bool:
             return not await cluster.list(PERSISTENT_VOLUMES) and not await cluster.list(PERSISTENT_VOLUME_CLAIMS)

@@ -87,6 +87,27 @@ async def test_a_volume_stays_while_a_claim_has_it(cluster):
     await cluster.until(gone)
 
 
+async def test_what_is_without_protection_gets_it(cluster):
+    client = cluster.client
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}}
+    made = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "bare"}, "spec": spec}
+    await client.create(VOLUMES, made)
+    await client.create(CLAIMS, claim("bare", storageClassName="none"), namespace="default")
+    for resource, namespace, finalizer in (
+        (VOLUMES, "", "kubernetes.io/pv-protection"),
+        (CLAIMS, "default", "kubernetes.io/pvc-protection"),
+    ):
+        body = {"metadata": {"finalizers": ["example.com/other"]}}
+        bare = await client.patch(resource, "bare", body, namespace=namespace)
+        assert bare.metadata.finalizers == ["example.com/other"]
+
+        async def protected(resource: Any = resource, namespace: str = namespace, finalizer: str = finalizer) -> bool:
+            found = await client.get(resource, "bare", namespace=namespace)
+            return found.metadata.finalizers == ["example.com/other", finalizer]
+
+        await cluster.until(protected)
+
+
 async def test_an_attributes_class_stays_while_a_claim_names_it(cluster):
     client = cluster.client
     await client.create(
