@@ -20,7 +20,7 @@ from k8slite.errors import ApiError, not_found
 from ..lookup import Objects
 from ..proxying.kubelets import Kubelets
 from .pages import parse
-from .tracks import History
+from .tracks import LONGEST, History
 
 if TYPE_CHECKING:
     from k8slite.pool import Answer, Pool
@@ -38,7 +38,7 @@ _AT_MOST = 10.0
 _REST = 5.0
 """Seconds that a node which did not answer is left alone."""
 _SILENCE = 5.0
-"""Seconds after which what a node told last is not told any more."""
+"""Seconds after which what a node told that does not answer any more is not told either."""
 _FORGOTTEN = 60.0
 """Seconds after which what nobody asks for is forgotten."""
 _AT_ONCE, _TO_ONE = 256, 16
@@ -69,8 +69,8 @@ class _Kubelet:
         self.task: asyncio.Task[None] | None = None
 
     def speaks(self, now: float) -> bool:
-        """Whether the node was heard of lately."""
-        return self.taken is not None and now - self.taken < _SILENCE
+        """Whether the node was heard of lately: while it is asked, or waits for its turn, what it said holds."""
+        return self.taken is not None and now - self.taken < (_SILENCE if self.failed else LONGEST)
 
 
 class _Door:

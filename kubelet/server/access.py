@@ -34,6 +34,8 @@ _SUBRESOURCES = {"stats": ("stats",), "metrics": ("metrics",), "logs": ("log",)}
     word: (word, "proxy") for word in ("pods", "healthz", "configz")
 }
 """By the first part of a path; any one of several will do."""
+_STREAMS = ("exec", "attach", "portForward", "run")
+"""A WebSocket begins with a GET. Who may *get* must not be able to run commands: stricter than Kubernetes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,11 @@ class Person:
     """Whether nobody else has to be asked what he may do."""
 
 
-def subresources(path: str) -> tuple[str, ...]:
-    """What of a node one must be allowed to use for a path of its kubelet."""
-    return _SUBRESOURCES.get(path.split("/")[1] if path.startswith("/") else "", ("proxy",))
+def question_of(method: str, path: str) -> tuple[str, tuple[str, ...]]:
+    """What one must be allowed to do to a node for a request to its kubelet: the verb, and subresources of which one
+    will do."""
+    part = path.split("/")[1] if path.startswith("/") else ""
+    return "create" if part in _STREAMS else _VERBS.get(method, ""), _SUBRESOURCES.get(part, ("proxy",))
 
 
 def bearer(certificate: Mapping[str, Any] | None) -> Person | None:
@@ -77,10 +81,9 @@ class Access:
             person = await self._identify(request)
             if person is None:
                 return web.Response(status=401, text="Unauthorized")
-            verb = _VERBS.get(request.method, "")
-            refused = subresources(request.path)
-            if not person.trusted and not await self._may(person, verb, refused):
-                text = f"Forbidden (user={person.name}, verb={verb}, resource=nodes, subresource={list(refused)})"
+            verb, names = question_of(request.method, request.path)
+            if not person.trusted and not await self._may(person, verb, names):
+                text = f"Forbidden (user={person.name}, verb={verb}, resource=nodes, subresource={list(names)})"
                 return web.Response(status=403, text=text)
         except (ApiError, aiohttp.ClientError, OSError) as error:
             return web.Response(status=500, text=f"Authorization error: {error}")
