@@ -90,6 +90,8 @@ class World:
     log: list[tuple[float, str, str]] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
     said: list[str] = field(default_factory=list)
+    last: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By name, what was deleted as it was then."""
     starts: int = 0
     _informers: _Informers | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -216,6 +218,7 @@ class World:
         await self._trouble()
         key, found = self._found(resource, name, namespace, {"uid": uid, "resourceVersion": resource_version})
         self.log.append((self.clock.monotonic(), "deleted", name))
+        self.last[name] = found
         if grace_period == 0 or found.get("spec", {}).get("nodeName") not in self.silent:
             self.put(resource.plural, key, None)
         elif "deletionTimestamp" not in found["metadata"]:
