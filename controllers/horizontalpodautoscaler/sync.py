@@ -10,6 +10,7 @@ autoscaler who took its workload to zero, for nobody would take it back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +21,15 @@ import aiohttp
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.informer import Informer
-from k8slite.kinds.autoscaling import HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus
+from k8slite.kinds.autoscaling import HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus, MetricSpec
+from k8slite.kinds.base import split_key
 from k8slite.kinds.resources import HORIZONTAL_POD_AUTOSCALERS
 from k8slite.selectors import SelectorError, parse_label_selector
 
 from ..context import Context, Runnable
 from ..discovery import Mapper
 from ..pods import PODS, Pod
-from . import plan
+from . import metrics, plan
 from .asking import Metrics
 from .judging import Answer, Failure, Unreachable, Verdict, judge
 from .plan import Decision, Said
@@ -95,6 +97,8 @@ class AutoscalerSync:
 
     def _autoscaler_changed(self, old: HorizontalPodAutoscaler | None, new: HorizontalPodAutoscaler | None) -> None:
         """Its own status is no reason to look again."""
+        if old is None or new is None:
+            metrics.AUTOSCALERS.set(len(self._autoscalers.list()))
         if (item := new or old) and (old is None or new is None or old.spec != new.spec):
             self.controller.queue.add(item.key)
 
@@ -103,21 +107,33 @@ class AutoscalerSync:
         await self._settle(key)
         found = self._autoscalers.get(key)
         if found is None:
-            self._known.pop(key, None)
-            self._selections.forget(key)
+            self._forget(key)
             return DONE
-        try:
-            scale = await self._targets.read(found.spec.scale_target_ref, namespace=found.namespace)
-        except (NoTarget, ApiError, aiohttp.ClientError, OSError) as error:
-            self._say(found, Said("FailedGetScale", _text(error)))
-            await self._write(found, plan.with_conditions(found, [plan.no_scale(_text(error))], now=self._now()))
-            return self._next(found.namespace)
-        try:
+        with metrics.reconciliation(self._context.clock) as ended:
+            try:
+                scale = await self._targets.read(found.spec.scale_target_ref, namespace=found.namespace)
+            except (NoTarget, ApiError, aiohttp.ClientError, OSError) as error:
+                ended.error = "spec" if isinstance(error, NoTarget) else "internal"
+                self._say(found, Said("FailedGetScale", _text(error)))
+                await self._write(found, plan.with_conditions(found, [plan.no_scale(_text(error))], now=self._now()))
+                return self._next(found.namespace)
             decision = await self._decide(found, scale)
-            await self._carry_out(found, scale, decision)
-        except Moved:
-            return Result(0.0)
+            ended.error = "internal" if decision.said else "none"
+            try:
+                await self._carry_out(found, scale, decision)
+            except Moved:
+                return Result(0.0)
+            ended.action = metrics.action(scale.replicas, decision.desired)
+            if decision.desired is not None:
+                metrics.DESIRED.labels(*split_key(key)).set(decision.desired)
         return self._next(found.namespace)
+
+    def _forget(self, key: str) -> None:
+        """The autoscaler is gone."""
+        self._known.pop(key, None)
+        self._selections.forget(key)
+        with contextlib.suppress(KeyError):
+            metrics.DESIRED.remove(*split_key(key))
 
     async def _settle(self, key: str) -> None:
         """Wait until the cache shows the status that was written last: decisions hang on its conditions."""
@@ -184,26 +200,24 @@ class AutoscalerSync:
         namespace = found.namespace
         held = self._selections.held(namespace)
         share = bool(held) and 2 * held >= len(self._pods.list(namespace))
-        asked = [
-            self._metrics.ask(metric, namespace=namespace, selector=scale.selector, share=share)
-            for metric in found.spec.metrics
-        ]
-        answers = await asyncio.gather(*asked)
         usual = self._context.config.horizontal_pod_autoscaler_tolerance
         rules = Rules(plan.tolerances(found.spec, usual=usual), self._delays)
         workload = Workload(pods, scale.replicas, scale.status_replicas)
         names = frozenset(pod.name for pod in pods)
-        return [
-            judge(
-                metric,
-                _own(answer, names) if share and metric.type in ("Resource", "ContainerResource") else answer,
-                workload=workload,
-                rules=rules,
-                namespace=namespace,
-                now=self._now(),
-            )
-            for metric, answer in zip(found.spec.metrics, answers, strict=True)
-        ]
+
+        async def verdict(metric: MetricSpec) -> Verdict | Failure:
+            began = self._context.clock.monotonic()
+            answer = await self._metrics.ask(metric, namespace=namespace, selector=scale.selector, share=share)
+            if share and metric.type in ("Resource", "ContainerResource"):
+                answer = _own(answer, names)
+            one = judge(metric, answer, workload=workload, rules=rules, namespace=namespace, now=self._now())
+            proposed, error = (None, "internal") if isinstance(one, Failure) else (one.replicas, "none")
+            action = metrics.action(scale.replicas, proposed)
+            seconds = self._context.clock.monotonic() - began
+            metrics.computed(metric.type, action=action, error=error, seconds=seconds)
+            return one
+
+        return await asyncio.gather(*(verdict(metric) for metric in found.spec.metrics))
 
     async def _carry_out(self, found: HorizontalPodAutoscaler, scale: Scale, decision: Decision) -> None:
         for said in decision.said:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,7 @@ from k8slite.controllers.manager import manage
 from k8slite.kinds.autoscaling import HorizontalPodAutoscaler
 from k8slite.kinds.core import Pod
 from k8slite.kinds.resources import DEPLOYMENTS, EVENTS, HORIZONTAL_POD_AUTOSCALERS, PODS
+from k8slite.metrics import render
 from k8slite.testing import RunningServer
 from k8slite.testing.kubectl import Kubectl
 
@@ -165,6 +167,11 @@ async def test_a_deployment_follows_what_its_pods_use(cluster: Cluster) -> None:
     found = await cluster.shows(ScalingLimited="TooFewReplicas")
     assert found.status.last_scale_time is not None
     assert found.status.observed_generation == found.metadata.generation == 1
+    page = render()[0].decode()
+    prefix = "horizontal_pod_autoscaler_controller"
+    assert re.search(f'^{prefix}_reconciliations_total{{action="scale_up",error="none"}} [1-9]', page, re.MULTILINE)
+    assert f'{prefix}_desired_replicas{{hpa_name="web",namespace="default"}} 1.0' in page
+    assert f"{prefix}_num_horizontal_pod_autoscalers 1.0" in page
 
 
 async def test_without_metrics_nothing_moves_and_the_reason_is_told(cluster: Cluster) -> None:
