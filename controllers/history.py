@@ -13,7 +13,7 @@ from k8slite.kinds.base import K, ResourceType
 from k8slite.kinds.resources import CONTROLLER_REVISIONS
 from k8slite.kinds.template import RawTemplate
 
-from . import revisions
+from . import claiming, revisions
 from .children import Ledger
 from .context import Context, by_controller
 
@@ -39,25 +39,15 @@ class History(Generic[K]):
         owned = self.informer.by_index("controller", owner.uid)
         orphans = self.informer.by_index("controller", f"orphans/{owner.namespace}")
         claims = ownership.claim(owner, [*owned, *orphans], selector=selector)
-        kept = [item for item in claims.owned if not item.deleting and item.uid not in deleted]
-        client, namespace = self._context.client, owner.namespace
-        if claims.adopt:
-            fresh = await client.get(self._owners, owner.name, namespace=namespace)
-            if fresh.uid != owner.uid or fresh.deleting:
-                return revisions.in_order(kept)
-        for item in claims.adopt:
-            body = ownership.adoption(item, owner)
-            adopted = await client.patch(CONTROLLER_REVISIONS, item.name, body, namespace=namespace)
-            self._ledger.wrote(owner.key, adopted)
-            kept.append(adopted)
-        for item in claims.release:
-            body = ownership.release(item, owner)
-            try:
-                await client.patch(CONTROLLER_REVISIONS, item.name, body, namespace=namespace)
-            except ApiError as error:
-                if error.code != 404:
-                    raise
-        return revisions.in_order(kept)
+        kept = await claiming.carry_out(
+            self._context,
+            claims,
+            owner=owner,
+            owners=self._owners,
+            children=CONTROLLER_REVISIONS,
+            ledger=self._ledger,
+        )
+        return revisions.in_order(item for item in kept if not item.deleting and item.uid not in deleted)
 
     async def newest(
         self,

@@ -77,7 +77,7 @@ class Revisions:
     async def _labelled(self, revision: ControllerRevision) -> ControllerRevision:
         if hash_of(revision):
             return revision
-        hash_ = revision.metadata.labels.get(revisions.HASH_LABEL) or revision.name
+        hash_ = revision.metadata.labels.get(revisions.HASH_LABEL) or revisions.hash_of(revision.data, collisions=0)
         body = {"metadata": {"uid": revision.uid, "labels": {revisions.POD_LABEL: hash_}}}
         return await self._context.client.patch(CONTROLLER_REVISIONS, revision.name, body, namespace=revision.namespace)
 

@@ -17,6 +17,7 @@ from k8slite.kinds.base import Object
 from k8slite.kinds.core import Node
 from k8slite.kinds.resources import DAEMON_SETS, NODES
 
+from .. import claiming
 from ..children import Ledger, all_of, batches
 from ..context import Context, Runnable, by_controller
 from ..history import History
@@ -137,23 +138,9 @@ class DaemonSetSync:
         owned = self._pods.by_index("controller", daemonset.uid)
         orphans = self._pods.by_index("controller", f"orphans/{daemonset.namespace}")
         claims = ownership.claim(daemonset, [*owned, *orphans], selector=selector)
-        client, namespace = self._context.client, daemonset.namespace
-        pods = list(claims.owned)
-        if claims.adopt:
-            fresh = await client.get(DAEMON_SETS, daemonset.name, namespace=namespace)
-            if fresh.uid != daemonset.uid or fresh.deleting:
-                return pods
-        for pod in claims.adopt:
-            adopted = await client.patch(PODS, pod.name, ownership.adoption(pod, daemonset), namespace=namespace)
-            self._ledger.wrote(daemonset.key, adopted)
-            pods.append(adopted)
-        for pod in claims.release:
-            try:
-                await client.patch(PODS, pod.name, ownership.release(pod, daemonset), namespace=namespace)
-            except ApiError as error:
-                if error.code != 404:
-                    raise
-        return pods
+        return await claiming.carry_out(
+            self._context, claims, owner=daemonset, owners=DAEMON_SETS, children=PODS, ledger=self._ledger
+        )
 
     async def _carry_out(self, daemonset: DaemonSet, decided: Plan, *, hash_: str) -> Exception | None:
         """Make and delete; the first failure, unless the namespace goes and takes everything with it."""

@@ -22,6 +22,17 @@ async def gone(cluster: SimulatedCluster, pod: Pod) -> None:
     await cluster.until(look)
 
 
+async def all_ready(cluster: SimulatedCluster) -> list[Pod]:
+    """Wait until each node has its pod, whatever the set said a moment ago."""
+
+    async def look() -> list[Pod]:
+        there = await pods(cluster)
+        return there if sorted(pod.spec.node_name for pod in there if pod.ready) == NAMES else []
+
+    found: list[Pod] = await cluster.until(look)
+    return found
+
+
 async def reasons(cluster: SimulatedCluster, wanted: str) -> Any:
     async def look() -> list[tuple[str, str]]:
         return [
@@ -56,13 +67,11 @@ async def test_every_node_has_one_pod_that_comes_again(tmp_path: Path) -> None:
 
         await cluster.client.delete(PODS, there[0].name, namespace="default", uid=there[0].uid)
         await gone(cluster, there[0])
-        await updated(cluster, 3)
-
-        failed = (await pods(cluster))[0]
-        body = {"status": {"phase": "Failed", "conditions": []}}
+        failed = (await all_ready(cluster))[0]
+        body = {"status": {"phase": "Failed"}}
         await cluster.client.patch(PODS, failed.name, body, namespace="default", subresource="status")
         await gone(cluster, failed)
-        await updated(cluster, 3)
+        await all_ready(cluster)
         said = f"Found failed daemon pod default/{failed.name} on node {failed.spec.node_name}, will try to kill it"
         assert ("Warning", said) in await reasons(cluster, "FailedDaemonPod")
         assert known.most == 1
@@ -140,8 +149,11 @@ async def test_pods_and_revisions_are_left_and_taken_over(tmp_path: Path) -> Non
             return not found.metadata.owner_references
 
         await cluster.until(released)
-        await updated(cluster, 2)
-        assert other.uid not in {pod.uid for pod in await pods(cluster)}
+
+        async def replaced() -> bool:
+            return await on_nodes(cluster) == NAMES[:2]
+
+        await cluster.until(replaced)
 
 
 async def test_sets_are_listed_and_deleted_by_collection_with_their_pods(tmp_path: Path) -> None:
