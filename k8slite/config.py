@@ -242,6 +242,8 @@ class ControllerManagerConfig(Config):
     cluster_signing_legacy_unknown_key_file: Path | None = None
     cluster_signing_duration: float = 31_536_000.0
     """Seconds that a signed certificate lives at most."""
+    enable_dynamic_provisioning: bool = True
+    """Whether provisioners are asked for volumes that claims wait for."""
     allocate_node_cidrs: bool = True
     """Whether nodes are given pod networks."""
     cluster_cidr: str = "10.42.0.0/16"

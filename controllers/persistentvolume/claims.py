@@ -43,11 +43,12 @@ def plan(
     found: StorageClass | None,
     default: StorageClass | None,
     waiting: Sequence[str],
+    provisioning: bool = True,
 ) -> Plan:
     """`named` is the volume of `spec.volumeName`, `volumes` are those that are free or kept for the claim.
 
     `found` is its class, `default` the class of claims that name none, `waiting` the names of pods that use the claim
-    and are on no node yet.
+    and are on no node yet. Without `provisioning` nobody is asked for a volume.
     """
     if driver := migration.missing_note(claim):
         return Plan((Write(claim, {"metadata": {"annotations": {MIGRATED_TO: driver}}}),))
@@ -64,7 +65,7 @@ def plan(
     if delayed and SELECTED_NODE not in claim.metadata.annotations:
         return _pending(claim, _awaited(claim, waiting))
     if claim.storage_class:
-        return _provision(claim, found)
+        return _provision(claim, found) if provisioning else Plan()
     none = "no persistent volumes available for this claim and no storage class is set"
     return _pending(claim, Said(claim, "FailedBinding", none, "Normal"))
 

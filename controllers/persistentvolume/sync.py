@@ -113,6 +113,7 @@ class Binder:
             named=named,
             volumes=self._candidates(claim),
             found=self._classes.get(claim.storage_class) if claim.storage_class else None,
+            provisioning=self._context.config.enable_dynamic_provisioning,
             default=None if claim.has_class else claims.default_class(self._classes.list()),
             waiting=sorted(
                 pod.name for pod in self._pods.by_index("claim", key) if not pod.spec.node_name and not pod.finished

@@ -168,6 +168,13 @@ def test_a_claim_without_volume_asks_by_its_class() -> None:
     assert [reason for reason, _ in said(asked)] == ["ExternalProvisioning"]
 
 
+def test_nobody_is_asked_for_volumes_where_that_is_switched_off() -> None:
+    asked, found = claim(storageClassName="x"), storage_class("x")
+    wish = {"claim": asked, "named": None, "found": found, "default": None, "waiting": ()}
+    assert claims.plan(**wish, volumes=[], provisioning=False) == Plan()
+    assert claims.plan(**wish, volumes=[volume(storageClassName="x")], provisioning=False).writes
+
+
 def test_a_provisioner_that_was_built_in_once_is_called_by_its_successors_name() -> None:
     old = storage_class("x", provisioner="kubernetes.io/gce-pd")
     asked = decide(claim(storageClassName="x"), found=old)
