@@ -72,6 +72,19 @@ async def rolled_out(cluster, *wanted: str) -> Any:
     return await cluster.until(look)
 
 
+async def completed(cluster, *wanted: str) -> Any:
+    """Wait until the pods have these images, and the status says that no update goes on."""
+    await rolled_out(cluster, *wanted)
+
+    async def look():
+        found = await cluster.get(STATEFUL_SETS, "db")
+        status = found.status
+        whole = {status.replicas, status.ready_replicas, status.available_replicas} == {len(wanted)}
+        return found if whole and status.updated_replicas == status.current_replicas == len(wanted) else None
+
+    return await cluster.until(look)
+
+
 async def set_ready(cluster, name: str, ready: bool) -> None:
     now = timestamp(cluster.puppets.clock.now())
     condition = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": now}
@@ -123,7 +136,7 @@ async def until_logged(cluster, log: list[str], word: str) -> None:
 async def test_pods_come_one_after_the_other_and_go_from_the_top(cluster):
     async with recorded(cluster) as log:
         await create(cluster)
-        done = await rolled_out(cluster, "db:1", "db:1", "db:1")
+        done = await completed(cluster, "db:1", "db:1", "db:1")
         await until_logged(cluster, log, "!db-2")
         assert log == ["+db-0", "!db-0", "+db-1", "!db-1", "+db-2", "!db-2"]
         status = done.status
@@ -210,17 +223,17 @@ async def test_a_pod_that_has_failed_is_made_again(cluster):
 
 async def test_an_update_goes_down_and_back(cluster):
     await create(cluster)
-    first = await rolled_out(cluster, "db:1", "db:1", "db:1")
+    first = await completed(cluster, "db:1", "db:1", "db:1")
     async with recorded(cluster) as log:
         await patch(cluster, image_patch("db:2"))
-        second = await rolled_out(cluster, "db:2", "db:2", "db:2")
+        second = await completed(cluster, "db:2", "db:2", "db:2")
         await until_logged(cluster, log, "!db-0")
         steps = [f"{what}db-{number}" for number in (2, 1, 0) for what in "-x+!"]
         assert log == steps
         assert second.status.current_revision == second.status.update_revision != first.status.current_revision
         log.clear()
         await patch(cluster, image_patch("db:1"))
-        back = await rolled_out(cluster, "db:1", "db:1", "db:1")
+        back = await completed(cluster, "db:1", "db:1", "db:1")
         await until_logged(cluster, log, "!db-0")
         assert log == steps
     assert back.status.current_revision == first.status.current_revision
@@ -252,13 +265,8 @@ async def test_a_partition_keeps_the_lower_pods(cluster):
     await patch(cluster, {"spec": rolling(1)})
     await rolled_out(cluster, "db:1", "db:2", "db:2")
     await patch(cluster, {"spec": rolling(0)})
-    done = await rolled_out(cluster, "db:2", "db:2", "db:2")
-
-    async def complete():
-        status = (await cluster.get(STATEFUL_SETS, "db")).status
-        return status.current_revision == status.update_revision and status.current_replicas == 3
-
-    await cluster.until(complete)
+    done = await completed(cluster, "db:2", "db:2", "db:2")
+    assert done.status.current_revision == done.status.update_revision
     assert done.status.update_revision == canary.status.update_revision
 
 
@@ -408,17 +416,18 @@ async def test_a_claim_on_its_way_out_is_waited_for_and_a_lost_one_made_again(cl
 
 async def test_orphans_are_taken_over_and_strangers_let_go(cluster):
     await create(cluster)
-    before = await rolled_out(cluster, "db:1", "db:1", "db:1")
+    before = await completed(cluster, "db:1", "db:1", "db:1")
     pods = {pod.uid for pod in await cluster.list(PODS)}
     await cluster.client.delete(STATEFUL_SETS, "db", namespace="default", propagation="Orphan")
 
     async def orphaned():
         found = await cluster.list(PODS)
-        return len(found) == 3 and not any(pod.metadata.owner_references for pod in found)
+        freed = len(found) == 3 and not any(pod.metadata.owner_references for pod in found)
+        return freed and await cluster.get(STATEFUL_SETS, "db") is None
 
     await cluster.until(orphaned)
     again = await create(cluster)
-    after = await rolled_out(cluster, "db:1", "db:1", "db:1")
+    after = await completed(cluster, "db:1", "db:1", "db:1")
     assert {pod.uid for pod in await cluster.list(PODS)} == pods
     assert after.status.current_revision == before.status.current_revision
 
