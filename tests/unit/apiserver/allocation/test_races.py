@@ -86,7 +86,7 @@ class Server:
         holdings = Holdings(self.cache.resource("", "services"))
         self.claims = Claims(self.store, holdings=holdings, consistent=self.cache.consistent)
         allocator = Allocator(
-            ranges=Ranges("10.0.0.0/29"),
+            ranges=Ranges("10.0.0.0/29,fd00::/125"),
             node_ports=(30000, 30003),
             holdings=holdings,
             claims=self.claims,
@@ -138,8 +138,10 @@ def encoded(obj: dict[str, Any]) -> bytes:
     return orjson.dumps({"kind": "Service", "apiVersion": "v1", "metadata": metadata, "spec": obj["spec"]})
 
 
-def wanted(kind: str, *, popular: bool) -> dict[str, Any]:
+def wanted(kind: str, *, popular: bool, both: bool) -> dict[str, Any]:
     spec: dict[str, Any] = {"type": kind, "ports": [{"port": 80, "protocol": "TCP"}]}
+    if both and kind != "ExternalName":
+        spec["ipFamilyPolicy"] = "PreferDualStack"
     if popular and kind != "ExternalName":
         spec |= {"clusterIP": "10.0.0.3", "clusterIPs": ["10.0.0.3"]}
     if popular and kind in ("NodePort", "LoadBalancer"):
@@ -176,7 +178,8 @@ class World:
             if verb == "jump":
                 self.now += timedelta(minutes=3)
                 continue
-            work = asyncio.ensure_future(self.one(server, verb, f"s{number}", wanted(kind, popular=popular)))
+            spec = wanted(kind, popular=popular, both=number % 2 == 1)
+            work = asyncio.ensure_future(self.one(server, verb, f"s{number}", spec))
             for _ in range(patience if patience is not None else 0):
                 await asyncio.sleep(0)
             if patience is not None:
