@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from k8slite.kinds.core import Service, ServicePort
 
@@ -22,6 +23,9 @@ _CLOSE = ("PreferClose", "PreferSameZone", PREFER_SAME_NODE)
 Groups = dict[frozenset[Port], tuple[Ports, dict[str, Endpoint]]]
 """By the ports that they share: those in the Service's order, and the endpoints by their pods' UIDs."""
 
+_Known = tuple[Pod, str | None, Ports, Endpoint | None]
+"""A pod as it was, the zone of its node, and what came of them."""
+
 _CONDITIONS = {
     (ready, serving, leaving): Conditions(ready, serving, leaving)
     for ready in (False, True)
@@ -30,43 +34,84 @@ _CONDITIONS = {
 }
 
 
-def desired(service: Service, pods: Iterable[Pod], *, family: str, zone: NodeZone, hinted: bool) -> Groups:
+@dataclass(slots=True)
+class Memory:
+    """What came of each pod in the last turn of one Service: the same pod on the same node gives the same endpoint.
+
+    A turn over thousands of pods is then as long as what changed takes, and a microsecond for each that did not.
+    """
+
+    service: Service | None = None
+    families: dict[str, dict[str, _Known]] = field(default_factory=dict)
+
+    def of(self, service: Service, family: str) -> dict[str, _Known]:
+        """What is known by the UIDs of pods; nothing if the Service is not what it was."""
+        if self.service is not service:
+            self.service, self.families = service, {}
+        return self.families.get(family, {})
+
+
+def desired(
+    service: Service, pods: Iterable[Pod], *, family: str, zone: NodeZone, hinted: bool, memory: Memory
+) -> Groups:
     """The endpoints of one family; `hinted` if `trafficDistribution` says who gets what traffic.
 
     A pod whose node is gone is left out, but where everything is published, ready or not.
     """
+    maker = _Maker(service, family=family, hinted=hinted)
+    before, now = memory.of(service, family), {}
     groups: Groups = {}
-    group: tuple[Ports, dict[str, Endpoint]] | None = None
-    anyway = service.spec.publish_not_ready_addresses
-    fixed = None if any(isinstance(port.target_port, str) for port in service.spec.ports) else _fixed(service)
-    same_node = service.spec.traffic_distribution == PREFER_SAME_NODE
-    version = socket.AF_INET6 if family == "IPv6" else socket.AF_INET
+    last: Ports | None = None
+    members: dict[str, Endpoint] = {}
     for pod in pods:
-        if not belongs(pod):
+        uid, where = pod.metadata.uid, zone(pod.spec.node_name)
+        known = before.get(uid)
+        if known is None or known[0] is not pod or known[1] != where:
+            known = (pod, where, *maker.endpoint(pod, where))
+        now[uid] = known
+        _, _, ports, endpoint = known
+        if endpoint is None:
             continue
-        node_name = pod.spec.node_name
-        found = zone(node_name)
-        if found is None and not anyway:
-            continue
-        addresses = _addresses(pod, version)
+        if ports is not last:
+            last = ports
+            members = groups.setdefault(frozenset(ports), (ports, {}))[1]
+        members[uid] = endpoint
+    memory.families[family] = now
+    return groups
+
+
+class _Maker:
+    """Makes the endpoints of one Service in one family."""
+
+    def __init__(self, service: Service, *, family: str, hinted: bool) -> None:
+        self._service = service
+        self._hinted = hinted
+        self._anyway = service.spec.publish_not_ready_addresses
+        self._same_node = service.spec.traffic_distribution == PREFER_SAME_NODE
+        self._version = socket.AF_INET6 if family == "IPv6" else socket.AF_INET
+        named = any(isinstance(port.target_port, str) for port in service.spec.ports)
+        self._fixed = None if named else _fixed(service)
+
+    def endpoint(self, pod: Pod, zone: str | None) -> tuple[Ports, Endpoint | None]:
+        """The endpoint of a pod and its ports; None if it is not to have one."""
+        if not belongs(pod) or (zone is None and not self._anyway):
+            return (), None
+        addresses = _addresses(pod, self._version)
         if not addresses:
-            continue
-        where = found or None
+            return (), None
+        where, node = zone or None, pod.spec.node_name or None
         serving, leaving = pod.ready, pod.deleting
-        ready = anyway or (serving and not leaving)
-        if fixed is None or group is None:
-            ports = fixed if fixed is not None else resolve(service.spec.ports, pod)
-            group = groups.setdefault(frozenset(ports), (ports, {}))
-        group[1][pod.uid] = Endpoint(
+        ready = self._anyway or (serving and not leaving)
+        made = Endpoint(
             addresses,
             _CONDITIONS[ready, serving, leaving],
-            pod.spec.hostname if pod.spec.hostname and pod.spec.subdomain == service.name else None,
+            pod.spec.hostname if pod.spec.hostname and pod.spec.subdomain == self._service.name else None,
             Target("Pod", pod.namespace, pod.name, pod.uid),
-            node_name or None,
+            node,
             where,
-            hints(where, (node_name or None) if same_node else None) if hinted and ready else None,
+            hints(where, node if self._same_node else None) if self._hinted and ready else None,
         )
-    return groups
+        return self._fixed if self._fixed is not None else resolve(self._service.spec.ports, pod), made
 
 
 def families(service: Service) -> list[str]:

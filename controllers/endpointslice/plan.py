@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from k8slite.kinds.core import Service
 
 from ..pods import Pod
-from .desired import NodeZone, desired, distributes, families
+from .desired import Memory, NodeZone, desired, distributes, families
 from .model import HEADLESS, MANAGED_BY, SERVICE_NAME, Endpoint, EndpointSlice, Port, Ports
 from .packing import Draft, pack
 from .topology import Notice, add_hints, automatic
@@ -51,16 +51,20 @@ def plan(
     ratios: Mapping[str, float] | None = None,
     limit: int = MAX_ENDPOINTS,
     was_automatic: bool = False,
+    memory: Memory | None = None,
 ) -> Plan:
     """Decide for one Service; `slices` are those that this controller manages for it, `labels` what they must carry.
 
-    `ratios` are the zones' shares of the CPUs; `was_automatic` whether the last plan for it gave hints by them.
+    `ratios` are the zones' shares of the CPUs; `was_automatic` whether the last plan for it gave hints by them;
+    `memory` spares the work for pods that did not change since.
 
     A Service without any endpoint keeps one empty slice, so that readers can tell "none" from "not yet". Slices of an
     earlier Service of that name go, as do those of a family that this one has no more.
     """
     pods = list(pods)
     auto = automatic(service)
+    hinted = distributes(service) and not auto
+    memory = memory if memory is not None else Memory()
     wanted = families(service)
     create: list[Content] = []
     update: list[tuple[EndpointSlice, Content]] = []
@@ -68,7 +72,7 @@ def plan(
     notices: list[Notice] = []
     for family in wanted:
         own = [item for item in slices if item.address_type == family and _owned(item, service)]
-        groups = desired(service, pods, family=family, zone=zone, hinted=distributes(service) and not auto)
+        groups = desired(service, pods, family=family, zone=zone, hinted=hinted, memory=memory)
         present: dict[frozenset[Port], list[EndpointSlice]] = defaultdict(list)
         for item in own:
             present[frozenset(item.ports)].append(item)

@@ -15,6 +15,7 @@ from k8slite.kinds.core import Node, Service
 from ..children import Ledger, all_of
 from ..context import Context, Runnable
 from ..service_pods import ServicePods
+from .desired import Memory
 from .model import ENDPOINT_SLICES, TRIGGER_TIME, EndpointSlice, by_service, endpoints_to_wire, ports_to_wire
 from .plan import MANAGER, Content, Plan, plan, slice_labels
 from .topology import automatic, cpus_of, zone_ratios
@@ -46,6 +47,7 @@ class EndpointSliceSync:
         self._ledger = Ledger(self._slices)
         self._echoes: dict[str, set[str]] = {}
         """The revisions of own writes that the cache has not shown yet: they are no reason to look again."""
+        self._memories: dict[str, Memory] = {}
         self._automatic: set[str] = set()
         """Services whose hints follow the zones' shares of the CPUs."""
         self._ratios: Mapping[str, float] | None = None
@@ -79,8 +81,10 @@ class EndpointSliceSync:
             self._ledger.forget(key)
             self._echoes.pop(key, None)
             self._automatic.discard(key)
+            self._memories.pop(key, None)
             return DONE
         if not service.spec.selector or service.spec.type == "ExternalName":
+            self._memories.pop(key, None)
             return DONE
         deleted = await self._ledger.settle(key)
         self._echoes.pop(key, None)
@@ -99,6 +103,7 @@ class EndpointSliceSync:
             ratios=self._shares() if automatic(service) else None,
             limit=self._limit,
             was_automatic=key in self._automatic,
+            memory=self._memories.setdefault(key, Memory()),
         )
         (self._automatic.add if automatic(service) else self._automatic.discard)(key)
         for notice in decided.notices:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from k8slite.controllers.endpointslice.desired import Memory, desired
 from k8slite.controllers.endpointslice.model import EndpointSlice, endpoints_to_wire, ports_to_wire
 from k8slite.controllers.endpointslice.plan import MAX_ENDPOINTS, plan, slice_labels
 
@@ -224,6 +225,25 @@ def test_labels_that_a_service_lost_leave_its_slices():
     world.sync(service(labels={"team": "a"}), [pod("p")])
     assert counts(world.sync(service(), [pod("p")])) == (0, 1, 0)
     assert counts(world.sync(service(), [pod("p")])) == (0, 0, 0)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.sampled_from(["n1", "n2"])), max_size=20), st.booleans())
+def test_what_is_remembered_of_pods_changes_nothing(changes, named):
+    ports = [{"port": 80, "targetPort": "http"}] if named else None
+    pods, zones, memory = {}, {"n1": "a", "n2": "b"}, Memory()
+    services = [service(ports=ports), service(ports=ports, publishNotReadyAddresses=True, ipFamilies=["IPv4", "IPv6"])]
+    for turn, (number, ready, node) in enumerate(changes):
+        offered = [{"name": "c", "ports": [{"name": "http", "containerPort": 8080 + number % 2}]}]
+        pods[number] = pod(f"p{number}", ip=f"10.0.0.{number + 1}", ready=ready, node=node, containers=offered)
+        if turn % 3 == 2:
+            pods.pop(min(pods))
+        zones["n1"] = "a" if turn % 4 else "c"
+        svc = services[turn // 5 % 2]
+        for family in ("IPv4", "IPv6"):
+            about = {"family": family, "zone": zones.get, "hinted": True}
+            remembered = desired(svc, list(pods.values()), memory=memory, **about)
+            assert remembered == desired(svc, list(pods.values()), memory=Memory(), **about)
 
 
 def test_slices_of_an_earlier_service_of_that_name_go():
