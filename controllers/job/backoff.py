@@ -20,13 +20,12 @@ FIRST, LAST = 10.0, 360.0
 
 def wait(pods: Sequence[Pod], *, now: datetime) -> float:
     """Seconds until a pod may be made, given all pods of a Job; 0 if it may now."""
-    ended = sorted((pod for pod in pods if pod.finished), key=terms.ended_at, reverse=True)
-    failures = 0
-    for pod in ended:
-        if pod.status.phase == "Succeeded":
-            break
-        failures += 1
-    return _left(failures, since=terms.ended_at(ended[0]), now=now) if failures else 0.0
+    failed = [terms.ended_at(pod) for pod in pods if pod.status.phase == "Failed"]
+    if not failed:
+        return 0.0
+    success = max((terms.ended_at(pod) for pod in pods if pod.status.phase == "Succeeded"), default=None)
+    in_a_row = [moment for moment in failed if success is None or moment > success]
+    return _left(len(in_a_row), since=max(in_a_row), now=now) if in_a_row else 0.0
 
 
 def index_wait(replaced: Pod | None, *, now: datetime) -> float:

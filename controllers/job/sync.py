@@ -80,6 +80,10 @@ class JobSync:
         if job is None or terms.managed_elsewhere(job):
             self._forget(key)
             return DONE
+        if job.spec.completion_mode not in ("NonIndexed", "Indexed"):
+            message = "Skipped Job sync because completion mode is unknown"
+            self._say(job, "UnknownCompletionMode", message, type="Warning")
+            return DONE
         deleted = await self._ledger.settle(key)
         pods = await self._claim(job)
         if job.finished is None:

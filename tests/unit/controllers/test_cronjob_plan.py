@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from k8slite.controllers.cronjob.job import SCHEDULED, job_of, name_for, reference
 from k8slite.controllers.cronjob.plan import plan
 from k8slite.kinds.batch import CronJob, Job
+from k8slite.schedules import parse
 
 T0 = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 
@@ -332,8 +333,6 @@ def test_a_controller_that_comes_when_told_to_misses_nothing(schedule, begins, r
         wait = world.sync()
         assert wait is not None
         world.now += wait / 60
-    from k8slite.schedules import parse
-
     expected, moment = [], parse(schedule).next(at(begins))
     while moment <= world.made[-1] if world.made else False:
         expected.append(moment)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from k8slite.controllers.job.counting import MOST_UNCOUNTED
+from k8slite.controllers.job.staffing import NewPod
+from k8slite.controllers.job.template import name_prefix, pod_of
 from k8slite.controllers.job.terms import FINALIZER
 
 from .job_world import World, job
@@ -155,17 +157,11 @@ def test_of_two_pods_with_one_index_one_goes():
     world = World(job(completions=2, parallelism=2, completionMode="Indexed"))
     world.settle()
     double = world.of(0)
-    world.create(world_pod(0))
+    world.create(NewPod(0))
     double.ready = True
     world.settle()
     assert [pod.name for pod in world.working() if pod.index == 0] == [double.name]
     assert world.job.status.failed == 0
-
-
-def world_pod(index: int):
-    from k8slite.controllers.job.staffing import NewPod
-
-    return NewPod(index)
 
 
 def test_an_indexed_job_is_made_smaller_and_larger():
@@ -263,6 +259,18 @@ class TestPerIndex:
         assert world.over() == ("Failed", "MaxFailedIndexesExceeded")
         assert world.job.status.failed_indexes == "1,3"
         assert world.job.status.failed == 5
+
+    @pytest.mark.parametrize(("first", "fate"), [("Failed", ("", "0")), ("Succeeded", ("0", ""))])
+    def test_an_index_has_one_fate_whoever_works_on_it_later(self, first, fate):
+        terms = {"completions": 2, "parallelism": 2, "completionMode": "Indexed", "backoffLimitPerIndex": 0}
+        world = World(job(**terms))
+        world.settle()
+        world.end_one(world.of(0), first)
+        world.settle()
+        world.create(NewPod(0))
+        world.end_one(world.of(0), "Succeeded" if first == "Failed" else "Failed")
+        world.settle()
+        assert (world.job.status.completed_indexes, world.job.status.failed_indexes) == fate
 
     def test_ignored_failures_are_told_apart(self):
         rules = [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
@@ -376,7 +384,7 @@ class TestSuccessPolicy:
 def test_more_successes_than_wanted_are_told():
     world = World(job(completions=1, parallelism=1))
     world.settle()
-    world.create(world_pod(0))
+    world.create(NewPod(0))
     world.end(count=2)
     world.settle()
     assert world.over() == ("Complete", "CompletionsReached")
@@ -388,7 +396,7 @@ def test_a_finished_job_holds_no_pod():
     world.settle()
     world.end()
     world.settle()
-    late = world.create(world_pod(0)) or list(world.pods.values())[-1]
+    late = world.create(NewPod(0)) or list(world.pods.values())[-1]
     world.step()
     assert not late.tracked
     assert world.job.status.succeeded == 1
@@ -433,9 +441,6 @@ def test_a_pod_whose_finalizer_was_taken_counts_as_nothing_and_is_replaced():
 
 def test_the_documents_of_pods():
     world = World(job(completions=2, completionMode="Indexed", backoffLimitPerIndex=1))
-    from k8slite.controllers.job.staffing import NewPod
-    from k8slite.controllers.job.template import name_prefix, pod_of
-
     spec = world.job.spec.model_copy(
         update={
             "template": type(world.job.spec.template).model_validate(
