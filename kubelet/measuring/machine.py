@@ -9,8 +9,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from ..runtime.base import Usage
 from ..runtime.cgroups import PROC, ROOT, numbers, text_of
+from ..runtime.usage import Usage
 from .model import Filesystem, Interface, Network
 
 _IGNORED = ("lo", "docker", "veth", "br-")

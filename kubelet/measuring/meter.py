@@ -13,9 +13,10 @@ from pathlib import Path
 
 from k8slite.clock import Clock
 
-from ..runtime.base import Container, ContainerRuntime, PodState, Sandbox, State, Usage
+from ..runtime.base import Container, ContainerRuntime, PodState, Sandbox, State
+from ..runtime.usage import Usage
 from . import machine
-from .model import ContainerUsage, NodeUsage, PodUsage, total
+from .model import ContainerUsage, Network, NodeUsage, PodUsage, total
 
 _KEPT = 0.5
 """Seconds that a measurement is good for: below the second after which the metrics API asks again."""
@@ -106,8 +107,14 @@ class Meter:
             ),
             usage=whole,
             cores=cores(state.pod.uid, whole) if whole is not None else None,
-            network=machine.network(at=self._now(), pid=sandbox.pid) if sandbox is not None and sandbox.pid else None,
+            network=self._network(sandbox),
         )
+
+    def _network(self, sandbox: Sandbox | None) -> Network | None:
+        """A pod's interfaces, unless it has none of its own."""
+        if sandbox is None or not sandbox.pid or not sandbox.ip:
+            return None
+        return machine.network(at=self._now(), pid=sandbox.pid)
 
 
 def rate(before: Usage | None, after: Usage) -> int | None:

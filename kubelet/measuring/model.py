@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..runtime.base import Usage
+from ..runtime.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)

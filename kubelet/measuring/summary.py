@@ -10,7 +10,7 @@ from typing import Any
 
 from k8slite.clock import timestamp
 
-from ..runtime.base import Usage
+from ..runtime.usage import Usage
 from .model import ContainerUsage, Filesystem, Network, NodeUsage, PodUsage
 
 Json = dict[str, Any]

@@ -14,6 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from .usage import Usage
+
 MANAGED_LABEL = "k8slite.io/cluster"
 NODE_LABEL = "k8slite.io/node"
 POD_UID_LABEL = "io.kubernetes.pod.uid"
@@ -173,7 +175,7 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container as found, and the sandbox that it joined when it was made.
+    """A container as found, and the sandbox that it joined when it was made. `pid` is 0 unless it runs.
 
     `error` is why it could not start, `stop_signal` what the image wants as a farewell.
     """
@@ -194,6 +196,7 @@ class Container:
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,25 +256,6 @@ class ExecResult:
     exit_code: int
     output: bytes
     timed_out: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What something has used and uses: processor time in nanoseconds since its start, memory in bytes.
-
-    `at` is the Unix time of the reading. A limit of 0 is none.
-    """
-
-    at: float
-    cpu: int
-    memory: int
-    working_set: int
-    """Memory that cannot be taken back at once: all but the file pages that nobody has used for some time."""
-    rss: int = 0
-    page_faults: int = 0
-    major_page_faults: int = 0
-    memory_limit: int = 0
-    swap: int = 0
 
 
 class Session(Protocol):

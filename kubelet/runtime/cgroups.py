@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .base import Usage
+from .usage import Usage
 
 ROOT = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
@@ -138,7 +138,7 @@ class Cgroups:
         found = {}
         for key in containers:
             try:
-                group = groups.get(key) or self._locate(pid_of(key))
+                group = groups.get(key) or self._locate(key, pid_of(key))
                 if group is not None:
                     found[key] = measure(group, at=now())
                     groups[key] = group
@@ -146,5 +146,7 @@ class Cgroups:
                 groups.pop(key, None)
         return found
 
-    def _locate(self, pid: int) -> Cgroup | None:
-        return locate(text_of(self._proc / str(pid) / "cgroup"), root=self._root) if pid else None
+    def _locate(self, container: str, pid: int) -> Cgroup | None:
+        """The group of a container's first process, unless that number is another process's by now."""
+        text = text_of(self._proc / str(pid) / "cgroup") if pid else ""
+        return locate(text, root=self._root) if container in text else None

@@ -37,13 +37,13 @@ from .base import (
     SandboxSpec,
     Session,
     State,
-    Usage,
     Version,
     arrange,
 )
 from .cgroups import Cgroups
 from .docker_engine import Connection, Engine, hang_up, kill_process, lowest_oom_score, threaded
 from .docker_streams import Frames, Hijacked
+from .usage import Usage
 
 _OUTPUT_LIMIT = 10 * 1024
 _EVENTS = ["start", "die", "oom", "destroy"]
@@ -352,10 +352,12 @@ class DockerRuntime:
         return Hijacked(raw, tty=tty, resize=resize, exit_code=exit_code)
 
     async def usage(self, container_ids: Collection[str]) -> Mapping[str, Usage]:
-        """Readings of control groups; the engine is asked for a container's process once."""
+        """Readings of control groups; the engine is asked for the processes of those that no list has shown yet."""
         wanted = tuple(container_ids)
 
         def pid(engine: Engine, key: str) -> int:
+            if (known := self._known.get(key)) is not None and known[1].pid:
+                return known[1].pid
             try:
                 return int(engine.inspect_container(key)["State"]["Pid"])
             except errors.NotFound:

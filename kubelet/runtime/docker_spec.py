@@ -219,6 +219,7 @@ def container_of(inspected: Json) -> Container:
         created_at=created,
         started_at=moment(state.get("StartedAt")),
         finished_at=finished,
+        pid=int(state.get("Pid") or 0),
     )
 
 

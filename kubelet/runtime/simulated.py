@@ -30,10 +30,10 @@ from .base import (
     SandboxSpec,
     Session,
     State,
-    Usage,
     Version,
     arrange,
 )
+from .usage import Usage
 
 _FATAL = {"SIGTERM": 143, "SIGKILL": 137, "SIGINT": 130, "SIGQUIT": 131, "SIGHUP": 129}
 

@@ -17,7 +17,7 @@ from k8slite.durations import read
 from k8slite.kinds.base import Quantities
 
 from ..measuring.model import ContainerUsage, NodeUsage, PodUsage, total
-from ..runtime.base import Usage
+from ..runtime.usage import Usage
 from .decide import is_whose
 from .facts import Json, Pod
 from .stages import Use

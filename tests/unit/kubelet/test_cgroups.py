@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from k8slite.kubelet.runtime.base import Usage
 from k8slite.kubelet.runtime.cgroups import Cgroup, Cgroups, locate, measure
+from k8slite.kubelet.runtime.usage import Usage
 
 ONE = "9:memory:/{0}\n5:cpu,cpuacct:/{0}\n1:name=systemd:/{0}\n0::/{0}\n"
 TWO = "0::/{0}\n"
@@ -119,6 +119,15 @@ def test_a_container_is_looked_for_once_and_forgotten_when_nobody_asks(tmp_path:
     asked.clear()
     groups.measure(["a", "b"], pid_of=pid_of, now=lambda: 1.0)
     assert asked == ["b"], "nobody asked for b last time"
+
+
+def test_a_process_of_somebody_else_is_not_measured(tmp_path: Path) -> None:
+    """The number of a process that has ended is given to another."""
+    proc = tmp_path / "proc"
+    make_1(tmp_path, "docker/other")
+    write(proc / "7", cgroup=ONE.format("docker/other"))
+    groups = Cgroups(root=tmp_path, proc=proc)
+    assert groups.measure(["mine"], pid_of=lambda _: 7, now=lambda: 1.0) == {}
 
 
 def test_one_that_ends_is_left_out_and_looked_for_again(tmp_path: Path) -> None:

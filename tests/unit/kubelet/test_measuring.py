@@ -14,8 +14,9 @@ from k8slite.clock import SystemClock, VirtualClock
 from k8slite.kubelet.measuring import exposition, machine, summary
 from k8slite.kubelet.measuring.meter import Meter, rate
 from k8slite.kubelet.measuring.model import ContainerUsage, Interface, Network, NodeUsage, PodUsage, total
-from k8slite.kubelet.runtime.base import ContainerSpec, PodRef, SandboxSpec, Usage
+from k8slite.kubelet.runtime.base import ContainerSpec, PodRef, SandboxSpec
 from k8slite.kubelet.runtime.simulated import SimulatedRuntime
+from k8slite.kubelet.runtime.usage import Usage
 
 USAGE = Usage(1000.25, 1_500_000_001, 9000, 7000, 5000, 4, 3, 20_000, 1)
 NODE = NodeUsage(

@@ -48,12 +48,13 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    serve: Callable[[int, int, bytes], Awaitable[bytes | None]], *, path: str = ""
+    serve: Callable[[int, int, bytes], Awaitable[bytes | None]], *, path: str = "", largest: int = 0
 ) -> AsyncIterator[tuple[Server, Pool]]:
     server = Server(serve)
     listening = await asyncio.start_server(server.connected, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    pool = Pool(f"http://127.0.0.1:{port}{path}", tls=None, headers={"Authorization": "Bearer secret"})
+    headers = {"Authorization": "Bearer secret"}
+    pool = Pool(f"http://127.0.0.1:{port}{path}", tls=None, headers=headers, largest=largest)
     try:
         yield server, pool
     finally:
@@ -194,3 +195,18 @@ async def test_a_target_cannot_become_a_header(target: str) -> None:
         with pytest.raises(ValueError, match=r"no path|line break"):
             await pool.request("GET", target)
         assert not server.requests
+
+
+async def test_an_answer_that_is_too_large_is_an_error_and_the_next_is_none() -> None:
+    bodies = [b"x" * 10, b"x" * 11, b"x" * 10]
+
+    async def serve(connection: int, number: int, request: bytes) -> bytes:
+        body = bodies.pop(0)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    async with serving(serve, largest=10) as (server, pool):
+        assert len((await pool.request("GET", "/")).body) == 10
+        with pytest.raises(aiohttp.ClientPayloadError, match="more than 10 bytes"):
+            await pool.request("GET", "/")
+        assert len((await pool.request("GET", "/")).body) == 10
+        assert server.connections == 2, "the connection of the one that was too large is not used again"
