@@ -113,7 +113,10 @@ class AutoscalerSync:
             try:
                 scale = await self._targets.read(found.spec.scale_target_ref, namespace=found.namespace)
             except (NoTarget, ApiError, aiohttp.ClientError, OSError) as error:
-                ended.error = "spec" if isinstance(error, NoTarget) else "internal"
+                ended.error = "internal"
+                if isinstance(error, NoTarget):
+                    ended.error = "spec"
+                    self._selections.forget(key)
                 self._say(found, Said("FailedGetScale", _text(error)))
                 await self._write(found, plan.with_conditions(found, [plan.no_scale(_text(error))], now=self._now()))
                 return self._next(found.namespace)

@@ -18,8 +18,17 @@ from k8slite.clock import SystemClock, timestamp
 from k8slite.config import ControllerManagerConfig
 from k8slite.controllers.manager import manage
 from k8slite.kinds.autoscaling import HorizontalPodAutoscaler
+from k8slite.kinds.base import ResourceType
 from k8slite.kinds.core import Pod
-from k8slite.kinds.resources import DEPLOYMENTS, EVENTS, HORIZONTAL_POD_AUTOSCALERS, PODS
+from k8slite.kinds.resources import (
+    DEPLOYMENTS,
+    EVENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    PODS,
+    REPLICA_SETS,
+    REPLICATION_CONTROLLERS,
+    STATEFUL_SETS,
+)
 from k8slite.metrics import render
 from k8slite.testing import RunningServer
 from k8slite.testing.kubectl import Kubectl
@@ -340,6 +349,22 @@ async def test_bounds_are_kept_without_metrics(cluster: Cluster) -> None:
     await cluster.says("SuccessfulRescale", "New size: 3; reason: Current number of replicas below Spec.MinReplicas")
     await client.patch(DEPLOYMENTS, "web", {"spec": {"replicas": 9}}, namespace="default")
     await cluster.replicas(4)
+
+
+@pytest.mark.parametrize("resource", [REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS], ids=lambda one: one.kind)
+async def test_every_scalable_kind_is_scaled(cluster: Cluster, resource: ResourceType[Any]) -> None:
+    client = cluster.client
+    body = deployment(1) | {"apiVersion": resource.api_version, "kind": resource.kind}
+    if resource is REPLICATION_CONTROLLERS:
+        body["spec"]["selector"] = LABELS
+    await client.create(resource, body, namespace="default")
+    target = {"apiVersion": resource.api_version, "kind": resource.kind, "name": "web"}
+    await client.create(HPAS, autoscaler(cpu(50), minReplicas=2, target=target), namespace="default")
+
+    async def scaled() -> bool:
+        return bool((await client.get(resource, "web", namespace="default")).spec.replicas == 2)
+
+    await cluster.until(scaled)
 
 
 async def test_autoscalers_of_a_namespace_share_what_they_ask(cluster: Cluster) -> None:
