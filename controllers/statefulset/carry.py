@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -49,25 +49,27 @@ class Hands:
         """Take all steps; the first that fails keeps the later kinds of steps from being taken."""
         for name in decided.conflicting:
             self._say(statefulset, "ConflictingController", _FOREIGN.format(name), type="Warning")
+        if decided.in_order:
+            # A pod that cannot be mended holds up its successors.
+            await all_of(self._mend(statefulset, mend) for mend in decided.mend)
         for group in batches(len(decided.create)):
             births = [decided.create[number] for number in group]
             await all_of(self._create(statefulset, birth, templates[birth.revision]) for birth in births)
+        if not decided.in_order:
+            await all_of(self._mend(statefulset, mend) for mend in decided.mend)
         for ordinal in decided.provide:
             await self._provide(statefulset, ordinal)
-        await all_of(self._mend(statefulset, mend) for mend in decided.mend)
         await all_of(self._own(statefulset, mend) for mend in decided.release)
         await all_of(self._delete(statefulset, pod) for pod in decided.delete)
 
     async def _create(self, statefulset: StatefulSet, birth: Birth, template: RawTemplate) -> None:
         body = identity.pod_of(statefulset, template, ordinal=birth.ordinal, revision=birth.revision)
         name = body["metadata"]["name"]
+        if problems := await self._provide(statefulset, birth.ordinal, of_new_pod=True):
+            # The informer tells when they are gone; then there is another look.
+            self._tell(statefulset, "create", name, failure=_together(problems))
+            return
         try:
-            going = await self._provide(statefulset, birth.ordinal)
-            if going:
-                # The informer tells when they are gone; then there is another look.
-                failure = ", ".join(f"pvc {claim} is being deleted" for claim in going)
-                self._tell(statefulset, "create", name, failure=failure)
-                return
             made = await create_once(self._context.client, PODS, body, owner=statefulset)
         except ApiError as error:
             if not error.namespace_goes and error.reason != "Conflict":
@@ -76,17 +78,23 @@ class Hands:
         self._pods.wrote(statefulset.key, made)
         self._tell(statefulset, "create", name)
 
-    async def _provide(self, statefulset: StatefulSet, ordinal: int) -> Collection[str]:
-        """Make the claims of a number that are not there. Returns those that are, but are on their way out."""
-        going = []
+    async def _provide(self, statefulset: StatefulSet, ordinal: int, *, of_new_pod: bool = False) -> Sequence[str]:
+        """Make the claims of a number that are not there. Tells of those that are, but are on their way out."""
+        problems = []
         for body in identity.claims_of(statefulset, ordinal):
-            name = body["metadata"]["name"]
+            name, pod = body["metadata"]["name"], identity.pod_name(statefulset, ordinal)
             present = self._claims.get(f"{statefulset.namespace}/{name}")
-            if present is None:
-                await self._create_claim(statefulset, body, identity.pod_name(statefulset, ordinal))
-            elif present.deleting:
-                going.append(name)
-        return going
+            if present is not None:
+                if present.deleting:
+                    problems.append(f"pvc {name} is being deleted")
+                continue
+            try:
+                await self._create_claim(statefulset, body, pod)
+            except ApiError as error:
+                if of_new_pod and error.reason != "AlreadyExists" and not error.namespace_goes:
+                    self._tell(statefulset, "create", pod, failure=f"failed to create PVC {name}: {error}")
+                raise
+        return problems
 
     async def _create_claim(self, statefulset: StatefulSet, body: dict[str, Any], pod: str) -> None:
         name = body["metadata"]["name"]
@@ -153,3 +161,8 @@ class Hands:
             self._say(statefulset, f"Failed{verb.capitalize()}", message, type="Warning")
         else:
             self._say(statefulset, f"Successful{verb.capitalize()}", f"{about} successful")
+
+
+def _together(problems: Sequence[str]) -> str:
+    """Several problems as Kubernetes prints an aggregate of them."""
+    return problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"

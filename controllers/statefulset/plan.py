@@ -42,11 +42,15 @@ class Mend:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one sync does, in this order. `provide` are numbers of pods that wait for claims that are not there."""
+    """What one sync does, in this order; `in_order` puts mending first.
 
+    `provide` are numbers of pods that wait for claims that are not there.
+    """
+
+    in_order: bool
     create: tuple[Birth, ...]
-    provide: tuple[int, ...]
     mend: tuple[Mend, ...]
+    provide: tuple[int, ...]
     release: tuple[Mend, ...]
     """Claims of pods that are scaled away, which must have their new owners before the pods go."""
     delete: tuple[Pod, ...]
@@ -110,9 +114,10 @@ class _Decision:
         result = status.counts(self._set, everyone, self._revisions, now=self._now, terminating=self._terminating)
         result = result.model_copy(update={"current_replicas": max(0, result.current_replicas - self._updated_away)})
         return Plan(
+            in_order=self._ordered,
             create=tuple(self._create),
-            provide=tuple(self._provide),
             mend=tuple(self._mend),
+            provide=tuple(self._provide),
             release=tuple(self._release),
             delete=tuple(self._delete),
             conflicting=tuple(self._conflicting),
