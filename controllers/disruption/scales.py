@@ -23,6 +23,10 @@ class NoScaleError(Exception):
     """What a pod's owner wants cannot be known; the text says why."""
 
 
+class NeverScaledError(NoScaleError):
+    """The kind has no scale: it is no use to ask again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """What the owners want together, and the pods that have none."""
@@ -123,7 +127,7 @@ class Scales:
             if f"{plural}/scale" not in names:
                 group = owner.api_version.rpartition("/")[0]
                 what = f"{plural}.{group}" if group else plural
-                raise NoScaleError(f"{what} does not implement the scale subresource")
+                raise NeverScaledError(f"{what} does not implement the scale subresource")
             if len(self._paths) >= _KINDS:
                 self._paths.clear()
             self._paths[key] = f"{root}/namespaces/{{namespace}}/{plural}/{{name}}"

@@ -16,7 +16,7 @@ from ..context import Context, Runnable
 from ..pods import PODS, Pod
 from .budget import BUDGETS, Budget, BudgetStatus
 from .plan import Expected, counts_as, expected, failed, in_words, needs_scale, plan, stale_in
-from .scales import NoScaleError, Scales
+from .scales import NeverScaledError, NoScaleError, Scales
 
 COMPONENT = "controllermanager"
 REST = 0.1
@@ -88,6 +88,8 @@ class Disruption:
             message = f"Failed to calculate the number of expected pods: {error}"
             self._say(budget, "CalculateExpectedPodCountFailed", message)
             await self._write(budget, failed(budget, str(error), now=now))
+            if isinstance(error, NeverScaledError):
+                return DONE
             raise TryAgain(message) from error  # owners, their kinds and the right to ask them come later at times
         decided = plan(budget=budget, pods=pods, expected=wanted, now=now)
         for pod in decided.lost:

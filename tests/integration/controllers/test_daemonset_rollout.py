@@ -97,6 +97,8 @@ async def test_a_rollback_restarts_nobody_who_was_not_updated(tmp_path: Path) ->
         assert "1 out of 4 new pods have been updated" in waits.out
         listed = await kubectl("rollout", "history", "ds/agent")
         assert [line.split()[0] for line in listed.out.splitlines()[2:]] == ["1", "2"]
+        row = (await kubectl("get", "ds", "agent", "--no-headers")).out.split()
+        assert row[:7] == ["agent", "4", "4", "3", "1", "3", "<none>"]
         undone = await kubectl("rollout", "undo", "ds/agent")
         assert undone.out == "daemonset.apps/agent rolled back", undone.err
         await updated(cluster, 4)
