@@ -24,7 +24,7 @@ def deployment(image: str) -> dict[str, Any]:
         "name": "main",
         "image": image,
         "command": ["sh", "-c", WAITS],
-        "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "300m"}},
+        "resources": {"requests": {"cpu": "50m"}, "limits": {"cpu": "300m"}},
     }
     pod = {"nodeName": NODE, "terminationGracePeriodSeconds": 0, "containers": [container]}
     template = {"metadata": {"labels": LABELS}, "spec": pod}
