@@ -27,6 +27,8 @@ Handler = Callable[[K | None, K | None], None]
 WATCH_TIMEOUT = 300.0
 """Seconds after which a watch is asked to end (times 1 to 2, by chance), so that servers can shed old connections."""
 MIN_BACKOFF, MAX_BACKOFF = 0.1, 5.0
+UNSERVED = 30.0
+"""Seconds (times 1 to 2, by chance) until a resource that the server does not have is asked for again."""
 SHORT_WATCH = 1.0
 """A watch that ends within so many seconds did not help: the next one waits."""
 
@@ -85,7 +87,11 @@ class Informer(Generic[K]):
                 if _asks_for_relist(error):
                     self._revision = ""
                 self._complain(str(error))
-                await self._back_off(error.retry_after or 0.0)
+                if error.code == 404 and not self.synced and await self._is_unserved():
+                    self._synced.set()
+                    await self._clock.sleep(UNSERVED * (1.0 + self._jitter()))
+                else:
+                    await self._back_off(error.retry_after or 0.0)
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 self._complain(f"{type(error).__name__}: {error}")
                 await self._back_off()
@@ -105,7 +111,7 @@ class Informer(Generic[K]):
         return self._store.has_index(name)
 
     async def wait_synced(self) -> None:
-        """Return when the first list is in the cache."""
+        """Return when the first list is in the cache, or it is certain that the server does not have the resource."""
         await self._synced.wait()
 
     @property
@@ -120,7 +126,7 @@ class Informer(Generic[K]):
 
     @property
     def synced(self) -> bool:
-        """Whether the first list is in the cache."""
+        """Whether the first list is in the cache, or there is none to be had."""
         return self._synced.is_set()
 
     def get(self, key: str) -> K | None:
@@ -181,6 +187,20 @@ class Informer(Generic[K]):
         self._see(listing.resource_version)
         self._release(lambda _, order: order < earlier)
         self._synced.set()
+
+    async def _is_unserved(self) -> bool:
+        """Whether the server itself says that it does not have the resource: a 404 alone may be anybody's."""
+        group, version = self.resource.group, self.resource.version
+        if not group:
+            return False
+        with contextlib.suppress(ApiError, aiohttp.ClientError, OSError, LookupError, TypeError):
+            groups = (await self._client.request("GET", "/apis"))["groups"]
+            versions = {each["groupVersion"] for listed in groups for each in listed["versions"]}
+            if f"{group}/{version}" not in versions:
+                return True
+            resources = (await self._client.request("GET", f"/apis/{group}/{version}"))["resources"]
+            return all(each["name"] != self.resource.plural for each in resources)
+        return False
 
     async def _watch(self) -> None:
         batches = self._client.watch_batches(

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from k8slite import informer
+from k8slite.clock import SystemClock
 from k8slite.kinds.base import ResourceType
 from k8slite.kinds.core import PartialObject
 from k8slite.kinds.resources import CONFIG_MAPS, NAMESPACES
@@ -88,3 +95,28 @@ async def test_what_a_custom_object_owns_goes_with_it(cluster) -> None:
         return not any(left)
 
     await cluster.until(gone)
+
+
+@pytest.mark.parametrize("another", [{}, {"plural": "gadgets", "kind": "Gadget"}], ids=["group", "resource"])
+async def test_nobody_waits_for_a_kind_that_the_server_does_not_have(cluster, monkeypatch, another) -> None:
+    """A cache of it is empty, and filled when the kind is defined after all."""
+    monkeypatch.setattr(informer, "UNSERVED", 0.1)
+    if another:
+        await define(cluster)
+    things = informer.Informer(cluster.client, replace(WIDGETS, **another), clock=SystemClock())
+    task = asyncio.create_task(things.run())
+    try:
+        async with asyncio.timeout(20):
+            await things.wait_synced()
+        assert things.list() == []
+        if not another:
+            await define(cluster)
+            await cluster.client.create(WIDGETS, widget("one"), namespace="default")
+
+            async def seen() -> bool:
+                return [item.name for item in things.list()] == ["one"]
+
+            await cluster.until(seen)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
