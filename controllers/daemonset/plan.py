@@ -63,8 +63,7 @@ def plan(
     `deleted` are UIDs of pods whose deletion the API has accepted, whatever the cache says. `held` are seconds that a
     failed pod must stay on a node before it may be replaced.
     """
-    placed = by_target(pods, deleted=deleted)
-    going = frozenset(pod.uid for group in placed.values() for pod in group if pod.deleting or pod.uid in deleted)
+    placed, going = by_target(pods, deleted=deleted)
     status, moment = _status(daemonset, fits, placed, hash_=hash_, now=now)
     steps = _manage(daemonset, fits, placed, going=going, hash_=hash_, held=held or {}, now=now)
     if moment is not None:
@@ -85,15 +84,24 @@ def plan(
     )
 
 
-def by_target(pods: Sequence[Pod], *, deleted: Collection[str]) -> dict[str, list[Pod]]:
-    """Pods by the node that they are on or are meant for, without those that have ended and are going."""
+def by_target(pods: Sequence[Pod], *, deleted: Collection[str]) -> tuple[dict[str, list[Pod]], frozenset[str]]:
+    """Pods by the node that they are on or are meant for, and the UIDs of those of them that are going.
+
+    Those that have ended and are going are left out: they hold no node any more.
+    """
     placed: dict[str, list[Pod]] = {}
+    going: list[str] = []
     for pod in pods:
-        if (pod.deleting or pod.uid in deleted) and pod.finished:
-            continue
-        if target := pod.spec.node_name or pod.spec.affinity:
-            placed.setdefault(target, []).append(pod)
-    return placed
+        if pod.deleting or (deleted and pod.uid in deleted):
+            if pod.finished:
+                continue
+            going.append(pod.uid)
+        target = pod.spec.node_name or pod.spec.affinity
+        if target in placed:
+            placed[target].append(pod)
+        elif target:
+            placed[target] = [pod]
+    return placed, frozenset(going)
 
 
 def _manage(
@@ -118,6 +126,8 @@ def _manage(
         if verdict is Fit.NO:
             steps.delete += [pod for pod in there if pod.uid not in going]
             continue
+        if len(there) == 1 and there[0].status.phase == "Running" and there[0].uid not in going:
+            continue  # so it is on nearly every node
         running = [pod for pod in there if pod.uid not in going and not pod.finished]
         if len(there) != len(running):
             _replace_ended(steps, node, there, going=going, held=held)
