@@ -434,3 +434,34 @@ async def test_counts_are_exact_though_the_manager_dies_again_and_again(cluster,
     assert job.status.succeeded == phases.count("Succeeded") == 200
     assert job.status.failed == phases.count("Failed")
     assert len(phases) == 200 + job.status.failed
+
+
+async def test_no_pod_is_counted_twice_though_two_managers_act_at_once(cluster, begin):
+    """They should not, but a leader that was paused may go on for a moment: each makes and removes pods for itself."""
+    fates: dict[str, str] = {}
+
+    async def watch() -> None:
+        async for event in cluster.client.watch(PODS, namespace="default", resource_version=started):
+            fates[event.object.uid] = event.object.status.phase
+
+    started = (await cluster.client.list(PODS, namespace="default")).resource_version
+    watching = asyncio.create_task(watch())
+    first = cluster.managing
+    cluster.start_manager()
+    try:
+        work = await begin(annotations={"test/rarely-fails": ""}, completions=60, parallelism=20, backoffLimit=10_000)
+        job = await work.over()
+        await cluster.until(lambda: seen_all(work, fates))
+    finally:
+        await cluster.stop_manager()
+        cluster.managing = first
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    assert reason(job) == ("Complete", "CompletionsReached")
+    phases = list(fates.values())
+    assert 60 <= job.status.succeeded <= phases.count("Succeeded")
+    assert job.status.failed <= phases.count("Failed")
+
+
+async def seen_all(work: Work, fates: dict[str, str]) -> bool:
+    return all(fates.get(pod.uid) == pod.status.phase for pod in await work.pods())
