@@ -6,6 +6,7 @@ Pods and claims have names that cannot be others, so nothing is made twice, what
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -17,7 +18,7 @@ from k8slite.kinds.apps import ControllerRevision, StatefulSet, StatefulSetStatu
 from k8slite.kinds.base import Object
 from k8slite.kinds.resources import PERSISTENT_VOLUME_CLAIMS, STATEFUL_SETS
 
-from .. import revisions
+from .. import claiming, revisions
 from ..children import Ledger
 from ..context import Context, Runnable, by_controller
 from ..history import History
@@ -130,29 +131,16 @@ class StatefulSetSync:
 
     async def _claim_pods(self, statefulset: StatefulSet, selector: selectors.LabelSelector) -> list[Pod]:
         """The set's pods, with orphans of its names and labels taken over and what is not its own let go."""
-        client, namespace = self._context.client, statefulset.namespace
         owned = self._pods.by_index("controller", statefulset.uid)
-        orphans = self._pods.by_index("controller", f"orphans/{namespace}")
+        orphans = self._pods.by_index("controller", f"orphans/{statefulset.namespace}")
         numbered = [pod for pod in [*owned, *orphans] if identity.ordinal_of(statefulset, pod.name) is not None]
         strangers = [pod for pod in owned if identity.ordinal_of(statefulset, pod.name) is None]
         claims = ownership.claim(statefulset, numbered, selector=selector)
-        release = [*claims.release, *(() if statefulset.deleting else strangers)]
-        pods = list(claims.owned)
-        for pod in release:
-            try:
-                await client.patch(PODS, pod.name, ownership.release(pod, statefulset), namespace=namespace)
-            except ApiError as error:
-                if error.code != 404:
-                    raise
-        if claims.adopt:
-            fresh = await client.get(STATEFUL_SETS, statefulset.name, namespace=namespace)
-            if fresh.uid != statefulset.uid or fresh.deleting:
-                return pods
-        for pod in claims.adopt:
-            adopted = await client.patch(PODS, pod.name, ownership.adoption(pod, statefulset), namespace=namespace)
-            self._ledger.wrote(statefulset.key, adopted)
-            pods.append(adopted)
-        return pods
+        if not statefulset.deleting:
+            claims = replace(claims, release=(*claims.release, *strangers))
+        return await claiming.carry_out(
+            self._context, claims, owner=statefulset, owners=STATEFUL_SETS, children=PODS, ledger=self._ledger
+        )
 
     def _claims_of(self, statefulset: StatefulSet, pods: Sequence[Pod]) -> dict[str, Object]:
         if not statefulset.spec.volume_claim_templates:
