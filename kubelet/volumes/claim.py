@@ -55,7 +55,7 @@ class Claims:
             claim = await self._client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace=pod.namespace)
             if volume.ephemeral is not None:
                 _check_owner(claim, pod)
-            _check_claim(claim, started=pod.status.phase == "Running")
+            _check_claim(claim, started=pod.status.phase not in ("", "Pending"))
             found = await self._client.get(PERSISTENT_VOLUMES, claim.spec.volume_name)
             _check_volume(found, claim)
             await self._check_node(found)

@@ -22,6 +22,7 @@ from .pieces import Cluster, Piece, graph, job, namespace, rollout
 from .points import MANAGER, MANAGER_SELDOM
 from .processes import ControlPlane, Program, control_plane
 from .stateful import stateful
+from .storage import storage
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ async def test_the_manager_dies_at_random_writes(tmp_path: Path, scale: Scale) -
                 group.create_task(manager.run())
                 played = [
                     group.create_task(play(piece, cluster, over=manager.over))
-                    for piece in (job, rollout, stateful, daemons, namespace, graph)
+                    for piece in (job, rollout, stateful, daemons, storage, namespace, graph)
                 ]
             assert all(task.result() for task in played)
             assert await cluster.left(client) == []
