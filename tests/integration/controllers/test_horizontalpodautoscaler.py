@@ -161,7 +161,7 @@ async def test_a_deployment_follows_what_its_pods_use(cluster: Cluster) -> None:
     client, metrics = cluster.client, cluster.metrics
     metrics.usage = {"cpu": "50m"}
     await client.create(DEPLOYMENTS, deployment(2), namespace="default")
-    await client.create(HPAS, autoscaler(cpu(50)), namespace="default")
+    await client.create(HPAS, autoscaler(cpu(50), maxReplicas=4), namespace="default")
     found = await cluster.shows(AbleToScale="ReadyForNewScale", ScalingActive="ValidMetricFound")
     assert (found.status.current_replicas, found.status.desired_replicas) == (2, 2)
     current = {"averageUtilization": 50, "averageValue": "50m"}
@@ -188,7 +188,7 @@ async def test_without_metrics_nothing_moves_and_the_reason_is_told(cluster: Clu
     metrics.broken = {EXTERNAL}
     metrics.usage = {"cpu": "10m"}
     await client.create(DEPLOYMENTS, deployment(3), namespace="default")
-    await client.create(HPAS, autoscaler(cpu(50), queue(type="Value", value="1")), namespace="default")
+    await client.create(HPAS, autoscaler(cpu(50), queue(type="Value", value="1"), maxReplicas=6), namespace="default")
     found = await cluster.shows(ScalingActive="FailedGetExternalMetric")
     assert found.status.current_replicas == 3
     why = "unable to get external metric default/queue/nil: unable to fetch metrics from external metrics API: no luck"
@@ -330,7 +330,7 @@ async def test_two_autoscalers_of_the_same_pods_stand_still(cluster: Cluster) ->
     cluster.metrics.usage = {"cpu": "50m"}
     await client.create(DEPLOYMENTS, deployment(2), namespace="default")
     for name in ("one", "two"):
-        await client.create(HPAS, autoscaler(cpu(50), name=name), namespace="default")
+        await client.create(HPAS, autoscaler(cpu(50), name=name, maxReplicas=4), namespace="default")
     for name in ("one", "two"):
         found = await cluster.shows(name, ScalingActive="AmbiguousSelector")
         message = next(one.message for one in found.status.conditions if one.type == "ScalingActive")
