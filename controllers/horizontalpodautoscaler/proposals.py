@@ -4,8 +4,10 @@ Numbers are whole thousandths, and ratios are floats as Kubernetes computes them
 the last replica.
 
 Source: Kubernetes documentation, "Horizontal Pod Autoscaling", algorithm details; pkg/controller/podautoscaler,
-replica_calculator.go and metrics/utilization.go. One difference: while an average of an object or of something
-external is within tolerance, the replicas that are wished for stay, where upstream wishes for those that there are.
+replica_calculator.go and metrics/utilization.go. Two differences: while an average of an object or of something
+external is within tolerance, the replicas that are wished for stay, where upstream wishes for those that there are; and
+a pod that is about to go or has failed need not ask for what is measured, where upstream does nothing while there is
+one that does not (the rollout that adds requests leaves such pods for as long as they take to end).
 """
 
 from __future__ import annotations
@@ -80,7 +82,8 @@ def by_utilization(
 ) -> Proposal:
     """So many that pods use `target` percent of what they ask for. Raises Unknown."""
     groups, values = _counting(samples, workload, rules=rules, resource=resource, now=now)
-    asked = requests(workload.pods, resource=resource, container=container)
+    counting = (pod for pod in workload.pods if pod.name not in groups.ignored)
+    asked = requests(counting, resource=resource, container=container)
 
     def measure(values: Mapping[str, int]) -> _Measured:
         known = [(value, asked[name]) for name, value in values.items() if name in asked]

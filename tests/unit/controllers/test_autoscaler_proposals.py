@@ -218,6 +218,16 @@ def test_requests_are_those_of_all_lasting_containers_or_of_the_pod() -> None:
     assert found.utilization == 50
 
 
+@pytest.mark.parametrize("special", [LEAVING, FAILED])
+def test_who_does_not_count_need_not_ask_for_anything(special: dict[str, Any]) -> None:
+    """The rollout that adds requests leaves pods without any for as long as they take to end."""
+    made = [pod("pod-0"), pod("pod-1", requests=[None, None], **special)]
+    found = by_utilization(
+        samples([2000, 9000]), 50, workload=Workload(made, 1, 1), rules=RULES, resource="cpu", now=NOW
+    )
+    assert (found.replicas, found.utilization) == (2, 100)
+
+
 @pytest.mark.parametrize(
     ("made", "measured", "container", "words"),
     [
