@@ -105,10 +105,13 @@ def _swap(path: Path) -> int:
 
 
 def text_of(path: Path) -> str:
-    """A small file of the kernel's. Raises OSError."""
+    """A file of the kernel's, of which it gives a page at a time, however much is asked for. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(descriptor, 1 << 16).decode("ascii", "replace")
+        parts = []
+        while part := os.read(descriptor, 1 << 16):
+            parts.append(part)
+        return b"".join(parts).decode("ascii", "replace")
     finally:
         os.close(descriptor)
 

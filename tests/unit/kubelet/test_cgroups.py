@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from k8slite.kubelet.runtime.cgroups import Cgroup, Cgroups, locate, measure
+from k8slite.kubelet.runtime.cgroups import Cgroup, Cgroups, locate, measure, text_of
 from k8slite.kubelet.runtime.usage import Usage
 
 ONE = "9:memory:/{0}\n5:cpu,cpuacct:/{0}\n1:name=systemd:/{0}\n0::/{0}\n"
@@ -140,3 +140,11 @@ def test_one_that_ends_is_left_out_and_looked_for_again(tmp_path: Path) -> None:
     assert groups.measure(["a"], pid_of=lambda _: 7, now=lambda: 1.0) == {}
     make_1(tmp_path, "docker/a")
     assert groups.measure(["a"], pid_of=lambda _: 7, now=lambda: 1.0)
+
+
+def test_a_file_of_which_the_kernel_gives_a_page_at_a_time_is_read_to_its_end() -> None:
+    """`/proc/<pid>/maps` of this process is such a one; so are `net/dev` with many interfaces, and `vmstat`."""
+    path = Path("/proc/self/maps")
+    text = text_of(path)
+    assert len(text) > 8192 and text.endswith("\n")
+    assert abs(text.count("\n") - path.read_text().count("\n")) <= 8, "reading may map a little more itself"
