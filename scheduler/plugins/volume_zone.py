@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from k8slite.kinds.storage import DELAYED
 from k8slite.selectors import Requirement
 
 from ..change import Change, Event
@@ -23,7 +24,7 @@ from ..labels import Mask
 from ..shape import Shape
 from ..storage.claims import not_found, wanted
 from ..storage.migration import BETA_REGION, BETA_ZONE, REGION, SEVERAL, ZONE
-from ..storage.objects import DELAYED, Claim, PersistentVolume, StorageClass
+from ..storage.objects import Claim, PersistentVolume, StorageClass
 from ..storage.rows import rows_of
 from ..view import Pod
 

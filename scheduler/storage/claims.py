@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from k8slite.kinds.storage import DELAYED
+
 from ..view import Pod
-from .objects import DELAYED, Claim
+from .objects import Claim
 
 if TYPE_CHECKING:
     from .state import Storage

@@ -8,21 +8,23 @@ from __future__ import annotations
 from k8slite import quantity
 from k8slite.kinds.base import LabelSelectorModel, Model, Object, Quantities, ResourceType
 from k8slite.kinds.core import NodeSelector, ResourceRequirements
+from k8slite.kinds.storage import (
+    BIND_COMPLETED,
+    CLASS_ANNOTATION,
+    FILESYSTEM,
+    ClaimReference,
+    TopologyTerm,
+    VolumeNodeAffinity,
+)
 from k8slite.node_affinity import Term
 from k8slite.selectors import Requirement
 
 from ..groups import requirements_of
 from .sources import CsiSource, Sources
 
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
-BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
-BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 MIGRATED_PLUGINS = "storage.alpha.kubernetes.io/migrated-plugins"
-CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
-DELAYED = "WaitForFirstConsumer"
 ONE_POD = "ReadWriteOncePod"
-FILESYSTEM = "Filesystem"
 
 Where = tuple[Term, ...] | None
 """The nodes that meet one of the terms; None is every node. A term without requirements is met by no node."""
@@ -74,25 +76,6 @@ class Claim(Object):
         return owner is not None and owner.uid == uid
 
 
-class ClaimReference(Model):
-    """The claim that a volume is bound to, or kept for; without a UID it is kept for whatever claim has the name."""
-
-    namespace: str = ""
-    name: str = ""
-    uid: str = ""
-
-    @property
-    def key(self) -> str:
-        """`namespace/name`."""
-        return f"{self.namespace}/{self.name}"
-
-
-class VolumeNodeAffinity(Model):
-    """Which nodes can use a volume."""
-
-    required: NodeSelector | None = None
-
-
 class PersistentVolumeSpec(Sources):
     """What a volume has, and for whom."""
 
@@ -138,19 +121,6 @@ class PersistentVolume(Object):
         """Whether it is bound to the claim, or kept for it."""
         reference = self.spec.claim_ref
         return reference is not None and reference.key == claim.key and reference.uid in ("", claim.uid)
-
-
-class TopologyRequirement(Model):
-    """A label that must have one of the values."""
-
-    key: str
-    values: list[str] = []
-
-
-class TopologyTerm(Model):
-    """Labels that must all hold."""
-
-    match_label_expressions: list[TopologyRequirement] = []
 
 
 class StorageClass(Object):

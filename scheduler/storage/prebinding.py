@@ -18,19 +18,13 @@ import numpy as np
 
 from k8slite.client import Client
 from k8slite.clock import Clock
+from k8slite.kinds.storage import BOUND_BY_CONTROLLER, SELECTED_NODE
 
 from ..columns import Columns
 from ..view import Pod
 from .claims import not_found
 from .matching import usable
-from .objects import (
-    BOUND_BY_CONTROLLER,
-    CLAIMS,
-    SELECTED_NODE,
-    VOLUMES,
-    Claim,
-    PersistentVolume,
-)
+from .objects import CLAIMS, VOLUMES, Claim, PersistentVolume
 from .rows import VolumeRows
 from .state import revision
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from k8slite.kinds.base import Object
+from k8slite.kinds.storage import SELECTED_NODE
 
 from ..change import NOWHERE, Change, Event
 from ..framework import Handle
@@ -23,7 +24,6 @@ from .objects import (
     CSI_CAPACITIES,
     CSI_DRIVERS,
     CSI_NODES,
-    SELECTED_NODE,
     VOLUMES,
     Claim,
     CsiCapacity,

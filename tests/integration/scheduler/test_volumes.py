@@ -6,13 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 from k8slite.client import Client
+from k8slite.kinds.storage import BIND_COMPLETED, SELECTED_NODE
 from k8slite.scheduler.storage.objects import (
-    BIND_COMPLETED,
     CLAIMS,
     CLASSES,
     CSI_CAPACITIES,
     CSI_DRIVERS,
-    SELECTED_NODE,
     VOLUMES,
     Claim,
     PersistentVolume,

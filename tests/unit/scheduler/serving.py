@@ -17,9 +17,9 @@ from k8slite.client import Client, ClientConfig
 from k8slite.clock import VirtualClock
 from k8slite.decoding import EventType, Listing, WatchEvent
 from k8slite.kinds.base import ResourceType
+from k8slite.kinds.storage import BIND_COMPLETED
 from k8slite.scheduler.queue import Place
 from k8slite.scheduler.scheduler import Scheduler
-from k8slite.scheduler.storage.objects import BIND_COMPLETED
 from k8slite.scheduler.view import NODES, PODS
 
 from .storing import KINDS, Document, claims_as_volumes, volume

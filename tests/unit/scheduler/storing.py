@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from k8slite.kinds.base import Object, ResourceType
+from k8slite.kinds.storage import BIND_COMPLETED, SELECTED_NODE
 from k8slite.scheduler.columns import Columns
 from k8slite.scheduler.framework import Handle
 from k8slite.scheduler.shape import shape_of
@@ -55,9 +56,9 @@ def claim(
 ) -> Document:
     """A claim; one that names its volume is bound to it unless said otherwise."""
     bound = bool(volume) if bound is None else bound
-    annotations = {objects.BIND_COMPLETED: "yes"} if bound else {}
+    annotations = {BIND_COMPLETED: "yes"} if bound else {}
     if selected:
-        annotations[objects.SELECTED_NODE] = selected
+        annotations[SELECTED_NODE] = selected
     metadata: Document = {"annotations": annotations}
     if owner:
         reference = {"apiVersion": "v1", "kind": "Pod", "name": owner, "uid": f"uid-{owner}", "controller": True}

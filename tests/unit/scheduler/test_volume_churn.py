@@ -7,7 +7,7 @@ from random import Random
 import aiohttp
 import pytest
 
-from k8slite.scheduler.storage.objects import BIND_COMPLETED, SELECTED_NODE
+from k8slite.kinds.storage import BIND_COMPLETED, SELECTED_NODE
 
 from .reference import volume_binding
 from .serving import Document, Running, consumer, host, running

@@ -5,9 +5,9 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
+from k8slite.kinds.storage import BOUND_BY_CONTROLLER, SELECTED_NODE
 from k8slite.scheduler import metrics
 from k8slite.scheduler.queue import Place
-from k8slite.scheduler.storage.objects import BOUND_BY_CONTROLLER, SELECTED_NODE
 
 from .serving import Document, consumer, host, running
 from .storing import claim, storage_class, volume
