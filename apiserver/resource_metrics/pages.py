@@ -26,6 +26,8 @@ _LINE = re.compile(
 )
 _LABEL = re.compile(rb'(container|namespace|pod)="((?:[^"\\]|\\.)*)"')
 _MOST = float(1 << 63)
+_LATEST = 253_402_300_799_000
+"""Milliseconds until the year 9999 is over: no later time can be written."""
 
 
 class Point(NamedTuple):
@@ -67,12 +69,13 @@ def parse(body: bytes, *, taken: float, now: float) -> Page:
     node, found = _Found(), dict[bytes, _Found]()
     for name, labels, text, moment in _LINE.findall(body):
         value = _number(text, nanos=name.endswith(b"_total"))
-        if value < 0:
+        at = int(moment) if moment else -1
+        if value < 0 or at > _LATEST:
             continue
         one = node if name.startswith(b"node_") else found.setdefault(labels, _Found())
         if name.endswith(b"_total"):
             one.cpu = value
-            one.at = int(moment) / 1000 if moment else -1.0
+            one.at = at / 1000 if moment else -1.0
         elif name.endswith(b"_bytes"):
             one.memory = value
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,14 @@ def test_what_is_no_amount_is_passed_over(value: str) -> None:
         f"node_cpu_usage_seconds_total {value}\nnode_memory_working_set_bytes 3\n".encode(), taken=0.0, now=0.0
     )
     assert page.node is None
+
+
+def test_what_was_measured_when_no_calendar_reaches_is_passed_over() -> None:
+    """One page with such a time took the answer from everybody: it could not be written."""
+    line = "node_cpu_usage_seconds_total 1 {}\nnode_memory_working_set_bytes 3\n"
+    last = parse(line.format(253_402_300_799_000).encode(), taken=0.0, now=0.0).node
+    assert last is not None and datetime.fromtimestamp(last.at, UTC).year == 9999
+    assert parse(line.format(253_402_300_800_000).encode(), taken=0.0, now=0.0).node is None
 
 
 def test_names_and_braces_in_quotes_do_not_end_the_labels() -> None:
