@@ -124,9 +124,8 @@ class Metrics:
             return Unreachable(error.message + verb_and_resource)
         except (aiohttp.ClientError, OSError) as error:
             return Unreachable(_text(error))
-        if not isinstance(found, dict):
-            return Unreachable("the answer is no list")
-        return list(found.get("items") or ())
+        items = (found.get("items") or []) if isinstance(found, dict) else None
+        return items if isinstance(items, list) else Unreachable("the answer is no list")
 
 
 def _text(error: Exception) -> str:

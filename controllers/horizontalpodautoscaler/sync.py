@@ -36,6 +36,7 @@ from .plan import Decision, Said
 from .pods import Delays
 from .proposals import Rules, Workload
 from .rates import History
+from .readings import name_of
 from .selections import Selections
 from .targets import Moved, NoTarget, Scale, Targets
 
@@ -293,7 +294,7 @@ def _own(answer: Answer, names: frozenset[str]) -> Answer:
     """Of an answer about a whole namespace, what is about these pods."""
     if isinstance(answer, Unreachable):
         return answer
-    return [item for item in answer if item["metadata"]["name"] in names]
+    return [item for item in answer if name_of(item) in names]
 
 
 def _text(error: Exception) -> str:

@@ -35,6 +35,7 @@ class Api:
         self.versions = versions
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.refusal: Exception | None = None
+        self.answer: Any = None
         self.clock = VirtualClock()
 
     async def request(self, method: str, path: str, *, query: Any = None) -> Any:
@@ -50,7 +51,7 @@ class Api:
         self.asked.append((path, dict(query or {})))
         if self.refusal is not None:
             raise self.refusal
-        return {"items": [{"number": len(self.asked)}]}
+        return {"items": [{"number": len(self.asked)}]} if self.answer is None else self.answer
 
     @property
     def metrics(self) -> Metrics:
@@ -148,6 +149,13 @@ async def test_why_there_is_no_answer(refusal: Exception, why: str | None) -> No
     api.refusal = refusal
     found = await ask(api.metrics, "Resource", "resource", name="cpu")
     assert found == Unreachable(why if why is not None else str(refusal))
+
+
+@pytest.mark.parametrize("answer", ["text", [], {"items": 5}, {"items": {"a": 1}}])
+async def test_what_is_no_list_is_no_answer(answer: object) -> None:
+    api = Api()
+    api.answer = answer
+    assert await ask(api.metrics, "Resource", "resource", name="cpu") == Unreachable("the answer is no list")
 
 
 async def test_what_cannot_even_be_asked() -> None:

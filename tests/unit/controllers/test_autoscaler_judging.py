@@ -193,6 +193,29 @@ def test_failures_are_told_in_upstreams_words(
     assert ruled(metric, answer) == Failure(reason, message, summary.format(message))
 
 
+ANY = {
+    "Resource": CPU,
+    "ContainerResource": source("ContainerResource", "containerResource", CPU["resource"]["target"], **CONTAINER),
+    "Pods": source("Pods", "pods", SHARE, **NAMED),
+    "Object": source("Object", "object", VALUE, **FRONT),
+    "External": source("External", "external", VALUE, **NAMED),
+}
+FIELDS = st.sampled_from(
+    [
+        "metadata",
+        "name",
+        "containers",
+        "usage",
+        "cpu",
+        "timestamp",
+        "window",
+        "windowSeconds",
+        "value",
+        "describedObject",
+    ]
+)
+
+
 def test_readings() -> None:
     two = [{"name": "x", "usage": {"cpu": "1"}}, {"name": "y", "usage": {"cpu": "250m", "memory": "1Ki"}}]
     item = {"metadata": {"name": "a"}, "timestamp": STAMP, "window": "1m0.5s", "containers": two}
@@ -204,6 +227,25 @@ def test_readings() -> None:
     assert readings.custom_samples([old])["a"].window == timedelta(seconds=30)
     with pytest.raises(Unknown, match="returned 2 results when we asked for exactly one"):
         readings.object_value([{}, {}])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4) | st.just(STAMP),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(FIELDS, inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize("kind", ["Resource", "ContainerResource", "Pods", "Object", "External"])
+@given(answer=st.lists(JSON, min_size=1, max_size=2))
+def test_whatever_a_server_answers_other_metrics_still_count(kind: str, answer: list[Any]) -> None:
+    assert isinstance(ruled(ANY[kind], answer), Verdict | Failure)
+
+
+@pytest.mark.parametrize("stamp", ["soon", "2026-01-01T12:00:00", 5, None])
+def test_a_time_that_is_none_is_no_measurement(stamp: object) -> None:
+    found = ruled(CPU, [{**USED[0], "timestamp": stamp}])
+    assert isinstance(found, Failure) and "the answer cannot be understood" in found.message
 
 
 def test_words() -> None:
