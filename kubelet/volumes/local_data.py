@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from k8slite.informer import Informer
 from k8slite.kinds.resources import PERSISTENT_VOLUMES
 from k8slite.kinds.storage import PROVISIONED_BY, PersistentVolume
 
-from . import mounts
+from . import trees
 from .base import VolumeFault
 
 log = logging.getLogger(__name__)
@@ -92,18 +91,16 @@ class LocalData:
         if path.is_symlink():
             path.unlink()
         elif path.exists():
-            if aside.exists():
-                _remove_tree(aside)
+            trees.remove(aside)
             path.rename(aside)
-        if aside.exists():
-            _remove_tree(aside)
+        trees.remove(aside)
 
     def _finish(self) -> None:
         for aside in self._directory.glob(f"{_ASIDE}*") if self._directory.exists() else ():
             try:
-                _remove_tree(aside)
-            except (OSError, VolumeFault) as error:
-                log.warning("removal of %s: %s", aside, error)
+                trees.remove(aside)
+            except VolumeFault as fault:
+                log.warning("%s", fault)
 
 
 def to_remove(volume: PersistentVolume) -> bool:
@@ -116,9 +113,3 @@ def to_remove(volume: PersistentVolume) -> bool:
         and volume.status.phase != "Bound"
         and local_volumes.is_volume_name(volume.name)
     )
-
-
-def _remove_tree(path: Path) -> None:
-    """What is mounted inside is somebody else's: unmounted first."""
-    mounts.unmount_all(path)
-    shutil.rmtree(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from . import (
     projected,
     secret,
     sub_path,
+    trees,
 )
 from .base import Payload, VolumeFault, make_directory
 from .claim import Claims, Found, claim_of
@@ -157,7 +157,7 @@ class VolumeManager:
         self._tokens.forget(pod_uid)
         for key in [key for key in self._written if key[0] == pod_uid]:
             del self._written[key]
-        await asyncio.to_thread(_remove, root)
+        await asyncio.to_thread(trees.remove, root)
         for key in [key for key in self._claimed if key[0] == pod_uid]:
             del self._claimed[key]
 
@@ -169,13 +169,3 @@ class VolumeManager:
 
 def _is_secret(volume: Volume) -> bool:
     return volume.secret is not None or volume.projected is not None
-
-
-def _remove(root: Path) -> None:
-    mounts.unmount_all(root)
-    try:
-        shutil.rmtree(root)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise VolumeFault(f"removal of {root}: {error.strerror}") from error
