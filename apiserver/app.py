@@ -42,6 +42,7 @@ from .custom.serving import CustomResources
 from .custom.webhook_conversion import WebhookConversion
 from .discovery import Discovery
 from .dispatch import Dispatch
+from .expiry import Expiry
 from .flowcontrol.control import FlowControl
 from .flowcontrol.keeper import Keeper
 from .lookup import lookup_in
@@ -132,6 +133,7 @@ class ApiServer(FastAPI):
             store=self.store,
             clock=self.clock,
         )
+        self.expiry = Expiry(ttl=config.event_ttl, objects=self.cache, store=self.store, clock=self.clock)
         self.issuer = TokenIssuer(
             key=key, keys=keys, settings=IssuerSettings.of(config), lookup=lookup_in(self.cache), clock=self.clock
         )
@@ -167,6 +169,7 @@ class ApiServer(FastAPI):
         await bootstrap.bootstrap(self.store, config=self.config, clock=self.clock, port=self.port)
         await self.claims.repair(self.clock.now())
         self.repair.start()
+        self.expiry.start()
         await self.flow.start()
         await self.custom.start()
         await self.policies.start()
@@ -183,6 +186,7 @@ class ApiServer(FastAPI):
     async def _stop(self) -> None:
         self.part()
         await self.repair.stop()
+        await self.expiry.stop()
         await bootstrap.withdraw(self.store, config=self.config)
         await self.flow.stop()
         await self.policies.stop()

@@ -164,6 +164,8 @@ class ApiServerConfig(Config):
     proxy_client_key_file: Path | None = None
     service_cidr: str = "10.96.0.0/16"
     node_port_range: tuple[int, int] = (30000, 32767)
+    event_ttl: float = Field(default=3600.0, gt=0)
+    """Seconds that an event is kept after it was last written."""
     shutdown_delay: float = 0.0
     """Seconds between the end's begin, when readyz fails, and the last new connection: a load balancer's to notice."""
     shutdown_grace: float = 60.0
