@@ -60,6 +60,20 @@ CONTROLLERS = {
 OFF = frozenset({"bootstrap-signer-controller", "token-cleaner-controller"})
 """What `*` does not mean, as upstream has it."""
 
+NOT_HERE = {
+    "cloud-node-lifecycle-controller": "there is no cloud",
+    "node-route-controller": "there is no cloud",
+    "device-taint-eviction-controller": "devices are not allocated",
+    "resourceclaim-controller": "devices are not allocated",
+    "persistentvolume-attach-detach-controller": "volumes of CSI drivers are not attached",
+    "selinux-warning-controller": "volumes are not labelled for SELinux",
+    "kube-apiserver-serving-clustertrustbundle-publisher-controller": "the server's certificate is not published",
+    "storage-version-migrator-controller": "objects are stored in one version",
+    "storageversion-garbage-collector-controller": "objects are stored in one version",
+    "validatingadmissionpolicy-status-controller": "the API server does it",
+}
+"""Upstream's other names, which may be left out but not asked for, and why."""
+
 ALIASES = {
     "serviceaccount-token": "serviceaccount-token-controller",
     "endpoint": "endpoints-controller",
@@ -87,6 +101,9 @@ ALIASES = {
     "tokencleaner": "token-cleaner-controller",
     "nodeipam": "node-ipam-controller",
     "nodelifecycle": "node-lifecycle-controller",
+    "cloud-node-lifecycle": "cloud-node-lifecycle-controller",
+    "route": "node-route-controller",
+    "attachdetach": "persistentvolume-attach-detach-controller",
     "service": "service-lb-controller",
     "persistentvolume-binder": "persistentvolume-binder-controller",
     "persistentvolume-expander": "persistentvolume-expander-controller",
@@ -104,7 +121,7 @@ ALIASES = {
 def enabled(wanted: Sequence[str]) -> list[str]:
     """The names that a list such as `["*", "-job"]` asks for; the first word about a controller counts.
 
-    Raises ConfigError for a name that is none.
+    Raises ConfigError for a name that is none, or of none that there is here.
     """
     said: dict[str, bool] = {}
     everything = False
@@ -114,6 +131,10 @@ def enabled(wanted: Sequence[str]) -> list[str]:
             continue
         plain = item.removeprefix("-")
         name = ALIASES.get(plain, plain)
+        if name in NOT_HERE:
+            if plain == item:
+                raise ConfigError(f"controllers: there is no {name}: {NOT_HERE[name]}")
+            continue
         if name not in CONTROLLERS:
             raise ConfigError(f"controllers: unknown {plain}; there are {', '.join(sorted(CONTROLLERS))}")
         said.setdefault(name, plain == item)

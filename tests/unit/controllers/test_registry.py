@@ -6,7 +6,7 @@ import pytest
 
 from k8slite.config import ConfigError
 from k8slite.controllers.manager import load
-from k8slite.controllers.registry import ALIASES, CONTROLLERS, OFF, enabled
+from k8slite.controllers.registry import ALIASES, CONTROLLERS, NOT_HERE, OFF, enabled
 
 EVERYTHING = [name for name in CONTROLLERS if name not in OFF]
 
@@ -34,10 +34,17 @@ def test_a_name_of_nobody_is_refused(name: str) -> None:
         enabled(["*", name])
 
 
+@pytest.mark.parametrize("name", [*NOT_HERE, "route"])
+def test_who_is_not_here_may_be_left_out_but_not_asked_for(name: str) -> None:
+    assert enabled(["*", f"-{name}"]) == EVERYTHING
+    with pytest.raises(ConfigError, match=f"there is no {ALIASES.get(name, name)}: "):
+        enabled([name])
+
+
 def test_everything_can_be_loaded() -> None:
     assert {CONTROLLERS[name] for name in load(list(CONTROLLERS))} == set(CONTROLLERS.values())
 
 
 def test_old_names_stand_for_new_ones() -> None:
     assert not ALIASES.keys() & CONTROLLERS.keys()
-    assert all(name.endswith("-controller") for name in ALIASES.values())
+    assert {*ALIASES.values()} <= CONTROLLERS.keys() | NOT_HERE.keys()
