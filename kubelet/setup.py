@@ -1,4 +1,4 @@
-"""What the cluster's life needs of Docker: whether an engine answers, and removing a cluster's containers.
+"""What the cluster's life needs of Docker and of nodes: whether an engine answers, and removing containers and files.
 
 The `k8slite` command calls these by name (`programs.entry`), so that nothing outside the kubelet talks to Docker.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import docker
 from docker import errors
@@ -15,6 +16,7 @@ from docker.constants import DEFAULT_UNIX_SOCKET
 from docker.utils import kwargs_from_env
 
 from .runtime.base import MANAGED_LABEL, NODE_LABEL
+from .volumes import VolumeFault, trees
 
 
 def _connect(docker_host: str) -> docker.APIClient:
@@ -59,3 +61,11 @@ def remove_containers(docker_host: str, *, cluster: str, node: str = "") -> int:
     if left:
         raise RuntimeError(f"{len(left)} containers of cluster {cluster} cannot be removed: {', '.join(left)}")
     return len(found)
+
+
+def remove_files(directory: Path) -> None:
+    """Remove the state of nodes, with what their pods wrote. Raises RuntimeError."""
+    try:
+        trees.remove(directory)
+    except VolumeFault as fault:
+        raise RuntimeError(str(fault)) from fault

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -38,8 +36,7 @@ def down(spec: ClusterSpec) -> None:
         with step("Network and nftables rules"):
             asyncio.run(programs.entry("k8slite.proxy.cleanup", "cleanup")(proxy(spec)))
     with step("Files"):
-        unmount(spec.directory)
-        shutil.rmtree(spec.directory)
+        remove_files(spec.directory)
         if spec.nodes:
             free.release(spec.directory)
 
@@ -62,14 +59,15 @@ def stop(spec: ClusterSpec) -> None:
             time.sleep(0.05)
 
 
-def unmount(directory: Path) -> None:
-    """Unmount what volumes mounted below a directory (tmpfs), so that it can be removed."""
-    below = f"{directory.resolve()}/"
-    mounts = [unescaped(line.split()[1]) for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounts if m.startswith(below)), reverse=True):
-        subprocess.run(["umount", mount], check=False)
+def remove_files(directory: Path) -> None:
+    """Remove a cluster's directory. Raises Failure.
 
-
-def unescaped(mount: str) -> str:
-    """A path of /proc/mounts, where blanks and the like stand as octal numbers."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), mount)
+    What pods wrote goes first, as only the kubelet knows how: what of the machine is still mounted there must stay.
+    """
+    pods = directory / "kubelet"
+    if pods.exists():
+        try:
+            programs.entry("k8slite.kubelet.setup", "remove_files")(pods)
+        except RuntimeError as error:
+            raise Failure(str(error)) from error
+    shutil.rmtree(directory)

@@ -15,12 +15,13 @@ from k8slite import config
 from k8slite.cli.cluster import certificates, commands, decide, free, machine, simulation
 from k8slite.cli.cluster.configs import services
 from k8slite.cli.cluster.decide import Wish
-from k8slite.cli.cluster.down import down
+from k8slite.cli.cluster.down import down, remove_files
 from k8slite.cli.cluster.slots import Slot
 from k8slite.cli.cluster.spec import ClusterSpec, Simulation
 from k8slite.cli.failure import Failure
 from k8slite.config import ApiServerConfig, ControllerManagerConfig, KubeletConfig, ProxyConfig, SimulatorConfig
 from k8slite.kubelet.simulated.addresses import blocks
+from k8slite.kubelet.volumes import mounts
 
 
 @pytest.fixture(autouse=True)
@@ -338,3 +339,19 @@ def test_a_name_that_a_cluster_of_another_home_has_is_refused(tmp_path: Path) ->
         free.claim_ranges(second, [], claims=claims)
     first.rmdir()
     free.claim_ranges(second, [], claims=claims)
+
+
+def test_files_of_the_machine_that_are_mounted_in_a_cluster_stay_though_somebody_has_them_open(tmp_path: Path) -> None:
+    theirs, directory = tmp_path / "theirs", tmp_path / "cluster"
+    place = directory / "kubelet" / "node-0" / "sub path"
+    theirs.mkdir()
+    place.mkdir(parents=True)
+    (theirs / "file").write_text("theirs")
+    descriptor = os.open(theirs, os.O_RDONLY)
+    mounts.bind(descriptor, place)
+    os.close(descriptor)
+    with (place / "file").open() as held:
+        remove_files(directory)
+        assert held.read() == "theirs"
+    assert not directory.exists()
+    assert (theirs / "file").exists()
