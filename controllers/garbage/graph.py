@@ -5,7 +5,7 @@ The objects themselves stay in the informers' caches; the graph holds only keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +30,41 @@ def member_key(served: Served) -> tuple[str, str]:
     return served.resource.group, served.resource.plural
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Where an object was that was seen to go: its UID alone might be anybody's claim."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def is_meant(self, item: Object, reference: OwnerReference) -> bool:
+        """Whether an object's reference names it, UID aside."""
+        named = (reference.api_version.rpartition("/")[0], reference.kind, reference.name)
+        return named == (self.group, self.kind, self.name) and self.namespace in ("", item.namespace)
+
+
+_Entry = tuple[tuple[str, str], str]
+"""A resource and an object's key."""
+
+
 class Graph:
     """Owners and dependents of all members."""
 
     def __init__(self) -> None:
         self.members: dict[tuple[str, str], Member] = {}
         self._kinds: dict[tuple[str, str], Member] = {}
-        self._dependents: dict[str, set[tuple[tuple[str, str], str]]] = {}
+        self._links: dict[_Entry, Sequence[OwnerReference]] = {}
+        """What each dependent names. The last that is told of an object that goes may name others than before."""
+        self._dependents: dict[str, set[_Entry]] = {}
+        self._ended: dict[str, Ended] = {}
+        """Owners that were seen to go, by UID, while somebody names them."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all dependents are known that there are."""
+        return all(member.informer.synced for member in self.members.values())
 
     def add(self, member: Member) -> None:
         """Take a resource in."""
@@ -49,29 +77,27 @@ class Graph:
         key = member_key(served)
         self.members.pop(key, None)
         self._kinds.pop((served.resource.group, served.resource.kind), None)
-        for uid, entries in list(self._dependents.items()):
-            entries -= {entry for entry in entries if entry[0] == key}
-            if not entries:
-                del self._dependents[uid]
+        for entry in [entry for entry in self._links if entry[0] == key]:
+            self._put(entry, ())
 
     def kind(self, reference: OwnerReference) -> Member | None:
         """The resource that a reference names; versions of one kind are the same."""
         return self._kinds.get((reference.api_version.rpartition("/")[0], reference.kind))
 
-    def link(self, served: Served, old: Object | None, new: Object | None) -> None:
-        """Keep the index when an object changed."""
-        before, after = _owners(old), _owners(new)
-        item = new or old
-        if before == after or item is None:
-            return
-        entry = (member_key(served), item.key)
-        for uid in before - after:
-            entries = self._dependents.get(uid, set())
-            entries.discard(entry)
-            if not entries:
-                self._dependents.pop(uid, None)
-        for uid in after - before:
-            self._dependents.setdefault(uid, set()).add(entry)
+    def link(self, served: Served, key: str, references: Sequence[OwnerReference]) -> Sequence[OwnerReference]:
+        """The object of that key names these owners now; returns those that it named before."""
+        return self._put((member_key(served), key), references)
+
+    def end(self, served: Served, item: Object) -> None:
+        """An object was seen to go; who names it need not ask whether it is there, which nobody may answer soon."""
+        if item.uid in self._dependents:
+            resource = served.resource
+            self._ended[item.uid] = Ended(resource.group, resource.kind, item.namespace, item.name)
+
+    def ended(self, item: Object, reference: OwnerReference) -> bool:
+        """Whether the owner that a reference names was seen to go."""
+        end = self._ended.get(reference.uid)
+        return end is not None and end.is_meant(item, reference)
 
     def dependents(self, uid: str) -> Sequence[tuple[Member, Object]]:
         """The objects that name this UID as an owner."""
@@ -92,7 +118,17 @@ class Graph:
             if any(each.uid == uid and self.kind(each) is owner for each in item.metadata.owner_references)
         ]
 
-
-def _owners(item: Object | None) -> set[str]:
-    references: Iterable[OwnerReference] = item.metadata.owner_references if item is not None else ()
-    return {reference.uid for reference in references}
+    def _put(self, entry: _Entry, references: Sequence[OwnerReference]) -> Sequence[OwnerReference]:
+        before = self._links.pop(entry, ())
+        if references:
+            self._links[entry] = references
+        old, new = {one.uid for one in before}, {one.uid for one in references}
+        for uid in old - new:
+            entries = self._dependents[uid]
+            entries.discard(entry)
+            if not entries:
+                del self._dependents[uid]
+                self._ended.pop(uid, None)
+        for uid in new - old:
+            self._dependents.setdefault(uid, set()).add(entry)
+        return before

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from k8slite.controller import DONE, Controller, Result
+from k8slite.controller import DONE, Controller, Result, TryAgain
 from k8slite.errors import ApiError
 from k8slite.kinds.base import Object, OwnerReference
 
@@ -28,6 +28,9 @@ DISCOVER = "discover"
 SETTLE = 1.0
 """Seconds after a change of the definitions until the API is asked what it serves now."""
 RETRY = 30.0
+PATIENCE, LEAST_PATIENCE = 30.0, 1.0
+"""Seconds that new resources have together until all are listed, and each of those that come last."""
+COMPONENT = "garbage-collector-controller"
 
 
 def build(context: Context) -> Sequence[Runnable]:
@@ -46,45 +49,51 @@ class Collector:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._graph = Graph()
-        self._absent: set[Coordinates] = set()
-        self._collector = Controller("garbage", self.sync, clock=context.clock, workers=context.config.workers)
-        self._discoverer = Controller("garbage-resources", self._discover, clock=context.clock, workers=1)
+        self._absent: dict[Coordinates, bool] = {}
+        """Owners that are not there, and whether an object of that UID is in another namespace."""
+        clock, workers = context.clock, context.config.workers
+        self.deleting = Controller("garbage_collector_attempt_to_delete", self.sync, clock=clock, workers=workers)
+        self.orphaning = Controller("garbage_collector_attempt_to_orphan", self.sync, clock=clock, workers=workers)
+        self.discovering = Controller("garbage_collector_resources", self._discover, clock=clock, workers=1)
         self._ready = asyncio.Event()
 
     async def run(self) -> None:
         """Fill the graph, then collect until cancelled."""
         async with asyncio.TaskGroup() as group:
-            self._discoverer.queue.add(DISCOVER)
-            group.create_task(self._discoverer.run())
+            self.discovering.queue.add(DISCOVER)
+            group.create_task(self.discovering.run())
             await self._ready.wait()
-            group.create_task(self._collector.run())
+            group.create_task(self.deleting.run())
+            group.create_task(self.orphaning.run())
 
     async def _discover(self, _: str) -> Result:
         found = await discover(self._context.client)
         wanted = {member_key(served): served for served in found.resources if _collectable(served)}
         for key, member in list(self._graph.members.items()):
             now = wanted.get(key)
-            gone = now is None and member.served.resource.api_version not in found.failed
-            if gone or (now is not None and now.resource != member.served.resource):
+            if member.served.resource.api_version in found.failed:
+                continue
+            if now is None or now.resource != member.served.resource:
                 self._graph.remove(member.served)
                 if not member.shared:
                     self._context.informers.drop(member.served.resource)
+        until = self._context.clock.monotonic() + PATIENCE
         for key, served in wanted.items():
             if key not in self._graph.members:
-                await self._watch(served)
+                await self._watch(served, patience=max(until - self._context.clock.monotonic(), LEAST_PATIENCE))
         self._ready.set()
         return Result(RETRY) if found.failed else DONE
 
-    async def _watch(self, served: Served) -> None:
+    async def _watch(self, served: Served, *, patience: float) -> None:
         shared = self._context.informers.known(served.resource)
         informer: Any = self._context.informers.of(served.resource)
         member = Member(served, informer, shared)
         self._graph.add(member)
         informer.add_handler(lambda old, new: self._changed(member, old, new))
         if member_key(served) in DEFINING:
-            informer.add_handler(lambda old, new: self._discoverer.queue.add_after(DISCOVER, SETTLE))
+            informer.add_handler(lambda old, new: self.discovering.queue.add_after(DISCOVER, SETTLE))
         try:
-            async with asyncio.timeout(RETRY):
+            async with asyncio.timeout(patience):
                 await informer.wait_synced()
         except TimeoutError:
             log.warning("%s cannot be listed; its objects are not collected yet", served.qualified)
@@ -93,37 +102,39 @@ class Collector:
                 self._enqueue(other, dependent)
 
     def _changed(self, member: Member, old: Object | None, new: Object | None) -> None:
+        if self._graph.members.get(member_key(member.served)) is not member:
+            return  # the resource is watched in another version now, or was left out
         if new is None:
-            self._graph.link(member.served, old, new)
             if old is not None:
-                self._gone(old)
+                self._gone(member, old)
             return
-        links_changed = old is None or old.metadata.owner_references != new.metadata.owner_references
-        if links_changed:
-            self._graph.link(member.served, old, new)
-        if new.metadata.owner_references and links_changed:
-            self._enqueue(member, new)
+        references = new.metadata.owner_references
+        links_changed = old is None or old.metadata.owner_references != references
+        before = self._graph.link(member.served, new.key, references) if links_changed else ()
         held = decide.FOREGROUND in new.metadata.finalizers or decide.ORPHAN in new.metadata.finalizers
-        if new.deleting and held:
+        if (links_changed and references) or (new.deleting and held):
             self._enqueue(member, new)
-        if old is not None and links_changed:
-            self._wake_owners(old)
+        if links_changed:
+            self._wake_owners(new, before)
 
-    def _gone(self, item: Object) -> None:
-        for member, dependent in self._graph.dependents(item.uid):
-            self._enqueue(member, dependent)
-        self._wake_owners(item)
+    def _gone(self, member: Member, item: Object) -> None:
+        before = self._graph.link(member.served, item.key, ())
+        self._graph.end(member.served, item)
+        for other, dependent in self._graph.dependents(item.uid):
+            self._enqueue(other, dependent)
+        self._wake_owners(item, before)
 
-    def _wake_owners(self, item: Object) -> None:
-        """Owners that wait for their dependents look again."""
-        for reference in item.metadata.owner_references:
+    def _wake_owners(self, item: Object, references: Sequence[OwnerReference]) -> None:
+        """Owners that wait for this dependent look again."""
+        for reference in references:
             member, owner = self._cached(item, reference)
             if member is not None and owner is not None and owner.deleting:
                 self._enqueue(member, owner)
 
     def _enqueue(self, member: Member, item: Object) -> None:
         group, plural = member_key(member.served)
-        self._collector.queue.add(f"{group}|{plural}|{item.key}")
+        orphans = item.deleting and decide.ORPHAN in item.metadata.finalizers
+        (self.orphaning if orphans else self.deleting).queue.add(f"{group}|{plural}|{item.key}")
 
     async def sync(self, key: str) -> Result:
         """One object."""
@@ -137,6 +148,9 @@ class Collector:
         )
         dependents = self._graph.dependents(item.uid)
         decision = decide.plan(item, owners, dependents=[dependent for _, dependent in dependents])
+        lets_live = isinstance(decision, decide.OrphanDependents) or decision == decide.Release(decide.ORPHAN)
+        if lets_live and not self._graph.complete:
+            raise TryAgain(f"{item.key}: not all of its dependents are known, and those left out would be deleted")
         try:
             await self._carry_out(member, item, decision, dependents)
         except ApiError as error:
@@ -197,19 +211,37 @@ class Collector:
                 raise
 
     async def _state(self, item: Object, reference: OwnerReference) -> OwnerState:
+        if self._graph.ended(item, reference):
+            return OwnerState.ABSENT
         member = self._graph.kind(reference)
-        if member is None or (member.served.resource.namespaced and not item.namespace):
+        if member is None:
+            return OwnerState.SOLID
+        if member.served.resource.namespaced and not item.namespace:
+            self._say_misplaced(item, reference)
             return OwnerState.SOLID
         _, owner = self._cached(item, reference)
         if owner is None:
             coordinates = (item.namespace, reference.api_version, reference.kind, reference.name, reference.uid)
-            if coordinates in self._absent:
-                return OwnerState.ABSENT
-            owner = await self._live(item, reference, member)
+            if coordinates not in self._absent:
+                owner = await self._live(item, reference, member)
+                if owner is None:
+                    self._remember_absent(coordinates, member)
             if owner is None:
-                self._remember_absent(coordinates)
+                if self._absent.get(coordinates):
+                    self._say_misplaced(item, reference)
                 return OwnerState.ABSENT
         return OwnerState.WAITING if decide.waits(owner) else OwnerState.SOLID
+
+    def _say_misplaced(self, item: Object, reference: OwnerReference) -> None:
+        """Its owner would have to be in its own namespace, or in none."""
+        self._context.say(
+            COMPONENT,
+            item,
+            "OwnerRefInvalidNamespace",
+            f"ownerRef [{reference.api_version}/{reference.kind}, namespace: {item.namespace}, name: {reference.name}, "
+            f'uid: {reference.uid}] does not exist in namespace "{item.namespace}"',
+            type="Warning",
+        )
 
     def _cached(self, item: Object, reference: OwnerReference) -> tuple[Member | None, Object | None]:
         """The owner in the cache, if it is the very object: an owner in another namespace is none."""
@@ -233,11 +265,12 @@ class Collector:
             return None
         return owner if owner.uid == reference.uid else None
 
-    def _remember_absent(self, owner: Coordinates) -> None:
+    def _remember_absent(self, owner: Coordinates, member: Member) -> None:
         """A UID that is gone never comes back."""
         if len(self._absent) >= 500:
             self._absent.clear()
-        self._absent.add(owner)
+        uid = owner[-1]
+        self._absent[owner] = any(one.uid == uid for one in member.informer.list())
 
 
 def _same(item: Object) -> dict[str, str]:
