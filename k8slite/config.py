@@ -314,7 +314,7 @@ class KubeletConfig(Config):
     cert_file: Path
     key_file: Path
     client_ca_file: Path
-    """Only certificates of this CA may use the kubelet's server."""
+    """Certificates of this CA say who asks the kubelet's server; others need a token."""
     bridge: str = "k8slite0"
     bridge_address: str = "10.42.0.1/16"
     """The bridge's address with the prefix of the machine's pods: their gateway."""

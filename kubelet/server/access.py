@@ -3,13 +3,15 @@
 A certificate of the API servers' group, or of `system:masters`, is enough for everything. Anybody else says who he is
 by a certificate of the cluster's authority or by a token, and the API server says whether he may: a kubelet asks it for
 the subresource of its node that stands for the path (`nodes/metrics`, `nodes/stats`, `nodes/log`, `nodes/proxy`), and
-remembers the answer for a while.
+remembers the answer for seconds: who is deleted, or may no longer, is soon shut out. Strangers can make it ask, but not
+so much at once that its own requests would have to wait.
 
 Source: Kubernetes documentation, "Kubelet authentication/authorization"; pkg/kubelet/server/auth.go.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,9 +28,11 @@ from k8slite.remembering import Recent
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _TRUSTED = ("system:masters", KUBELET_CLIENTS)
-_TOKEN, _ALLOWED, _DENIED = 120.0, 300.0, 30.0
-"""Seconds that the API server's answers hold."""
+_TOKEN, _VERDICT = 10.0, 30.0
+"""Seconds that the API server's answers hold: who a token names, and what one may do."""
 _REMEMBERED = 256
+_AT_ONCE = 8
+"""Questions under way: a part of what the kubelet's client may send at once."""
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _SUBRESOURCES = {"stats": ("stats",), "metrics": ("metrics",), "logs": ("log",)} | {
     word: (word, "proxy") for word in ("pods", "healthz", "configz")
@@ -73,6 +77,7 @@ class Access:
         self._client, self._node, self._clock = client, node, clock
         self._people: Recent[bytes, tuple[float, Person | None]] = Recent(_REMEMBERED)
         self._verdicts: Recent[tuple[Person, str, str], tuple[float, bool]] = Recent(_REMEMBERED)
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -110,8 +115,7 @@ class Access:
             known = self._verdicts.get(key)
             if known is None or now >= known[0]:
                 status = await self._ask("authorization.k8s.io", "SubjectAccessReview", self._question(*key))
-                allowed = status.get("allowed") is True
-                known = now + (_ALLOWED if allowed else _DENIED), allowed
+                known = now + _VERDICT, status.get("allowed") is True
                 self._verdicts.keep(key, known)
             if known[1]:
                 return True
@@ -134,7 +138,8 @@ class Access:
 
     async def _ask(self, group: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
         body = {"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}
-        answer = await self._client.request("POST", f"/apis/{group}/v1/{kind.lower()}s", body=body)
+        async with self._turns:
+            answer = await self._client.request("POST", f"/apis/{group}/v1/{kind.lower()}s", body=body)
         found: dict[str, Any] = answer.get("status") or {}
         return found
 

@@ -94,8 +94,8 @@ async def connect(*, pid: int, port: int) -> socket.socket:
 
 
 @contextlib.asynccontextmanager
-async def kubelet_server(authority: Authority, document: dict[str, Any]) -> AsyncIterator[int]:
-    """Serve a pod until the block ends; the port."""
+async def kubelet_server(authority: Authority, document: dict[str, Any], *, api: Any = None) -> AsyncIterator[int]:
+    """Serve a pod until the block ends; the port. `api` says who others than the API server are, and what they may."""
     pod = Pod.model_validate(document)
     runtime = EchoRuntime(clock=SystemClock())
     ref = PodRef(pod.uid, pod.name, pod.namespace)
@@ -122,7 +122,7 @@ async def kubelet_server(authority: Authority, document: dict[str, Any]) -> Asyn
         runtime=runtime,
         clock=clock,
         connect=connect,
-        access=Access(None, node="n1", clock=clock),  # type: ignore[arg-type] - only the API server comes
+        access=Access(api, node="n1", clock=clock),
         measure=Meter(node="n1", runtime=runtime, directory=config.state_dir, clock=clock).measure,
     )
     async with serving(config, app) as port:

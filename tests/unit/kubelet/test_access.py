@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -16,23 +17,31 @@ from k8slite.pki import KUBELET_CLIENTS
 
 
 class Server:
-    """The API server: `alice` may read metrics, and `tok` is her token."""
+    """The API server: `alice` may read metrics, and `tok` is her token. While it does not answer, questions wait."""
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
         self.questions: list[dict[str, Any]] = []
         self.error: ApiError | None = None
+        self.names, self.tokens = "alice", {"tok"}
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.under_way = self.most = 0
 
     async def request(self, method: str, path: str, *, body: dict[str, Any]) -> dict[str, Any]:
         if self.error is not None:
             raise self.error
         self.asked[body["kind"]] += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await self.answering.wait()
+        self.under_way -= 1
         if body["kind"] == "TokenReview":
-            known = body["spec"]["token"] == "tok"
+            known = body["spec"]["token"] in self.tokens
             user = {"username": "alice", "groups": ["system:authenticated"], "uid": "u", "extra": {"k": ["v"]}}
             return {"status": {"authenticated": True, "user": user} if known else {}}
         self.questions.append(body["spec"])
-        return {"status": {"allowed": body["spec"]["user"] == "alice" and self._reads(body["spec"])}}
+        return {"status": {"allowed": body["spec"]["user"] == self.names and self._reads(body["spec"])}}
 
     @staticmethod
     def _reads(spec: dict[str, Any]) -> bool:
@@ -134,12 +143,13 @@ async def test_others_are_asked_about_once_in_a_while(server: Server, clock: Vir
             "name": "n1",
         },
     }
-    await clock.advance(31)
-    await ask(access, "/metrics/resource", peer=alice)
-    await ask(access, "/stats/summary", peer=alice)
-    assert server.asked == {"SubjectAccessReview": 3}, "a refusal holds for half a minute"
-    await clock.advance(300)
-    await ask(access, "/metrics/resource", peer=alice)
+    await clock.advance(29)
+    assert await ask(access, "/metrics/resource", peer=alice) == 200
+    assert server.asked == {"SubjectAccessReview": 2}
+    server.names = "bob"
+    await clock.advance(1)
+    assert await ask(access, "/metrics/resource", peer=alice) == 403, "what is taken away is so in half a minute"
+    assert await ask(access, "/stats/summary", peer=alice) == 403
     assert server.asked == {"SubjectAccessReview": 4}
 
 
@@ -148,9 +158,26 @@ async def test_a_token_says_who_one_is(server: Server, clock: VirtualClock, acce
     assert server.asked == {"TokenReview": 1, "SubjectAccessReview": 1}
     assert (server.questions[0]["uid"], server.questions[0]["extra"]) == ("u", {"k": ["v"]})
     assert await ask(access, "/metrics/resource", token="other") == 401
-    await clock.advance(121)
-    await ask(access, "/metrics/resource", token="tok")
-    assert server.asked["TokenReview"] == 3
+    server.tokens.clear()
+    await clock.advance(9)
+    assert await ask(access, "/metrics/resource", token="tok") == 200
+    await clock.advance(1)
+    assert await ask(access, "/metrics/resource", token="tok") == 401, "a token opens nothing long after its deletion"
+    server.tokens.add("other")
+    assert await ask(access, "/metrics/resource", token="other") == 200, "nor does a refusal outlive its reason"
+    assert server.asked["TokenReview"] == 4
+
+
+async def test_strangers_leave_the_kubelet_its_own_requests(server: Server, access: Access) -> None:
+    server.answering.clear()
+    asking = [asyncio.create_task(ask(access, "/pods", token=f"guess-{number}")) for number in range(100)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert 0 < server.under_way <= 8
+    assert await ask(access, "/pods", peer=certificate("x", "system:masters")) == 200, "the API server waits for nobody"
+    server.answering.set()
+    assert await asyncio.gather(*asking) == [401] * 100
+    assert server.most == 8
 
 
 async def test_who_gives_no_name_is_nobody(server: Server, access: Access) -> None:
