@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -205,6 +206,32 @@ async def test_a_request_inside_an_upgrade_is_not_smuggled(world: World) -> None
         answer = await connection.send("POST", f"{PROXY}/exec/a/b/c", body=inner, headers=(*UPGRADE, KEY))
     assert answer.status == 400
     assert world.kubelet.asked == []
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        ("transfer-encoding: chunked", "content-length: 4"),
+        ("content-length: 4", "transfer-encoding: chunked"),
+        ("transfer-encoding: chunked", "connection: transfer-encoding", "content-length: 4"),
+        ("content-length: 4", "content-length: 60"),
+        ("transfer-encoding: identity", "content-length: 4"),
+        ("transfer-encoding: xchunked", "content-length: 4"),
+        ("transfer_encoding: chunked", "content-length: 4"),
+        ("connection: content-length", "content-length: 60"),
+    ],
+)
+async def test_a_body_holds_no_request_to_the_kubelet(world: World, framing: tuple[str, ...]) -> None:
+    """The connection to the kubelet may do everything: what a user's body begins with must not become a request."""
+    inner = b"GET /exec/kube-system/etcd/c HTTP/1.1\r\nhost: kubelet\r\nx: 1\r\n\r\n"
+    head = "\r\n".join([f"POST {PROXY}/x HTTP/1.1", "host: localhost", *framing]).encode() + b"\r\n\r\n"
+    async with connected(world.server.admin, world.server.port) as connection:
+        connection.writer.write(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(inner), inner))
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+            async with asyncio.timeout(5):
+                await connection._answer("POST")
+    await world.http.get(f"{PROXY}/after")
+    assert [target for target, _ in world.kubelet.asked if "exec" in target] == []
 
 
 async def test_redirects_of_plain_requests_lead_through_the_proxy_or_nowhere(world: World) -> None:
