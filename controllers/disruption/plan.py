@@ -1,7 +1,8 @@
 """How many pods of a budget are there, must be there, and may go.
 
 Pods are healthy that are ready and not about to go. A pod whose eviction was granted counts as gone for two minutes; if
-it is still there then, its eviction was lost.
+it is still there then, its eviction was lost. Grants name pods, so that of a StatefulSet's pods a successor looks like
+the one that was granted: who is younger than the grant is not meant.
 
 Source: Kubernetes documentation, "Disruptions", "Specifying a Disruption Budget"; pkg/controller/disruption.
 """
@@ -22,6 +23,8 @@ from .budget import Budget, BudgetSpec, BudgetStatus
 
 DELETION_TIMEOUT = 120.0
 """Seconds that a granted eviction has to become a deletion."""
+SUCCESSION = 3.0
+"""The same for a pod made in the second of the grant: most likely it is the successor, as times have whole seconds."""
 STALE = 120.0
 """Seconds after which a pod that says it is being disrupted, and is not, no longer says so."""
 ALLOWED = "DisruptionAllowed"
@@ -85,7 +88,7 @@ def plan(*, budget: Budget, pods: Sequence[Pod], expected: Expected, now: dateti
             "conditions": _said(budget, *word, "", now=now),
         }
     )
-    due = (moment + timedelta(seconds=DELETION_TIMEOUT) - now for moment in disrupted.values())
+    due = (_deadline(pod, disrupted[pod.name]) - now for pod in pods if pod.name in disrupted)
     return Plan(status, lost, min((left.total_seconds() + 0.1 for left in due), default=None))
 
 
@@ -113,13 +116,20 @@ def _disrupted(
     going, lost = {}, []
     for pod in pods:
         moment = granted.get(pod.name)
-        if moment is None or pod.deleting:
+        made = pod.metadata.creation_timestamp
+        if moment is None or pod.deleting or (made is not None and made > moment):
             continue
-        if moment + timedelta(seconds=DELETION_TIMEOUT) < now:
-            lost.append(pod)
-        else:
+        if now <= _deadline(pod, moment):
             going[pod.name] = moment
+        elif made != moment:
+            lost.append(pod)
     return going, tuple(lost)
+
+
+def _deadline(pod: Pod, granted: datetime) -> datetime:
+    """Until when an eviction is believed in that was granted then."""
+    same_second = pod.metadata.creation_timestamp == granted
+    return granted + timedelta(seconds=SUCCESSION if same_second else DELETION_TIMEOUT)
 
 
 def in_words(selector: Mapping[str, Any]) -> str:

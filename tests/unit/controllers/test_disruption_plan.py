@@ -75,7 +75,7 @@ def test_what_may_go(ready: int, unready: int, wanted: Expected, allowed: int) -
 
 
 def test_pods_that_go_are_not_healthy() -> None:
-    pods = [pod(), pod("gone", deleting=True), pod("granted")]
+    pods = [pod(), pod("gone", deleting=True), pod("granted", created=-60)]
     decided = plan(
         budget=budget(disrupted={"granted": T0, "gone": T0, "nobody": T0}),
         pods=pods,
@@ -88,11 +88,30 @@ def test_pods_that_go_are_not_healthy() -> None:
 
 
 def test_an_eviction_that_was_lost_is_counted_no_longer() -> None:
-    lost = pod("lost")
+    lost = pod("lost", created=-60)
     decided = plan(budget=budget(disrupted={"lost": T0}), pods=[lost, pod()], expected=Expected(2, 1), now=at(121))
     assert decided.lost == (lost,)
     assert decided.status.disrupted_pods == {} and decided.status.disruptions_allowed == 1
     assert decided.requeue_after is None
+
+
+def test_a_grant_is_for_the_pod_that_was_there_and_not_for_its_successor() -> None:
+    def counted(*, created: float, now: float) -> tuple[int, float | None]:
+        decided = plan(
+            budget=budget(disrupted={"db-0": T0}),
+            pods=[pod("db-0", created=created)],
+            expected=Expected(1, 0),
+            now=at(now),
+        )
+        assert decided.lost == ()
+        assert (decided.status.disrupted_pods == {}) == (decided.status.disruptions_allowed == 1)
+        return decided.status.disruptions_allowed, decided.requeue_after
+
+    assert counted(created=-1, now=1)[0] == 0
+    assert counted(created=1, now=1) == (1, None)
+    allowed, left = counted(created=0, now=1)  # of the same second: it may be either
+    assert allowed == 0 and left is not None and 2 < left < 3
+    assert counted(created=0, now=4) == (1, None)
 
 
 def test_a_condition_keeps_its_time_while_it_says_the_same() -> None:
@@ -153,7 +172,9 @@ parts = st.sampled_from(["ready", "unready", "going", "granted", "lost"])
 def test_what_is_allowed_leaves_as_many_as_must_be_there(
     made: list[str], rule: str, amount: int | str, scale: int
 ) -> None:
-    pods = [pod(f"p{i}", ready=part != "unready", deleting=part == "going") for i, part in enumerate(made)]
+    pods = [
+        pod(f"p{i}", ready=part != "unready", deleting=part == "going", created=-200) for i, part in enumerate(made)
+    ]
     granted = {f"p{i}": at(-130 if part == "lost" else 0) for i, part in enumerate(made) if part in ("granted", "lost")}
     wanted = expected(BudgetSpec.model_validate({rule: amount}), pods=len(pods), scale=scale)
     decided = plan(budget=budget(disrupted=granted), pods=pods, expected=wanted, now=at(1))
