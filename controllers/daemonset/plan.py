@@ -129,15 +129,15 @@ def _manage(
         if len(there) == 1 and there[0].status.phase == "Running" and there[0].uid not in going:
             continue  # so it is on nearly every node
         running = [pod for pod in there if pod.uid not in going and not pod.finished]
-        if len(there) != len(running):
-            _replace_ended(steps, node, there, going=going, held=held)
+        ended = [pod for pod in there if pod.uid not in going and pod.finished]
+        free = _replace_ended(steps, node, ended, held=held.get(node, 0.0))
         if len(running) > 1:
             in_order = sorted(running, key=_seniority)
             if surges:
                 steps.delete += _superfluous(daemonset, in_order, hash_=hash_, now=now)
             else:
                 steps.delete += in_order[1:]
-        elif surges and not running and verdict is Fit.RUN:
+        elif surges and not running and free and verdict is Fit.RUN:
             steps.create.append(node)
     for node, there in placed.items():
         if node not in fits:  # bound ones are the pod garbage collector's
@@ -145,17 +145,17 @@ def _manage(
     return steps
 
 
-def _replace_ended(
-    steps: _Steps, node: str, there: Sequence[Pod], *, going: frozenset[str], held: Mapping[str, float]
-) -> None:
-    for pod in there:
-        if pod.uid in going or not pod.finished:
-            continue
-        if pod.status.phase == "Failed" and (left := held.get(node, 0.0)) > 0:
-            steps.waits.append(left)
+def _replace_ended(steps: _Steps, node: str, ended: Sequence[Pod], *, held: float) -> bool:
+    """Let those go that ended; False if one that failed has to hold its node for some seconds more."""
+    free = True
+    for pod in ended:
+        if pod.status.phase == "Failed" and held > 0:
+            steps.waits.append(held)
+            free = False
         else:
             steps.delete.append(pod)
             steps.ended.append((node, pod))
+    return free
 
 
 def _superfluous(daemonset: DaemonSet, in_order: Sequence[Pod], *, hash_: str, now: datetime) -> list[Pod]:

@@ -99,6 +99,12 @@ def test_a_failed_pod_stays_while_it_is_held() -> None:
     assert names(decide(pod("a", labels=NEW, phase="Succeeded", ready=False), held={"n1": 7.0})) == ["a"]
 
 
+def test_a_failed_pod_that_is_held_has_no_successor_with_surge_either() -> None:
+    failed = pod("a", labels=NEW, phase="Failed", ready=False)
+    assert decide(failed, of=daemonset(surge=1), held={"n1": 7.0}).create == ()
+    assert decide(failed, of=daemonset(surge=1)).create == ("n1",)
+
+
 def test_one_sync_does_so_much_and_comes_again() -> None:
     decided = decide(fits={f"n{number}": Fit.RUN for number in range(BURST + 1)})
     assert len(decided.create) == BURST
