@@ -78,14 +78,25 @@ class Claims:
             raise VolumeFault("no volume plugin matched")
         path = Path(volume.spec.local.path)
         if volume.metadata.annotations.get(PROVISIONED_BY) == local_volumes.PROVISIONER:
-            if not local_volumes.is_volume_name(volume.name) or path != self._directory / volume.name:
-                raise VolumeFault(f'path "{path}" is not below "{self._directory}"')
-            if not path.exists():
-                make_directory(self._directory)
-                make_directory(path, mode=0o777)
+            self._make(volume, path)
         elif not path.exists():
             raise VolumeFault(f'path "{path}" does not exist')
         return Found(volume.name, path, owned=True)
+
+    def _make(self, volume: PersistentVolume, path: Path) -> None:
+        """A directory of this node's own, if it is not there. One that nobody here would remove is not made."""
+        if not local_volumes.is_volume_name(volume.name) or path != self._directory / volume.name:
+            raise VolumeFault(f'path "{path}" is not below "{self._directory}"')
+        if path.exists():
+            return
+        if (keeper := local_volumes.keeper(volume.metadata.labels)) != self._node:
+            raise VolumeFault(f'node "{keeper}" keeps the data of volume "{volume.name}"')
+        # Under another name first: what bears the volume's name is open to all, whenever the kubelet is killed.
+        made = unfinished(path)
+        make_directory(self._directory)
+        made.mkdir(exist_ok=True)
+        made.chmod(0o777)
+        made.rename(path)
 
 
 def _check_owner(claim: PersistentVolumeClaim, pod: Pod) -> None:
@@ -113,6 +124,11 @@ def _check_volume(volume: PersistentVolume, claim: PersistentVolumeClaim) -> Non
         raise VolumeFault(f'found PV object "{volume.name}" but {detail}')
     if volume.spec.volume_mode != FILESYSTEM:
         raise VolumeFault(f"volumeMode {volume.spec.volume_mode} is not supported")
+
+
+def unfinished(path: Path) -> Path:
+    """Where a directory stands until it is what it shall be."""
+    return path.with_name(f".{path.name}")
 
 
 def usable(volume: PersistentVolume, *, node: str, labels: Mapping[str, str]) -> bool:

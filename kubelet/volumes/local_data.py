@@ -22,6 +22,7 @@ from k8slite.kinds.storage import PROVISIONED_BY, PersistentVolume
 
 from . import trees
 from .base import VolumeFault
+from .claim import unfinished
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class LocalData:
         self, client: Client, *, clock: Clock, node: str, directory: Path, used: Callable[[str], bool]
     ) -> None:
         self._client = client
+        self._node = node
         self._directory = directory
         self._used = used
         selector = f"{local_volumes.NODE}={node}"
@@ -68,7 +70,7 @@ class LocalData:
             if error.code != 404:
                 raise
             return DONE
-        if not to_remove(volume):
+        if not to_remove(volume) or local_volumes.keeper(volume.metadata.labels) != self._node:
             return DONE
         if self._used(volume.name):
             return Result(_IN_USE)
@@ -94,6 +96,7 @@ class LocalData:
             trees.remove(aside)
             path.rename(aside)
         trees.remove(aside)
+        trees.remove(unfinished(path))
 
     def _finish(self) -> None:
         for aside in self._directory.glob(f"{_ASIDE}*") if self._directory.exists() else ():

@@ -49,7 +49,9 @@ def claim(**more: Any) -> Document:
 
 
 def volume(directory: Path, *, name: str = NAME, annotations: Document = OURS, **more: Any) -> Document:
-    metadata: Document = {"name": name, "uid": "v-1", "annotations": annotations, **more.pop("metadata", {})}
+    labels = {"k8slite.io/node": "n1"}
+    metadata: Document = {"name": name, "uid": "v-1", "annotations": annotations, "labels": labels}
+    metadata |= more.pop("metadata", {})
     reference = {"namespace": "default", "name": "data", "uid": "c-1"}
     spec = {"claimRef": reference, "persistentVolumeReclaimPolicy": "Delete", **more.pop("spec", {})}
     if "hostPath" not in spec and "nfs" not in spec:
@@ -85,11 +87,34 @@ async def test_a_directory_is_made_for_a_volume_of_ours(api: Api, tmp_path: Path
     assert await find(api, base, pod()) == found
 
 
+async def test_a_directory_is_open_to_all_whenever_the_kubelet_is_killed(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    base = tmp_path / "local-volumes"
+    base.mkdir()
+    api.put("persistentvolumeclaims", claim())
+    api.put("persistentvolumes", volume(base))
+    for call in ("mkdir", "chmod", "rename"):
+        with monkeypatch.context() as death, pytest.raises(Killed):
+            death.setattr(Path, call, killed)
+            await find(api, base, pod())
+    found = await find(api, base, pod())
+    assert stat.S_IMODE(found.path.stat().st_mode) == 0o777
+    assert [entry.name for entry in base.iterdir()] == [NAME]
+
+
 def elsewhere(operator: str, value: str) -> Document:
     expression = {"key": "kubernetes.io/hostname", "operator": operator, "values": [value]}
     return {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
 
 
+ELSEWHERE = {"k8slite.io/node": "n2"}
 DELETING = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
 
 
@@ -106,6 +131,7 @@ DELETING = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
         ({}, {"spec": {"nodeAffinity": elsewhere("In", "n2")}}, "no matching NodeSelectorTerms"),
         ({}, {"spec": {"nodeAffinity": elsewhere("NotIn", "n2")}}, ""),
         ({}, {"spec": {"local": {"path": "/etc"}}}, 'path "/etc" is not below'),
+        ({}, {"metadata": {"labels": ELSEWHERE}}, 'node "n2" keeps the data'),
         ({}, {"spec": {"local": {"path": "/nowhere/else"}}, "annotations": {}}, 'path "/nowhere/else" does not exist'),
         ({}, {"spec": {"local": {"path": "/etc"}}, "annotations": {}}, ""),
         ({}, {"spec": {"hostPath": {"path": "/etc", "type": "File"}}}, "/etc is not a file"),
@@ -206,6 +232,7 @@ async def test_data_go_with_their_volume_and_the_finalizer_after_them(tmp_path: 
     base = tmp_path / "base"
     path = filled(base)
     (base / "other").mkdir()
+    (base / f".{NAME}").mkdir()  # the kubelet was killed while it made the directory
     keeper = Keeper(base, volume(base, phase="Released", metadata=GOES))
     keeper.used.add(NAME)
     assert (await keeper.look()).requeue_after
@@ -228,6 +255,7 @@ async def test_data_go_with_their_volume_and_the_finalizer_after_them(tmp_path: 
         ({"phase": "Released", "metadata": GOES, "annotations": {}}, "it is not ours"),
         ({"phase": "Released", "metadata": GOES, "spec": {"persistentVolumeReclaimPolicy": "Retain"}}, "it is kept"),
         ({"phase": "Released", "metadata": GOES, "name": "../base"}, "it is no name of ours"),
+        ({"phase": "Released", "metadata": {**GOES, "labels": ELSEWHERE}}, "another node has them"),
         ({"phase": "Released", "metadata": GOES, "spec": {"local": {"path": "/etc"}}}, "its files are elsewhere"),
     ],
 )
@@ -238,7 +266,8 @@ async def test_other_data_are_left_alone(tmp_path: Path, more: Document, why: st
     await keeper.look()
     assert (path / "file").exists(), why
     assert keeper.api.patched == [], why
-    assert to_remove(PersistentVolume.model_validate(volume(base, **more))) is (why == "its files are elsewhere")
+    judged_later = {"its files are elsewhere", "another node has them"}
+    assert to_remove(PersistentVolume.model_validate(volume(base, **more))) is (why in judged_later)
 
 
 async def test_whoever_changes_their_mind_in_time_keeps_their_data(tmp_path: Path) -> None:
