@@ -50,6 +50,8 @@ class Provisioner:
     def _volume_changed(self, old: PersistentVolume | None, new: PersistentVolume | None) -> None:
         if new is not None and volumes.ours(new):
             self.volume_queue.queue.add(new.key)
+        elif old is not None and new is None and old.spec.claim_ref is not None:
+            self.claim_queue.queue.add(old.spec.claim_ref.key)  # it may wait still: for another
 
     def _class_changed(self, old: StorageClass | None, new: StorageClass | None) -> None:
         if new is not None and new.provisioner == local_volumes.PROVISIONER:
@@ -117,8 +119,11 @@ class Provisioner:
         volume = self._volumes.get(key)
         if volume is None:
             return DONE
-        keeper = self._nodes.get(local_volumes.keeper(volume.metadata.labels))
-        decided = volumes.plan(volume=volume, node=keeper)
+        keeper = local_volumes.keeper(volume.metadata.labels)
+        node = self._nodes.get(keeper)
+        if node is None and keeper and volume.deleting:
+            node = await self._written_node(keeper)
+        decided = volumes.plan(volume=volume, node=node)
         revision = volume.metadata.resource_version
         client = self._context.client
         try:
@@ -133,6 +138,15 @@ class Provisioner:
             if error.code != 404:
                 raise
         return DONE
+
+    async def _written_node(self, name: str) -> Node | None:
+        """A node as it is written: before data are given up, the cache's word is not enough."""
+        try:
+            return await self._context.client.get(NODES, name)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return None
 
 
 def _awaits(claim: PersistentVolumeClaim) -> Iterable[str]:

@@ -98,6 +98,29 @@ async def test_volumes_are_made_where_pods_go_and_grow_and_go_with_their_claims(
         await cluster.until(gone)
 
 
+async def test_a_claim_whose_volume_was_deleted_before_it_was_bound_gets_another(tmp_path: Path) -> None:
+    only = [
+        "local-volume-provisioner-controller",
+        "persistentvolume-protection-controller",
+        "node-lifecycle-controller",
+    ]
+    async with simulated_cluster(tmp_path, nodes=1, server_settings=WITH_CLASS, controllers=only) as cluster:
+        client = cluster.client
+        wish = claim("data")
+        wish["metadata"]["annotations"] = {
+            "volume.kubernetes.io/storage-provisioner": "k8slite.io/local",
+            "volume.kubernetes.io/selected-node": "sim-0",
+        }
+        await client.create(PERSISTENT_VOLUME_CLAIMS, wish, namespace="default")
+        [first] = await cluster.until(lambda: cluster.list(PERSISTENT_VOLUMES))
+        await client.delete(PERSISTENT_VOLUMES, first.name)
+
+        async def another() -> bool:
+            return any(each.uid != first.uid for each in await cluster.list(PERSISTENT_VOLUMES))
+
+        await cluster.until(another)
+
+
 async def test_a_class_that_was_deleted_stays_away_and_a_node_without_directory_is_told(tmp_path: Path) -> None:
     async with simulated_cluster(tmp_path, nodes=1, server_settings=WITH_CLASS) as cluster:
         client = cluster.client
