@@ -1,6 +1,7 @@
 """EventRecorder: tells users what a component did or could not do, without flooding the store.
 
-Brakes, in this order: an object's events beyond a burst are dropped; events that differ only in their message are
+Brakes, in this order: an object's events beyond a burst are dropped, repetitions before news (upstream's recorder makes
+no difference: who fails for minutes is not heard when it succeeds); events that differ only in their message are
 joined into one after ten of them; an event said before raises the count of the first instead of making another; the
 few writers keep a pace, so that thousands of events are told over seconds and hold up nothing that matters.
 
@@ -40,6 +41,8 @@ ATTEMPTS = 8
 """With the pace's holds, about a minute: an API server may restart meanwhile."""
 CACHE_SIZE = 4096
 BURST = 25
+FOR_NEWS = 10
+"""So many of an object's events are kept for what was not said of it lately."""
 REFILL_SECONDS = 300.0
 SIMILAR_LIMIT = 10
 SIMILAR_SECONDS = 600.0
@@ -120,19 +123,24 @@ class Correlator:
         self._order = itertools.count()
 
     def admit(self, said: Said, *, now: float) -> bool:
-        """Whether the object may say more: 25 at once, then one each five minutes."""
+        """Whether the object may say more: 25 at once, of them 15 repetitions, then one each five minutes."""
         key = (said.component, *said.involved.values())
         bucket = self._buckets.get(key) or self._buckets.put(key, _Bucket(float(BURST), now))
         bucket.tokens = min(float(BURST), bucket.tokens + (now - bucket.filled_at) / REFILL_SECONDS)
         bucket.filled_at = now
-        if bucket.tokens < 1.0:
+        if bucket.tokens < 1.0 + (FOR_NEWS if self._repeats(said) else 0):
             return False
         bucket.tokens -= 1.0
         return True
 
+    def _repeats(self, said: Said) -> bool:
+        """Whether it would raise the count of an event, rather than make one."""
+        similar = self._similar.get(_group(said))
+        return similar is not None and (said.message in similar.messages or len(similar.messages) >= SIMILAR_LIMIT)
+
     def entry(self, said: Said, *, now: float) -> tuple[_Written, str]:
         """The stored event that this belongs to (count 0: to be created), and its message."""
-        group = (said.component, *said.involved.values(), said.reason, said.type)
+        group = _group(said)
         similar = self._similar.get(group)
         if similar is None or now - similar.started_at > SIMILAR_SECONDS:
             similar = self._similar.put(group, _Similar(now))
@@ -146,6 +154,11 @@ class Correlator:
             name = f"{said.involved['name']}.{int(said.at.timestamp() * 1e6):x}{next(self._order) & 0xFFF:03x}"
             written = self._written.put(key, _Written(said.involved.get("namespace") or "default", name))
         return written, message
+
+
+def _group(said: Said) -> tuple[str, ...]:
+    """What is alike but for the message."""
+    return (said.component, *said.involved.values(), said.reason, said.type)
 
 
 class EventRecorder:

@@ -10,7 +10,7 @@ from k8slite import errors
 from k8slite import events as recording
 from k8slite.client import Client, ClientConfig
 from k8slite.clock import VirtualClock
-from k8slite.events import BURST, Correlator, EventRecorder, Said
+from k8slite.events import BURST, FOR_NEWS, SIMILAR_LIMIT, Correlator, EventRecorder, Said
 from k8slite.kinds.base import ObjectMeta
 from k8slite.kinds.core import Pod
 from k8slite.metrics import EVENTS_DROPPED
@@ -63,6 +63,22 @@ def test_a_chatty_object_is_cut_off_and_recovers():
     admitted = [correlator.admit(said("x"), now=0.0) for _ in range(BURST + 5)]
     assert admitted == [True] * BURST + [False] * 5
     assert correlator.admit(said("x"), now=301.0)
+
+
+def test_what_is_said_again_and_again_leaves_room_for_news():
+    correlator, now = Correlator(), 0.0
+
+    def tell(message: str) -> bool:
+        if admitted := correlator.admit(said(message), now=now):
+            correlator.entry(said(message), now=now)
+        return admitted
+
+    repeated = [tell("failed") for _ in range(BURST)]
+    # The first is news; of what follows only repetitions are cut off.
+    assert repeated == [True] * (BURST - FOR_NEWS) + [False] * FOR_NEWS
+    assert [tell(f"news {number}") for number in range(FOR_NEWS)] == [True] * (SIMILAR_LIMIT - 1) + [False]
+    now = 301.0 * FOR_NEWS
+    assert tell("better") and tell("and more")
 
 
 class Api(Client):
