@@ -14,7 +14,7 @@ from k8slite.kinds.resources import CONTROLLER_REVISIONS
 from k8slite.kinds.template import RawTemplate
 
 from . import claiming, revisions
-from .children import Ledger
+from .children import BehindError, Ledger
 from .context import Context, by_controller
 
 
@@ -66,7 +66,7 @@ class History(Generic[K]):
         data = revisions.data_of(template)
         number = revisions.next_number(known)
         if (found := revisions.find(known, data)) is not None:
-            if found.revision == number - 1:
+            if all(one.revision < found.revision for one in known if one.uid != found.uid):
                 return found, collisions
             body = {"metadata": {"uid": found.uid}, "revision": number}
             return await self._write(owner, found.name, body), collisions
@@ -100,7 +100,11 @@ class History(Generic[K]):
     async def _create(
         self, owner: K, name: str, labels: dict[str, str], *, data: dict[str, Any], number: int
     ) -> ControllerRevision | None:
-        """The revision, made now or by an earlier try of which we did not hear; None if others have the name."""
+        """The revision, made now or by an earlier try of which we did not hear; None if others have the name.
+
+        Raises BehindError for an orphan that is the owner's to take: under another name, all pods would be of another
+        revision.
+        """
         body = {
             "apiVersion": CONTROLLER_REVISIONS.api_version,
             "kind": CONTROLLER_REVISIONS.kind,
@@ -121,9 +125,12 @@ class History(Generic[K]):
             if error.reason != "AlreadyExists":
                 raise
             made = await client.get(CONTROLLER_REVISIONS, name, namespace=owner.namespace)
+            if made.deleting or revisions.canonical(made.data) != revisions.canonical(data):
+                return None
             controller = made.metadata.controller
-            mine = controller is not None and controller.uid == owner.uid and not made.deleting
-            if not mine or revisions.canonical(made.data) != revisions.canonical(data):
+            if controller is None and labels.items() <= made.metadata.labels.items():
+                raise BehindError(f"the cache does not show yet that {name} is an orphan") from error
+            if controller is None or controller.uid != owner.uid:
                 return None
         self._ledger.wrote(owner.key, made)
         return made

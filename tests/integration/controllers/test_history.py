@@ -14,6 +14,7 @@ from k8slite import selectors
 from k8slite.client import Client
 from k8slite.clock import SystemClock
 from k8slite.controllers import revisions
+from k8slite.controllers.children import BehindError
 from k8slite.controllers.context import Context, Informers
 from k8slite.controllers.history import History
 from k8slite.kinds.apps import ControllerRevision, StatefulSet
@@ -121,6 +122,25 @@ async def test_orphans_that_match_are_taken_over_and_strangers_let_go(rig):
     assert [item.name for item in await rig.known()] == [first.name]
     released = await rig.client.get(CONTROLLER_REVISIONS, second.name, namespace="default")
     assert released.metadata.owner_references == []
+
+
+async def test_an_orphan_that_the_cache_does_not_show_yet_is_waited_for(rig):
+    first, _ = await rig.newest("web:1")
+    nobody = {"metadata": {"ownerReferences": None}}
+    await rig.client.patch(CONTROLLER_REVISIONS, first.name, nobody, namespace="default")
+    wanted = RawTemplate(template("web:1"))
+    with pytest.raises(BehindError):
+        await rig.history.newest(rig.owner, wanted, [], collisions=0)
+    assert await rig.stored() == {first.name: 1}
+
+
+async def test_of_two_with_one_number_the_wanted_one_becomes_the_newest(rig):
+    first, _ = await rig.newest("web:1")
+    second, _ = await rig.newest("web:2")
+    equal = await rig.client.patch(CONTROLLER_REVISIONS, first.name, {"revision": 2}, namespace="default")
+    await rig.history.informer.wait_for_revision(equal.key, equal.metadata.resource_version)
+    assert (await rig.newest("web:1"))[0].revision == 3
+    assert await rig.stored() == {first.name: 3, second.name: 2}
 
 
 async def test_an_owner_that_is_gone_takes_nothing_over(rig):
