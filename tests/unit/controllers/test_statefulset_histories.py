@@ -213,9 +213,7 @@ steps = st.one_of(
     st.tuples(st.just("look"), st.dictionaries(st.integers(0, 4), st.sampled_from(Fault), max_size=1)),
     st.tuples(st.just("look"), st.just({})),
     st.tuples(st.just("catch up"), st.sampled_from(["", "pods", "statefulsets", "persistentvolumeclaims"])),
-    st.tuples(
-        st.just("kubelet"), ordinal, st.sampled_from(["ready", "ready", "ready", "unready", "Failed", "Succeeded"])
-    ),
+    st.tuples(st.just("kubelet"), ordinal, fates),
     st.tuples(st.just("all ready")),
     st.tuples(st.just("scale"), st.integers(0, MOST)),
     st.tuples(st.just("image"), st.integers(0, 3)),
