@@ -11,8 +11,12 @@ from dataclasses import dataclass
 
 from .pages import Page, PodName, Point
 
-SHORTEST, LONGEST = 0.9, 30.0
-"""Seconds that a rate may be taken over. Kubelets that measure by themselves do it every ten or fifteen."""
+SHORTEST, LONGEST = 0.45, 30.0
+"""Seconds that a rate may be taken over. Kubelets that measure by themselves do it every ten or fifteen; ours measures
+when it is asked, but a second after the first answer it may give what somebody else had it measure half a second ago.
+"""
+_LONG_ENOUGH = 0.9
+"""Seconds over which a rate is taken if it can be."""
 _STEP = 15.0
 """Seconds by which a node's clock and ours may disagree on a while: a kubelet may answer with what it knew before."""
 _STALE = 60.0
@@ -48,7 +52,7 @@ class Track:
             elif point.at == last.at:  # nothing was measured since
                 return
         points.append(point)
-        while len(points) > 2 and (point.at - points[1].at >= SHORTEST or len(points) > _MOST):
+        while len(points) > 2 and (point.at - points[1].at >= _LONG_ENOUGH or len(points) > _MOST):
             del points[0]
 
     def rate(self, *, now: float) -> Rate | None:

@@ -32,7 +32,9 @@ def track(*points: Point) -> Track:
         ([], None),
         ([point(0, 5)], None),
         ([point(0, 5), point(1, 5.25, memory=7)], Rate(SECOND // 4, 7, 1001, 1.0)),
-        ([point(0, 5), point(0.5, 5.25)], None),
+        ([point(0, 5), point(0.4, 5.25)], None),
+        # Somebody else asked in between: the second answer is what the kubelet measured for him.
+        ([point(0, 5), point(0.5, 5.25, taken=1)], Rate(SECOND // 2, 1, 1000.5, 0.5)),
         ([point(0, 5), point(31, 6)], None),
         # The newest base that is far enough away.
         ([point(0, 0), point(2, 0), point(4, 1)], Rate(SECOND // 2, 1, 1004, 2.0)),
