@@ -43,8 +43,8 @@ _FORGOTTEN = 60.0
 """Seconds after which what nobody asks for is forgotten."""
 _AT_ONCE, _TO_ONE = 256, 16
 """How many requests are under way at once, in all and to one address: simulated nodes share theirs."""
-_LARGEST = 32 << 20
-"""Bytes of a page."""
+_LARGEST = 4 << 20
+"""Bytes of a page: five thousand containers. It is read in one go, while nothing else is answered."""
 PATH_ANNOTATION = "metrics.k8s.io/resource-metrics-path"
 """Where a node's page is, if not at the usual path; what metrics-server reads too."""
 _PATH = "/metrics/resource"

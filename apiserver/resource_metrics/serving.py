@@ -53,7 +53,7 @@ class ResourceMetrics:
     async def _pods(self, call: Call) -> Answer:
         entries = await self._asked(call, "pods")
         places = await self._places(entries)
-        histories = await self._scraper.histories(set(places))
+        histories = await self._scraper.histories(set(filter(None, places)))
         now, moment = self._registry.clock.now(), self._registry.clock.monotonic()
         found = []
         for entry, node in zip(entries, places, strict=True):
@@ -105,7 +105,7 @@ class ResourceMetrics:
                 )
             case "metadata":
                 partial = [partial_metadata(each, version=call.accept.version) for each in found]
-                document = partial[0] if one else _listed("PartialObjectMetadata", partial[0:], call)
+                document = partial[0] if one else _listed("PartialObjectMetadata", partial, call)
             case _:
                 document = found[0] if one else _listed(call.resource.kind, found, call)
         return Answer(orjson.dumps(document), worth_gzip=True)
