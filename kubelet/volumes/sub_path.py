@@ -44,8 +44,11 @@ def _clear(at: Path) -> None:
 
 
 def _open(root: str, sub: str) -> int:
-    volume = Path(root).resolve()
-    path = (volume / sub).resolve()
+    try:
+        volume = Path(root).resolve()
+        path = (volume / sub).resolve()
+    except (OSError, RuntimeError) as error:  # links in a circle, or a very long chain of them
+        raise VolumeFault(f"subPath {sub!r}: its links lead nowhere") from error
     if not path.is_relative_to(volume):
         raise VolumeFault(f"subPath {sub!r} leads out of its volume")
     try:

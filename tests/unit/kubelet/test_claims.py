@@ -14,10 +14,12 @@ from k8slite.errors import not_found
 from k8slite.kinds.base import ResourceType
 from k8slite.kinds.core import Pod, PodStatus
 from k8slite.kinds.storage import PersistentVolume
-from k8slite.kubelet.volumes import ownership
+from k8slite.kubelet.volumes import ownership, trees
 from k8slite.kubelet.volumes.base import VolumeFault
 from k8slite.kubelet.volumes.claim import Claims
 from k8slite.kubelet.volumes.local_data import LocalData, to_remove
+
+from .test_volume_trees import deep
 
 Document = dict[str, Any]
 NAME = "pvc-01234567-89ab-cdef-0123-456789abcdef"
@@ -181,8 +183,9 @@ def test_a_group_gets_what_is_in_a_volume_and_nothing_that_a_link_leads_to(tmp_p
     (root / "deep" / "file").write_text("ours")
     (root / "link").symlink_to(outside)
     (root / "folder").symlink_to(tmp_path)
+    os.mknod(root / "device", stat.S_IFCHR | 0o600, os.makedev(11, 255))  # there is no such device to open
     ownership.give(root, group=4321, policy="Always")
-    for path in (root, root / "deep", root / "deep" / "file"):
+    for path in (root, root / "deep", root / "deep" / "file", root / "device"):
         assert path.stat().st_gid == 4321
     assert stat.S_IMODE((root / "deep").stat().st_mode) & 0o2770 == 0o2770
     assert stat.S_IMODE((root / "deep" / "file").stat().st_mode) & 0o660 == 0o660
@@ -193,6 +196,36 @@ def test_a_group_gets_what_is_in_a_volume_and_nothing_that_a_link_leads_to(tmp_p
     assert (root / "new").stat().st_gid == 0
     ownership.give(root, group=4322, policy="OnRootMismatch")
     assert (root / "new").stat().st_gid == 4322
+
+
+def test_a_group_gets_what_is_at_any_depth(tmp_path: Path) -> None:
+    root = deep(tmp_path / "root", levels=3000)
+    ownership.give(root, group=4321, policy="Always")
+    here = os.open(root, os.O_RDONLY)
+    for _ in range(3000):
+        there = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = there
+    assert os.stat("file", dir_fd=here).st_gid == os.fstat(here).st_gid == 4321
+    os.close(here)
+    trees.remove(root)
+
+
+def test_a_directory_that_is_moved_meanwhile_leads_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "root"
+    (root / "a" / "b").mkdir(parents=True)
+    before = tmp_path.stat()
+    listed = ownership._level
+
+    def moving(folder: int, group: int) -> Any:
+        if (root / "a" / "b").exists() and os.fstat(folder).st_ino == (root / "a" / "b").stat().st_ino:
+            (root / "a" / "b").rename(tmp_path / "b")
+        return listed(folder, group)
+
+    monkeypatch.setattr(ownership, "_level", moving)
+    with pytest.raises(VolumeFault, match="being moved"):
+        ownership.give(root, group=4321, policy="Always")
+    assert tmp_path.stat().st_gid == before.st_gid
 
 
 GOES = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x", "k8slite.io/local-data"]}

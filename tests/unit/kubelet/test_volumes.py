@@ -80,6 +80,15 @@ def test_a_sub_path_may_not_follow_a_link_out(volume: Path, tmp_path: Path) -> N
     assert (volume / "there" / "file-to-be").is_dir()
 
 
+def test_links_in_a_circle_or_a_long_chain_lead_nowhere(volume: Path, tmp_path: Path) -> None:
+    (volume / "circle").symlink_to("circle")
+    for number in range(2000):
+        (volume / f"link-{number}").symlink_to(f"link-{number + 1}")
+    for sub in ("circle", "link-0", "x" * 300):
+        with pytest.raises(VolumeFault, match="subPath"):
+            sub_path.publish(str(volume), sub, at=tmp_path / "at" / "0")
+
+
 def test_what_a_sub_path_shows_does_not_change_with_the_path(volume: Path, tmp_path: Path) -> None:
     (volume / "dir").mkdir()
     (volume / "dir" / "passwd").write_text("mine")
