@@ -7,6 +7,7 @@ slots: a pod takes 5.6 kB where the whole model of `k8slite.kinds` takes 27.
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from k8slite.quantity import QuantityError, milli
 from k8slite.remembering import Recent
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+_COST = re.compile(r"0|-?[1-9][0-9]*")
 
 _WIRE = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
@@ -256,12 +258,17 @@ def available(pod: Pod, *, min_ready_seconds: int, now: datetime) -> bool:
 
 def deletion_cost(pod: Pod) -> int:
     """What it costs to delete the pod, by its annotation; 0 if it says nothing or nonsense."""
-    try:
-        return int(pod.metadata.annotations.get(DELETION_COST, "0"))
-    except ValueError:
-        return 0
+    text = pod.metadata.annotations.get(DELETION_COST, "0")
+    cost = int(text) if _COST.fullmatch(text) else 0
+    return cost if -(2**31) <= cost < 2**31 else 0
 
 
-def restarts(pod: Pod) -> int:
-    """The highest restart count of its containers."""
-    return max((status.restart_count for status in pod.status.container_statuses), default=0)
+def restarts(pod: Pod) -> tuple[int, int]:
+    """The highest restart count of its containers, and of those of its sidecars that are init containers."""
+    statuses = pod.status
+    regular = max((status.restart_count for status in statuses.container_statuses), default=0)
+    if not statuses.init_container_statuses:
+        return regular, 0
+    sidecars = {container.name for container in pod.spec.init_containers if container.restart_policy == "Always"}
+    counts = (status.restart_count for status in statuses.init_container_statuses if status.name in sidecars)
+    return regular, max(counts, default=0)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from k8slite import conditions
 from k8slite.kinds.apps import Deployment, DeploymentStatus, ReplicaSet
 
-from . import scaling, status, template
+from . import rollback, scaling, status, template
+from .rollback import Rollback
 from .scaling import Bounds
 from .status import Step
 
@@ -53,6 +53,8 @@ class Plan:
     annotations: Mapping[str, str]
     status: DeploymentStatus
     requeue_after: float | None = None
+    rollback: Rollback | None = None
+    """The Deployment gets another template: nothing else is done before that is seen."""
 
 
 def plan(
@@ -88,6 +90,10 @@ class _Decision:
         if deployment.deleting:
             return Plan(None, (), (), {}, result)
         result = status.pausing(deployment, result, now=self._now)
+        revision = rollback.wanted(deployment)
+        if revision is not None and self._new is not None and not deployment.spec.paused:
+            back = rollback.decide(deployment, self._everyone, revision=revision)
+            return Plan(None, tuple(self._changes()), (), {}, result, rollback=back)
         rollout = not deployment.spec.paused and not self._count_changed()
         if not rollout:
             self._sizes |= scaling.proportional(deployment, new=self._new, old=self._old, bounds=self._bounds)
@@ -97,7 +103,7 @@ class _Decision:
             self._roll()
         if rollout:
             result = status.progress(deployment, result, new=self._new, step=self._step, now=self._now)
-            result = status.failure(result, everyone=self._everyone, now=self._now)
+            result = status.failure(result, new=self._new, everyone=self._everyone, now=self._now)
         clean = deployment.spec.paused or status.complete(deployment, result)
         return Plan(
             create=self._create,
@@ -125,7 +131,7 @@ class _Decision:
         active = [rs for rs in self._old if rs.spec.replicas]
         if active:
             self._sizes |= {rs.uid: 0 for rs in active}
-        elif not any(self._unfinished.get(rs.uid) or rs.status.replicas for rs in self._old):
+        elif not any(self._unfinished.get(rs.uid) or rs.status.replicas or not _seen(rs) for rs in self._old):
             self._size_new()
 
     def _size_new(self) -> int:
@@ -182,13 +188,12 @@ class _Decision:
         )
 
     def _history_to_drop(self) -> tuple[ReplicaSet, ...]:
-        limit: Any = self._deployment.spec.revision_history_limit
-        kept = [rs for rs in self._old if not rs.deleting]
+        limit = self._deployment.spec.revision_history_limit
+        kept = template.by_age(rs for rs in self._old if not rs.deleting)
         oldest = sorted(kept, key=lambda rs: template.revision(rs.metadata.annotations))[: max(0, len(kept) - limit)]
-        return tuple(
-            rs
-            for rs in oldest
-            if not rs.spec.replicas
-            and not rs.status.replicas
-            and rs.metadata.generation <= rs.status.observed_generation
-        )
+        return tuple(rs for rs in oldest if not rs.spec.replicas and not rs.status.replicas and _seen(rs))
+
+
+def _seen(rs: ReplicaSet) -> bool:
+    """Whether the ReplicaSet's own controller knows its size: until then it may still make pods."""
+    return rs.metadata.generation <= rs.status.observed_generation

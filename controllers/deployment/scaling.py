@@ -125,6 +125,8 @@ def _share(deployment: Deployment, rs: ReplicaSet, *, change: int, added: int, b
     if not wanted:
         fraction = -rs.spec.replicas
     else:
-        before = template.number(rs.metadata.annotations, template.MAXIMUM) or deployment.status.replicas or wanted
+        before = template.number(rs.metadata.annotations, template.MAXIMUM) or deployment.status.replicas
+        if not before:
+            return 0
         fraction = math.floor(rs.spec.replicas * (wanted + bounds.surge) / before + 0.5) - rs.spec.replicas
     return min(fraction, left) if change > 0 else max(fraction, left)

@@ -20,6 +20,7 @@ NO_DEADLINE = 2**31 - 1
 AVAILABLE, PROGRESSING, FAILURE = "Available", "Progressing", "ReplicaFailure"
 NEW_AVAILABLE = "NewReplicaSetAvailable"
 TIMED_OUT = "ProgressDeadlineExceeded"
+NOT_CREATED = "ReplicaSetCreateError"
 PAUSED, RESUMED = "DeploymentPaused", "DeploymentResumed"
 
 
@@ -43,7 +44,7 @@ def counts(
         ready_replicas=sum(rs.status.ready_replicas for rs in everyone),
         available_replicas=serving,
         unavailable_replicas=max(0, scaling.total(everyone) - serving),
-        terminating_replicas=sum(rs.status.terminating_replicas or 0 for rs in everyone),
+        terminating_replicas=_terminating(everyone),
         collision_count=deployment.status.collision_count,
         conditions=deployment.status.conditions,
     )
@@ -53,6 +54,12 @@ def counts(
     else:
         held = ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
     return _with(status, AVAILABLE, *held, now=now)
+
+
+def _terminating(everyone: Sequence[ReplicaSet]) -> int | None:
+    """The pods on their way out; None if one of the ReplicaSets does not tell."""
+    counts = [rs.status.terminating_replicas for rs in everyone]
+    return None if None in counts else sum(count for count in counts if count is not None)
 
 
 def complete(deployment: Deployment, status: DeploymentStatus) -> bool:
@@ -71,8 +78,7 @@ def progress(
     if not _has_deadline(deployment):
         return status.model_copy(update={"conditions": conditions.drop(status.conditions, PROGRESSING)})
     if step.reason:
-        healthy = step.reason != "ReplicaSetCreateError"
-        status = _with(status, PROGRESSING, "True" if healthy else "False", step.reason, step.message, now=now)
+        status = _with(status, PROGRESSING, "True", step.reason, step.message, now=now)
     current = conditions.find(status.conditions, PROGRESSING)
     settled = status.replicas == status.updated_replicas and current is not None and current.reason == NEW_AVAILABLE
     if settled:
@@ -101,12 +107,22 @@ def pausing(deployment: Deployment, status: DeploymentStatus, *, now: datetime) 
     return status
 
 
-def failure(status: DeploymentStatus, *, everyone: Sequence[ReplicaSet], now: datetime) -> DeploymentStatus:
-    """The status with the failure of any ReplicaSet to make its pods."""
-    found = next((c for rs in everyone if (c := conditions.find(rs.status.conditions, FAILURE)) is not None), None)
+def failure(
+    status: DeploymentStatus, *, new: ReplicaSet | None, everyone: Sequence[ReplicaSet], now: datetime
+) -> DeploymentStatus:
+    """The status with the failure of a ReplicaSet to make or delete its pods: the new one's, or else any other's."""
+    ordered = [*([new] if new else []), *everyone]
+    found = next((c for rs in ordered if (c := conditions.find(rs.status.conditions, FAILURE)) is not None), None)
     if found is None:
         return status.model_copy(update={"conditions": conditions.drop(status.conditions, FAILURE)})
-    return _with(status, FAILURE, found.status, found.reason, found.message, now=now)
+    return _with(status, FAILURE, found.status, found.reason, found.message, now=found.last_transition_time or now)
+
+
+def not_created(deployment: Deployment, *, message: str, now: datetime) -> DeploymentStatus:
+    """The status as it was, but that the new ReplicaSet could not be made."""
+    if not _has_deadline(deployment):
+        return deployment.status
+    return _with(deployment.status, PROGRESSING, "False", NOT_CREATED, message, now=now)
 
 
 def timed_out(deployment: Deployment, status: DeploymentStatus, *, now: datetime) -> bool:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from k8slite import ownership, selectors
+from k8slite.client import Patch
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.kinds.apps import Deployment, DeploymentStatus, ReplicaSet
 from k8slite.kinds.resources import DEPLOYMENTS, REPLICA_SETS
 
+from .. import claiming
 from ..children import Ledger
 from ..context import Context, Runnable, by_controller
 from ..pods import PODS, Pod
+from . import status as statuses
 from . import template
 from .plan import Change, Creation, Plan, plan
+from .rollback import Rollback
+
+SCALING = "ScalingReplicaSet"
+
+_SELECTS_ALL = "This deployment is selecting all pods. A non-empty selector is required."
 
 REST = 0.05
 """Seconds between two looks at one Deployment: what happens to its ReplicaSets meanwhile is one status."""
@@ -31,6 +41,7 @@ class DeploymentSync:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._say = partial(context.say, "deployment-controller")
         self._deployments = context.informers.of(DEPLOYMENTS)
         self._replicasets = context.informers.of(REPLICA_SETS, controller=by_controller)
         self._ledger = Ledger(self._replicasets)
@@ -77,6 +88,7 @@ class DeploymentSync:
             return DONE
         selector = _selector(deployment)
         if not selector:
+            self._say(deployment, "SelectingAll", _SELECTS_ALL, type="Warning")
             return DONE
         await self._ledger.settle(key)
         replicasets = await self._claim(deployment, selector)
@@ -92,20 +104,14 @@ class DeploymentSync:
         owned = self._replicasets.by_index("controller", deployment.uid)
         orphans = self._replicasets.by_index("controller", f"orphans/{deployment.namespace}")
         claims = ownership.claim(deployment, [*owned, *orphans], selector=selector)
-        client, namespace = self._context.client, deployment.namespace
-        replicasets = list(claims.owned)
-        if claims.adopt:
-            fresh = await client.get(DEPLOYMENTS, deployment.name, namespace=namespace)
-            if fresh.uid != deployment.uid or fresh.deleting:
-                return replicasets
-        for rs in claims.adopt:
-            body = ownership.adoption(rs, deployment)
-            adopted = await client.patch(REPLICA_SETS, rs.name, body, namespace=namespace)
-            self._ledger.wrote(deployment.key, adopted)
-            replicasets.append(adopted)
-        for rs in claims.release:
-            await client.patch(REPLICA_SETS, rs.name, ownership.release(rs, deployment), namespace=namespace)
-        return replicasets
+        return await claiming.carry_out(
+            self._context,
+            claims,
+            owner=deployment,
+            owners=DEPLOYMENTS,
+            children=REPLICA_SETS,
+            ledger=self._ledger,
+        )
 
     def _unfinished(self, replicasets: Sequence[ReplicaSet]) -> Mapping[str, int]:
         owned = {rs.uid: self._pods.by_index("controller", rs.uid) for rs in replicasets}
@@ -121,6 +127,22 @@ class DeploymentSync:
         if decided.annotations:
             body = {"metadata": {"uid": deployment.uid, "annotations": dict(decided.annotations)}}
             await self._context.client.patch(DEPLOYMENTS, deployment.name, body, namespace=deployment.namespace)
+        if decided.rollback is not None:
+            await self._roll_back(deployment, decided.rollback)
+
+    async def _roll_back(self, deployment: Deployment, back: Rollback) -> None:
+        """Replaces as a whole, on condition that nobody changed the Deployment meanwhile."""
+        body: list[dict[str, Any]] = [
+            {"op": "test", "path": "/metadata/uid", "value": deployment.uid},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": deployment.metadata.resource_version},
+            {"op": "replace", "path": "/metadata/annotations", "value": dict(back.annotations)},
+        ]
+        if back.template is not None:
+            body.append({"op": "replace", "path": "/spec/template", "value": dict(back.template)})
+        await self._context.client.patch(
+            DEPLOYMENTS, deployment.name, body, namespace=deployment.namespace, patch=Patch.JSON
+        )
+        self._say(deployment, back.reason, back.message, type="Normal" if back.done else "Warning")
 
     async def _create(self, deployment: Deployment, creation: Creation) -> None:
         body = new_replicaset(deployment, creation)
@@ -129,6 +151,8 @@ class DeploymentSync:
             made = await client.create(REPLICA_SETS, body, namespace=namespace)
         except ApiError as error:
             if error.reason != "AlreadyExists":
+                if not error.namespace_goes:
+                    await self._tell_refusal(deployment, f'Failed to create new replica set "{creation.name}": {error}')
                 raise
             made = await client.get(REPLICA_SETS, creation.name, namespace=namespace)
             owner = made.metadata.controller
@@ -140,7 +164,14 @@ class DeploymentSync:
             return
         self._ledger.wrote(deployment.key, made)
         if creation.replicas:
-            self._say(deployment, f"Scaled up replica set {made.name} from 0 to {creation.replicas}")
+            self._say(deployment, SCALING, f"Scaled up replica set {made.name} from 0 to {creation.replicas}")
+
+    async def _tell_refusal(self, deployment: Deployment, message: str) -> None:
+        """The refusal itself is the failure; whether the status could tell of it matters less."""
+        self._say(deployment, statuses.NOT_CREATED, message, type="Warning")
+        told = statuses.not_created(deployment, message=message, now=self._context.clock.now())
+        with contextlib.suppress(ApiError):
+            await self._write_status(deployment, told)
 
     async def _collide(self, deployment: Deployment) -> None:
         """Another template has this hash: the count of collisions makes the next try another one."""
@@ -168,17 +199,16 @@ class DeploymentSync:
         self._ledger.wrote(deployment.key, changed)
         if change.scales:
             way = "up" if change.replicas > rs.spec.replicas else "down"
-            self._say(deployment, f"Scaled {way} replica set {rs.name} from {rs.spec.replicas} to {change.replicas}")
-
-    def _say(self, deployment: Deployment, message: str) -> None:
-        self._context.say("deployment-controller", deployment, "ScalingReplicaSet", message)
+            message = f"Scaled {way} replica set {rs.name} from {rs.spec.replicas} to {change.replicas}"
+            self._say(deployment, SCALING, message)
 
     async def _write_status(self, deployment: Deployment, status: DeploymentStatus) -> None:
         if status == deployment.status:
             return
         wire = status.to_wire()
+        wire["terminatingReplicas"] = status.terminating_replicas
         if not status.collision_count:
-            del wire["collisionCount"]
+            wire.pop("collisionCount", None)
         body = {"metadata": {"uid": deployment.uid}, "status": wire}
         await self._context.client.patch(
             DEPLOYMENTS, deployment.name, body, namespace=deployment.namespace, subresource="status"

@@ -23,7 +23,7 @@ REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAXIMUM = "deployment.kubernetes.io/max-replicas"
 
-_NOT_COPIED = frozenset(
+NOT_COPIED = frozenset(
     {
         "kubectl.kubernetes.io/last-applied-configuration",
         REVISION,
@@ -33,6 +33,10 @@ _NOT_COPIED = frozenset(
         "deprecated.deployment.rollback.to",
     }
 )
+"""Annotations that a Deployment and its ReplicaSets have each for themselves."""
+
+MOST_HISTORY = 2000
+"""Characters of revision history that a ReplicaSet keeps; the oldest go first."""
 
 
 def canonical(template: RawTemplate) -> bytes:
@@ -70,6 +74,14 @@ def labelled(template: RawTemplate, hash_: str) -> dict[str, Any]:
     return document
 
 
+def unlabelled(template: RawTemplate) -> dict[str, Any]:
+    """A copy of the template document without the hash label."""
+    document = copy.deepcopy(template.document)
+    metadata = document.setdefault("metadata", {})
+    metadata["labels"] = {key: value for key, value in template.labels.items() if key != HASH_LABEL}
+    return document
+
+
 def find_new(deployment: Deployment, replicasets: Iterable[ReplicaSet]) -> ReplicaSet | None:
     """The oldest ReplicaSet whose template is the Deployment's."""
     wanted = canonical(deployment.spec.template)
@@ -84,27 +96,32 @@ def by_age(replicasets: Iterable[ReplicaSet]) -> list[ReplicaSet]:
 def revision(annotations: Mapping[str, str]) -> int:
     """The revision that an object carries; 0 if none."""
     text = annotations.get(REVISION, "")
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isdecimal() else 0
 
 
 def number(annotations: Mapping[str, str], name: str) -> int | None:
     """A replica count kept in an annotation."""
     text = annotations.get(name, "")
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() else None
 
 
 def inherited(deployment: Deployment) -> dict[str, str]:
     """The Deployment's annotations that its ReplicaSets carry too."""
-    return {key: value for key, value in deployment.metadata.annotations.items() if key not in _NOT_COPIED}
+    return {key: value for key, value in deployment.metadata.annotations.items() if key not in NOT_COPIED}
 
 
 def revision_annotations(current: Mapping[str, str], new_revision: int) -> dict[str, str]:
-    """What to set on a ReplicaSet that becomes revision `new_revision`: the number, and the one it had as history."""
+    """What to set on a ReplicaSet that becomes revision `new_revision`: the number, and the one it had as history.
+
+    A revision that is no number is somebody else's, and stays.
+    """
     old = revision(current)
-    if old >= new_revision:
+    if old >= new_revision or (REVISION in current and not current[REVISION].isdecimal()):
         return {}
     changes = {REVISION: str(new_revision)}
     if old:
         history = [part for part in current.get(REVISION_HISTORY, "").split(",") if part]
+        while history and len(",".join([*history, str(old)])) > MOST_HISTORY:
+            del history[0]
         changes[REVISION_HISTORY] = ",".join([*history, str(old)])
     return changes

@@ -116,7 +116,7 @@ def _rank(pod: Pod) -> tuple[Any, ...]:
         {"Pending": 0, "": 0, "Unknown": 1}.get(pod.status.phase, 2),
         pod.ready,
         -since.timestamp() if since else 0.0,
-        -restarts(pod),
+        *(-count for count in restarts(pod)),
         -made.timestamp() if made else 0.0,
         pod.uid,
     )

@@ -89,7 +89,8 @@ def _first_to_go(active: Sequence[Pod], count: int, *, related: Sequence[Pod], n
 
     def rank(pod: Pod) -> tuple[Any, ...]:
         """Smaller goes first."""
-        ready_age = _age(ready_since(pod), now=now) if pod.ready else 0
+        ready_age = _age(ready_since(pod), now=now) if pod.ready else -1
+        regular, sidecar = restarts(pod)
         return (
             bool(pod.spec.node_name),
             {"Pending": 0, "": 0, "Unknown": 1}.get(pod.status.phase, 2),
@@ -97,7 +98,8 @@ def _first_to_go(active: Sequence[Pod], count: int, *, related: Sequence[Pod], n
             deletion_cost(pod),
             -company[pod.spec.node_name],
             ready_age,
-            -restarts(pod),
+            -regular,
+            -sidecar,
             _age(pod.metadata.creation_timestamp, now=now),
             pod.uid,
         )
@@ -106,6 +108,9 @@ def _first_to_go(active: Sequence[Pod], count: int, *, related: Sequence[Pod], n
 
 
 def _age(moment: datetime | None, *, now: datetime) -> int:
-    """Logarithmic buckets of age: pods about equally old are equal, so that chance spreads the loss."""
+    """Logarithmic buckets of age: pods about equally old are equal, so that chance spreads the loss.
+
+    Each bucket ends at twice the nanoseconds of the one before, as upstream's do.
+    """
     seconds = (now - moment).total_seconds() if moment else 0.0
-    return math.ceil(math.log2(seconds)) if seconds > 1 else 0
+    return int(math.log2(seconds * 1e9)) if seconds > 0 else -1

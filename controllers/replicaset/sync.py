@@ -15,6 +15,7 @@ from k8slite.kinds.base import Condition, K, LabelSelectorModel, ResourceType
 from k8slite.kinds.core import ReplicationController
 from k8slite.kinds.resources import REPLICA_SETS, REPLICATION_CONTROLLERS
 
+from .. import claiming
 from ..children import Ledger, all_of, batches
 from ..context import Context, Runnable, by_controller
 from ..pods import PODS, Pod
@@ -98,7 +99,7 @@ class Replication(Generic[K]):
         replicaset = self._view(found)
         selector = _selector(replicaset)
         if not selector:
-            return DONE
+            return DONE  # it would take every pod of the namespace; the API lets nobody write that
         deleted = await self._ledger.settle(key)
         pods = await self._claim(replicaset, selector)
         now = self._context.clock.now()
@@ -106,7 +107,7 @@ class Replication(Generic[K]):
             replicaset=replicaset, pods=pods, now=now, deleted=deleted, related=self._related(replicaset, pods)
         )
         failure = await self._carry_out(key, replicaset, decided)
-        await self._write_status(replicaset, decided.status, failure)
+        await self._write_status(replicaset, decided, failure)
         if failure is not None:
             raise failure
         return Result(decided.requeue_after)
@@ -114,22 +115,13 @@ class Replication(Generic[K]):
     async def _claim(self, replicaset: ReplicaSet, selector: selectors.LabelSelector) -> list[Pod]:
         owned = self._pods.by_index("controller", replicaset.uid)
         orphans = self._pods.by_index("controller", f"orphans/{replicaset.namespace}")
-        active = [pod for pod in orphans if not pod.finished]
-        claims = ownership.claim(replicaset, [*owned, *active], selector=selector)
-        client, namespace = self._context.client, replicaset.namespace
-        pods = list(claims.owned)
-        if claims.adopt:
-            fresh = await client.get(self._resource, replicaset.name, namespace=namespace)
-            if fresh.uid != replicaset.uid or fresh.deleting:
-                return pods
-        for pod in claims.adopt:
-            body = ownership.adoption(pod, replicaset)
-            adopted = await client.patch(PODS, pod.name, body, namespace=namespace)
-            self._ledger.wrote(replicaset.key, adopted)
-            pods.append(adopted)
-        for pod in claims.release:
-            await client.patch(PODS, pod.name, ownership.release(pod, replicaset), namespace=namespace)
-        return pods
+        active = [pod for pod in orphans if pod.active]
+        # Who has ended or is about to go stays whose it was: it counts no more, and who takes it over gains nothing.
+        relevant = [pod for pod in owned if pod.active or selector.matches(pod.metadata.labels)]
+        claims = ownership.claim(replicaset, [*relevant, *active], selector=selector)
+        return await claiming.carry_out(
+            self._context, claims, owner=replicaset, owners=self._resource, children=PODS, ledger=self._ledger
+        )
 
     def _related(self, replicaset: ReplicaSet, pods: Sequence[Pod]) -> Sequence[Pod]:
         """The pods of all ReplicaSets of the same owner; only looked for when some must go."""
@@ -166,12 +158,17 @@ class Replication(Generic[K]):
             await self._context.client.delete(PODS, pod.name, namespace=pod.namespace, uid=pod.uid)
         except ApiError as error:
             if error.code not in (404, 409):
+                self._say(replicaset, "FailedDelete", f"Error deleting: {error}", type="Warning")
                 raise
+            self._ledger.deleted(key, pod)
+            return
         self._ledger.deleted(key, pod)
         self._say(replicaset, "SuccessfulDelete", f"Deleted pod: {pod.name}")
 
-    async def _write_status(self, replicaset: ReplicaSet, status: ReplicaSetStatus, failure: ApiError | None) -> None:
-        listed = _judged(status.conditions, failure, now=self._context.clock.now())
+    async def _write_status(self, replicaset: ReplicaSet, decided: Plan, failure: ApiError | None) -> None:
+        status = decided.status
+        reason = "FailedDelete" if decided.delete else "FailedCreate"
+        listed = _judged(status.conditions, failure, reason=reason, now=self._context.clock.now())
         if self._resource.kind == "ReplicationController":
             status = status.model_copy(update={"terminating_replicas": None})
         status = status.model_copy(update={"conditions": listed})
@@ -183,7 +180,7 @@ class Replication(Generic[K]):
         )
 
 
-def _judged(present: list[Condition], failure: ApiError | None, *, now: datetime) -> list[Condition]:
+def _judged(present: list[Condition], failure: ApiError | None, *, reason: str, now: datetime) -> list[Condition]:
     """The conditions with the failure, or without one.
 
     A further failure leaves the first one's words: each names another pod, and a status that changed would be looked at
@@ -191,10 +188,9 @@ def _judged(present: list[Condition], failure: ApiError | None, *, now: datetime
     """
     if failure is None:
         return conditions.drop(present, "ReplicaFailure")
-    found = conditions.find(present, "ReplicaFailure")
-    if found is not None and (found.status, found.reason) == ("True", "FailedCreate"):
+    if conditions.is_true(present, "ReplicaFailure"):
         return present
-    condition = Condition(type="ReplicaFailure", status="True", reason="FailedCreate", message=failure.message)
+    condition = Condition(type="ReplicaFailure", status="True", reason=reason, message=failure.message)
     return conditions.put(present, condition, now=now)
 
 

@@ -108,6 +108,8 @@ class FakeApi:
             stored = self._checked(resource, name, body["metadata"])
             merged = _merge(stored, {key: value for key, value in body.items() if key != "metadata"})
             meta = {key: value for key, value in body["metadata"].items() if key not in ("uid", "resourceVersion")}
+            if merged.get("spec") != stored.get("spec"):
+                meta["generation"] = stored["metadata"]["generation"] + 1
             self.put(resource.plural, merged | {"metadata": _merge(stored["metadata"], meta)})
 
         self._write("patch", resource.plural, {**body, "metadata": {**body["metadata"], "name": name}}, apply)
