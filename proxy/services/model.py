@@ -99,7 +99,7 @@ def _sources(service: Service) -> tuple[str, ...]:
     networks = []
     for text in listed:
         try:
-            networks.append(ipaddress.IPv4Network(text.strip()))
+            networks.append(ipaddress.IPv4Network(text.strip(), strict=False))  # other servers let host bits stand
         except ValueError:
             continue  # of the other family, or none at all
     found = tuple(str(network) for network in ipaddress.collapse_addresses(networks))

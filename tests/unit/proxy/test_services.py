@@ -148,6 +148,7 @@ def test_an_address_that_a_balancer_passes_on_is_no_frontend():
         (["203.0.113.8/29", "203.0.113.0/24", "fd00::/8"], WORLD, f"{ONE}:8080"),
         (["198.51.100.0/24"], WORLD, "drop"),
         (["198.51.100.0/24"], CLIENT, "drop"),
+        (["198.51.100.7/24"], WORLD, "drop"),
         (["0.0.0.0/0"], WORLD, f"{ONE}:8080"),
         (["fd00::/8"], WORLD, f"{ONE}:8080"),
     ],
