@@ -21,6 +21,9 @@ from .job import name_for, oldest, reference, scheduled_for
 
 _SOON = 0.05
 """Seconds after a start by which its minute has surely come."""
+_LONGEST_WAIT = 300.0
+"""Seconds until the wall clock is asked again: timers stand still while a machine sleeps, and learn of no clock that
+was set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +111,12 @@ class _Decision:
             replace=replace,
             remove=remove,
             zone=zone if spec.time_zone is not None else UTC,
-            requeue_after=max((due.next - self._now).total_seconds(), 0.0) + _SOON if due.next else None,
+            requeue_after=self._wait(due.next) if due.next is not None else None,
             says=tuple(self._says),
         )
+
+    def _wait(self, start: datetime) -> float:
+        return min(max((start - self._now).total_seconds(), 0.0) + _SOON, _LONGEST_WAIT)
 
     def _told(self, plan: Plan, *more: Saying) -> Plan:
         return Plan(plan.status, remove=plan.remove, says=(*self._says, *more))
