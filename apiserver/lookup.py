@@ -57,6 +57,19 @@ class Rows(Protocol):
         ...
 
 
+class Followed(Rows, Protocol):
+    """The same, for who keeps something of each object."""
+
+    @property
+    def fills(self) -> int:
+        """How often all was read anew: what was kept before is worth nothing then."""
+        ...
+
+    def since(self, revision: int) -> Mapping[str, Entry | None] | None:
+        """What changed after a revision, by key, None for what is gone; None if that is not known any more."""
+        ...
+
+
 class Objects(Protocol):
     """All objects."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from ..lookup import Rows
+from ..lookup import Followed
 from ..strategies.base import Document
 
 Item = tuple[str, int]
@@ -13,47 +13,55 @@ Item = tuple[str, int]
 
 
 class Holdings:
-    """Who has which item."""
+    """Who has which item. What a change of one Service costs does not depend on how many there are."""
 
-    def __init__(self, services: Rows) -> None:
+    def __init__(self, services: Followed) -> None:
         self._services = services
-        self._known: dict[str, tuple[int, frozenset[Item]]] = {}
-        self._used: dict[Item, str] = {}
-        self._changed = -1
+        self._items: dict[str, frozenset[Item]] = {}
+        """What each Service holds, by its key."""
+        self._holders: dict[Item, tuple[str, ...]] = {}
+        """Whom each item belongs to, in the order of keys; more than one only by mistake."""
+        self._seen = (-1, -1)
+        """How often the cache had been filled, and its last change, when we looked last."""
 
     def holder(self, item: Item) -> str:
         """The key of the Service that has it, empty if none has."""
-        rows = self._services
-        if rows.changed != self._changed:
-            self._refresh()
-        return self._used.get(item, "")
+        keys = self._current().get(item)
+        return keys[-1] if keys else ""
 
     def holders(self) -> dict[Item, str]:
         """All that is held, with the key of the Service that holds it."""
-        self.holder(("", 0))
-        return dict(self._used)
+        return {item: keys[-1] for item, keys in self._current().items()}
 
     def shared(self) -> dict[Item, list[str]]:
         """All that is held, with the keys of all Services that say that they hold it."""
-        self.holder(("", 0))
-        found: dict[Item, list[str]] = {}
-        for key, (_, items) in self._known.items():
-            for item in items:
-                found.setdefault(item, []).append(key)
-        return found
+        return {item: list(keys) for item, keys in self._current().items()}
 
-    def _refresh(self) -> None:
-        rows = self._services
-        changed = rows.changed
-        known: dict[str, tuple[int, frozenset[Item]]] = {}
-        for entry in rows.select():
-            before = self._known.get(entry.key)
-            if before is None or before[0] != entry.revision:
-                before = (entry.revision, frozenset(items_of(entry.document)))
-            known[entry.key] = before
-        self._known = known
-        self._used = {item: key for key, (_, items) in known.items() for item in items}
-        self._changed = changed
+    def _current(self) -> dict[Item, tuple[str, ...]]:
+        rows, (fills, revision) = self._services, self._seen
+        now = rows.fills, rows.changed
+        if now != self._seen:
+            news = rows.since(revision) if fills == rows.fills else None
+            if news is None:
+                self._items, self._holders = {}, {}
+                news = {entry.key: entry for entry in rows.select()}
+            for key, entry in news.items():
+                self._replace(key, frozenset(items_of(entry.document)) if entry is not None else frozenset())
+            self._seen = now
+        return self._holders
+
+    def _replace(self, key: str, items: frozenset[Item]) -> None:
+        before = self._items.pop(key, frozenset())
+        if items:
+            self._items[key] = items
+        for item in before - items:
+            rest = tuple(other for other in self._holders[item] if other != key)
+            if rest:
+                self._holders[item] = rest
+            else:
+                del self._holders[item]
+        for item in items - before:
+            self._holders[item] = tuple(sorted((*self._holders.get(item, ()), key)))
 
 
 def canonical(address: str) -> str:

@@ -41,6 +41,8 @@ class ResourceCache(Objects):
         super().__init__(prefix)
         self.changed = cache.revision
         """The revision of the last change to this resource, or of the fill."""
+        self.fills = 0
+        """How often it was filled; revisions may begin anew then."""
         self._cache = cache
         self._history: deque[Event] = deque()
         self._history_bytes = 0
@@ -95,6 +97,17 @@ class ResourceCache(Objects):
         stop = min(len(found), limit) if limit else len(found)
         return Listing(found[:stop], at, len(found) - stop)
 
+    def since(self, revision: int) -> dict[str, Entry | None] | None:
+        """What changed after a revision, by key, None for what is gone; None if the history begins later."""
+        if revision < self._floor:
+            return None
+        news: dict[str, Entry | None] = {}
+        for event in reversed(self._history):
+            if event.revision <= revision:
+                break
+            news.setdefault(event.entry.key, None if event.type == "DELETED" else event.entry)
+        return news
+
     def _undone(self, namespace: str, revision: int, after: str) -> list[Entry] | None:
         """What was there at a past revision after a key, by undoing events; None if the history begins later."""
         if revision < self._floor:
@@ -120,6 +133,7 @@ class ResourceCache(Objects):
         self._history.clear()
         self._history_bytes = 0
         self._floor = self.changed = revision
+        self.fills += 1
 
     def apply(self, change: Change) -> None:
         """Take a change in and offer it to the watchers whose scope it touches."""
