@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,6 +9,8 @@ from typing_extensions import TypedDict
 
 from k8slite.kinds.base import Model, Object, Quantities, ResourceType
 from k8slite.kinds.resources import NODES, PODS
+
+from . import commands
 
 Json = dict[str, Any]
 
@@ -21,9 +22,6 @@ PodState = Literal[
 NodeState = Literal["Ready", "NotReady", "Silent"]
 """A node that is Silent sends no heartbeats and does nothing for its pods, as one whose machine is off."""
 
-
-_CODE, _SECONDS = re.compile(r"[0-9]{1,9}"), re.compile(r"[0-9]{1,9}(\.[0-9]*)?|\.[0-9]+")
-"""What users write, and no more: their pods must not bring the program to a number that nobody can read."""
 _OVER: Mapping[str, PodState] = {"Succeeded": "Succeeded", "Failed": "Failed"}
 _HELD: Mapping[str, PodState] = {"CrashLoopBackOff": "CrashLoopBackOff", "ImagePullBackOff": "ImagePullBackOff"}
 
@@ -164,28 +162,11 @@ PLAYED_NODES = ResourceType(NODES.group, NODES.version, NODES.plural, NODES.kind
 
 
 def ends(pod: Pod) -> tuple[float, int] | None:
-    """After how many seconds, and with which exit code, a pod's commands end, if they say so; None if one runs on.
-
-    The first word is played: `true`, `false`, `exit N` and `sleep N`; any other command is one that serves.
-    """
+    """After how many seconds, and with which exit code, a pod's commands end, if they say so; None if one runs on."""
     longest, code = 0.0, 0
     for container in pod.spec.containers:
-        found = _ends((*container.command, *container.args))
+        found = commands.ends((*container.command, *container.args))
         if found is None:
             return None
         longest, code = max(longest, found[0]), code or found[1]
     return longest, code
-
-
-def _ends(words: tuple[str, ...]) -> tuple[float, int] | None:
-    match words:
-        case ("true", *_):
-            return 0.0, 0
-        case ("false", *_):
-            return 0.0, 1
-        case ("exit", code, *_) if _CODE.fullmatch(code):
-            return 0.0, int(code) % 256
-        case ("sleep", seconds, *_) if _SECONDS.fullmatch(seconds):
-            return float(seconds), 0
-        case _:
-            return None

@@ -114,7 +114,7 @@ class PodMatch(Whose):
     deleting: bool = False
     """Pods whose deletion has begun, or those that are to live."""
     ends: bool | None = None
-    """Whether the pod's commands say when they end (`sleep 5`, `true`, `false`, `exit 3`)."""
+    """Whether the pod's commands say when they end (`sleep 5`, `true`, `false`, `exit 3`; `commands.py`)."""
 
 
 class PodNext(Config):

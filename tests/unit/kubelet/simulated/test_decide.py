@@ -67,6 +67,10 @@ def test_a_stage_can_be_for_the_pods_of_some_nodes_or_owners() -> None:
         (["false"], "Never", 0, "Failed"),
         (["exit", "3"], "OnFailure", 0, "CrashLoopBackOff"),
         (["exit", "256"], "OnFailure", 0, "Succeeded"),
+        (["date"], "Never", 0, "Succeeded"),
+        (["/bin/bash", "-c", 'echo "Hello world!" && sleep 5 && exit 42'], "Never", 5, "Failed"),
+        (["sh", "-c", "sleep 1\nfalse && sleep 100; sleep 2"], "Never", 3, "Succeeded"),
+        (["sh", "-c", "exit 3; serve"], "Never", 0, "Failed"),
     ],
 )
 def test_a_pods_command_says_how_it_ends(command: list[str], policy: str, wait: float, state: str) -> None:
@@ -81,7 +85,9 @@ def test_a_pods_command_says_how_it_ends(command: list[str], policy: str, wait: 
 
 @pytest.mark.parametrize(
     "command",
-    [["serve"], ["sleep", "infinity"], ["exit", "now"], ["exit", "²"], ["sleep", "²"], ["exit", "1" * 5000], []],
+    [["serve"], ["sleep", "infinity"], ["exit", "now"], ["exit", "²"], ["sleep", "²"], ["exit", "1" * 5000], []]
+    + [["sh", "-c", script] for script in ("serve", "echo a | serve", "sleep 1 &", "while true; do sleep 1; done")]
+    + [["sh", "-c", "true;" * 500], ["sh", "-c"], ["sh", "true"]],
 )
 def test_any_other_command_serves_for_ever(command: list[str]) -> None:
     assert step(running(containers=[{"name": "m", "command": command}], restartPolicy="Never")) is None
