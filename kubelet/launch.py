@@ -331,11 +331,12 @@ class PodLauncher:
         return None if renewal is None else max(1.0, (renewal - self._clock.now()).total_seconds())
 
     async def disconnect(self, pod: Pod) -> None:
-        """Detach, then give the address back."""
+        """Nothing runs any more: detach, then give back the address, and what no other pod could have meanwhile."""
         try:
             await self._network.detach(pod_uid=pod.uid)
         except NetworkError as fault:
             raise LaunchFault(str(fault)) from fault
+        self._volumes.let_go(pod.uid)
         self._linked.pop(pod.uid, None)
         self._addresses.release(pod.uid)
 

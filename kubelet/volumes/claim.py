@@ -33,11 +33,13 @@ def claim_of(pod: Pod, volume: Volume) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a claim's files are. `name` is the volume's; `owned` tells whether a pod's group may be given them."""
+    """Where a claim's files are. `name` is the volume's; `owned` tells whether a pod's group may be given them, `alone`
+    whether one pod at a time may have them."""
 
     name: str
     path: Path
     owned: bool
+    alone: bool
 
 
 class Claims:
@@ -72,8 +74,9 @@ class Claims:
                 raise VolumeFault(f'volume "{volume.name}" is not for this node: no matching NodeSelectorTerms')
 
     def _setup(self, volume: PersistentVolume) -> Found:
+        alone = volume.spec.access_modes == ["ReadWriteOncePod"]
         if volume.spec.host_path is not None:
-            return Found(volume.name, host_path.setup(volume.spec.host_path), owned=False)
+            return Found(volume.name, host_path.setup(volume.spec.host_path), owned=False, alone=alone)
         if volume.spec.local is None:
             raise VolumeFault("no volume plugin matched")
         path = Path(volume.spec.local.path)
@@ -81,7 +84,7 @@ class Claims:
             self._make(volume, path)
         elif not path.exists():
             raise VolumeFault(f'path "{path}" does not exist')
-        return Found(volume.name, path, owned=True)
+        return Found(volume.name, path, owned=True, alone=alone)
 
     def _make(self, volume: PersistentVolume, path: Path) -> None:
         """A directory of this node's own, if it is not there. One that nobody here would remove is not made."""

@@ -46,6 +46,8 @@ class VolumeManager:
         self._directory = directory
         self._claims = Claims(client, node=node, directory=self.local_volumes)
         self._claimed: dict[tuple[str, str], Found] = {}
+        self._alone: dict[str, str] = {}
+        """Volumes that one pod at a time may have, by name, with the UID of the one that has it."""
         self._tokens = Tokens(client, clock=clock)
         self._written: dict[tuple[str, str], Payload] = {}
 
@@ -106,8 +108,10 @@ class VolumeManager:
     async def _claim(self, pod: Pod, volume: Volume) -> Path:
         known = self._claimed.get((pod.uid, volume.name))
         if known is not None:
+            self._take(pod, known)
             return known.path
         found = await self._claims.find(pod, volume)
+        self._take(pod, found)
         context, source = pod.spec.security_context, volume.persistent_volume_claim
         writes = source is None or not source.read_only
         if found.owned and writes and context is not None and (group := context.fs_group) is not None:
@@ -115,6 +119,15 @@ class VolumeManager:
         self.make_pod_directory(pod.uid)  # what is torn down must have been here
         self._claimed[pod.uid, volume.name] = found
         return found.path
+
+    def _take(self, pod: Pod, found: Found) -> None:
+        if found.alone and self._alone.setdefault(found.name, pod.uid) != pod.uid:
+            raise VolumeFault("volume uses the ReadWriteOncePod access mode and is already in use by another pod")
+
+    def let_go(self, pod_uid: str) -> None:
+        """Nothing of the pod runs: others may have what it had alone."""
+        for name in [name for name, uid in self._alone.items() if uid == pod_uid]:
+            del self._alone[name]
 
     async def _payload(self, pod: Pod, volume: Volume, surroundings: Surroundings) -> Payload:
         if (source := volume.config_map) is not None:
@@ -154,6 +167,7 @@ class VolumeManager:
     async def tear_down(self, pod_uid: str) -> None:
         """Remove everything of a pod: mounts first, so that nothing behind one is deleted. Raises VolumeFault."""
         root = self._directory / "pods" / pod_uid
+        self.let_go(pod_uid)
         self._tokens.forget(pod_uid)
         for key in [key for key in self._written if key[0] == pod_uid]:
             del self._written[key]

@@ -14,7 +14,8 @@ from k8slite.errors import not_found
 from k8slite.kinds.base import ResourceType
 from k8slite.kinds.core import Pod, PodStatus
 from k8slite.kinds.storage import PersistentVolume
-from k8slite.kubelet.volumes import ownership, trees
+from k8slite.kubelet.env import Surroundings
+from k8slite.kubelet.volumes import VolumeManager, ownership, trees
 from k8slite.kubelet.volumes.base import VolumeFault
 from k8slite.kubelet.volumes.claim import Claims
 from k8slite.kubelet.volumes.local_data import LocalData, to_remove
@@ -172,6 +173,24 @@ async def test_an_ephemeral_claim_must_be_the_pods_own(api: Api, tmp_path: Path)
                 await find(api, tmp_path, pod(ephemeral=True))
         else:
             assert (await find(api, tmp_path, pod(ephemeral=True))).name == NAME
+
+
+async def test_one_pod_at_a_time_has_a_volume_that_only_one_may_have(api: Api, tmp_path: Path) -> None:
+    api.put("persistentvolumeclaims", claim())
+    manager = VolumeManager(api, clock=VirtualClock(), directory=tmp_path, node="n1")  # type: ignore[arg-type]
+    first = pod()
+    second = first.model_copy(update={"metadata": first.metadata.model_copy(update={"name": "q", "uid": "p-2"})})
+    api.put("persistentvolumes", volume(manager.local_volumes, spec={"accessModes": ["ReadWriteOncePod"]}))
+    for _ in range(2):
+        assert await manager.ensure(first, Surroundings())
+    with pytest.raises(VolumeFault, match="already in use by another pod"):
+        await manager.ensure(second, Surroundings())
+    manager.let_go(first.uid)  # it has ended, but is not deleted
+    assert await manager.ensure(second, Surroundings())
+    with pytest.raises(VolumeFault, match="already in use by another pod"):
+        await manager.ensure(first, Surroundings())
+    await manager.tear_down(second.uid)
+    assert await manager.ensure(first, Surroundings())
 
 
 def test_a_group_gets_what_is_in_a_volume_and_nothing_that_a_link_leads_to(tmp_path: Path) -> None:
