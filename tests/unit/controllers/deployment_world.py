@@ -130,6 +130,8 @@ class World:
 
     def judge(self, verb: str, plural: str, document: dict[str, Any]) -> None:
         recreates = self.model.spec.strategy.type == "Recreate"
+        if verb == "create" and (plural, document["metadata"]["name"]) in self.api.objects:
+            return  # It is asked for again because its answer was lost, and refused.
         if plural == "replicasets" and "replicas" in document.get("spec", {}):
             name, size = document["metadata"]["name"], document["spec"]["replicas"]
             others = {rs["metadata"]["name"]: rs["spec"]["replicas"] for rs in self.sets()}
