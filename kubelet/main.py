@@ -173,7 +173,14 @@ async def run_node(
             )
             tasks.create_task(relist.run())
             tasks.create_task(relist.hints())
-            local = LocalData(client, clock=clock, node=node.name, directory=volumes.local_volumes, used=volumes.used)
+            local = LocalData(
+                client,
+                clock=clock,
+                events=events,
+                node=node.name,
+                directory=volumes.local_volumes,
+                used=volumes.used,
+            )
             tasks.create_task(local.run())
             log.info("node %s runs pods in %s", config.node_name, cidr)
             await pods_task

@@ -14,8 +14,9 @@ from pathlib import Path
 from k8slite import local_volumes
 from k8slite.client import Client
 from k8slite.clock import Clock
-from k8slite.controller import DONE, Controller, Result
+from k8slite.controller import DONE, Controller, Result, TryAgain
 from k8slite.errors import ApiError
+from k8slite.events import EventRecorder
 from k8slite.informer import Informer
 from k8slite.kinds.resources import PERSISTENT_VOLUMES
 from k8slite.kinds.storage import PROVISIONED_BY, PersistentVolume
@@ -35,9 +36,17 @@ class LocalData:
     """Lets volumes go that are deleted. `used` tells of a volume by its name whether a pod has it."""
 
     def __init__(
-        self, client: Client, *, clock: Clock, node: str, directory: Path, used: Callable[[str], bool]
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        events: EventRecorder,
+        node: str,
+        directory: Path,
+        used: Callable[[str], bool],
     ) -> None:
         self._client = client
+        self._events = events
         self._node = node
         self._directory = directory
         self._used = used
@@ -76,9 +85,13 @@ class LocalData:
             return Result(_IN_USE)
         path = self._directory / volume.name
         if volume.spec.local is None or Path(volume.spec.local.path) != path:
-            log.error("volume %s: its files are not at %s, they are left alone", volume.name, path)
+            self._complain(volume, f"its files are not at {path}, where this node keeps them: they are left alone")
             return DONE
-        await asyncio.to_thread(self._remove, path)
+        try:
+            await asyncio.to_thread(self._remove, path)
+        except (OSError, VolumeFault) as error:
+            self._complain(volume, str(error))
+            raise TryAgain(str(error)) from error
         left = [name for name in volume.metadata.finalizers if name != local_volumes.FINALIZER]
         metadata = {"uid": volume.uid, "resourceVersion": volume.metadata.resource_version, "finalizers": left}
         try:
@@ -87,6 +100,10 @@ class LocalData:
             if error.code != 404:
                 raise
         return DONE
+
+    def _complain(self, volume: PersistentVolume, problem: str) -> None:
+        log.warning("volume %s: %s", volume.name, problem)
+        self._events.record(volume, reason="VolumeFailedDelete", message=problem, type="Warning")
 
     def _remove(self, path: Path) -> None:
         aside = path.with_name(f"{_ASIDE}{path.name}")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from k8slite.clock import VirtualClock
+from k8slite.controller import TryAgain
 from k8slite.errors import not_found
 from k8slite.kinds.base import ResourceType
 from k8slite.kinds.core import Pod, PodStatus
@@ -256,9 +257,11 @@ class Keeper:
     def __init__(self, directory: Path, document: Document) -> None:
         self.api = Api()
         self.used: set[str] = set()
+        self.said: list[str] = []
         self.data = LocalData(
             self.api,  # type: ignore[arg-type]
             clock=VirtualClock(),
+            events=self,  # type: ignore[arg-type]
             node="n1",
             directory=directory,
             used=self.used.__contains__,
@@ -267,6 +270,11 @@ class Keeper:
         found = PersistentVolume.model_validate(document)
         self.data._volumes._store.put(found)
         self.api.put("persistentvolumes", document)
+
+    def record(self, about: PersistentVolume, *, reason: str, message: str, type: str) -> None:
+        """Note an event."""
+        assert (about.name, reason, type) == (self.name, "VolumeFailedDelete", "Warning")
+        self.said.append(message)
 
     async def look(self) -> Any:
         return await self.data.sync(self.name)
@@ -318,8 +326,23 @@ async def test_other_data_are_left_alone(tmp_path: Path, more: Document, why: st
     await keeper.look()
     assert (path / "file").exists(), why
     assert keeper.api.patched == [], why
+    assert bool(keeper.said) is (why == "its files are elsewhere")
     judged_later = {"its files are elsewhere", "another node has them"}
     assert to_remove(PersistentVolume.model_validate(volume(base, **more))) is (why in judged_later)
+
+
+async def test_data_that_cannot_be_removed_are_told_and_tried_again(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / NAME).write_text("this should be a directory")
+    keeper = Keeper(base, volume(base, phase="Released", metadata=GOES))
+    with pytest.raises(TryAgain):
+        await keeper.look()
+    assert keeper.said == [f"removal of {base / f'removed-{NAME}'}: Not a directory"]
+    assert keeper.api.patched == []
+    (base / f"removed-{NAME}").unlink()
+    await keeper.look()
+    assert len(keeper.api.patched) == 1
 
 
 async def test_whoever_changes_their_mind_in_time_keeps_their_data(tmp_path: Path) -> None:
