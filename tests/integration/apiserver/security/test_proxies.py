@@ -246,9 +246,11 @@ async def test_redirects_of_plain_requests_lead_through_the_proxy_or_nowhere(wor
 async def test_credentials_do_not_reach_the_other_server(world: World) -> None:
     async with connected(world.server.admin, world.server.port) as connection:
         headers = ("authorization: Basic c2VjcmV0", "impersonate-user: root", "impersonate-group: system:masters")
-        answer = await connection.send("GET", f"{PROXY}/x", headers=headers)
+        elsewhere = "X-Forwarded-URI: /api/v1/nodes/n2/proxy/x"
+        answer = await connection.send("GET", f"{PROXY}/x", headers=(*headers, elsewhere))
     assert answer.status == 200
     [(_, seen)] = world.kubelet.asked
+    assert seen["x-forwarded-uri"] == f"{PROXY}/x", "simulated nodes, which share a port, know by it who is asked"
     assert not seen.keys() & {"authorization", "impersonate-user", "impersonate-group"}
     assert "c2VjcmV0" not in str(seen)
 
