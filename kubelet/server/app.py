@@ -19,6 +19,8 @@ from .access import Access
 from .lookup import Containers, LookupFault
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_IDLE = 75.0
+"""Seconds that a connection may ask nothing: anybody can open some. The API server's leave before by themselves."""
 
 
 @web.middleware
@@ -81,7 +83,9 @@ def tls(config: KubeletConfig) -> ssl.SSLContext:
 @asynccontextmanager
 async def serving(config: KubeletConfig, app: web.Application) -> AsyncIterator[int]:
     """Serve until the block ends; the port. Raises OSError if it is taken."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True, keepalive_timeout=_IDLE
+    )
     await runner.setup()
     try:
         site = web.SockSite(runner, sockets.bind(config.bind_address, config.port), ssl_context=tls(config))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from k8slite.kubelet.server import app
 from k8slite.pki import KUBELET_CLIENTS, Authority
 
 from .kubelet_server import kubelet_server
@@ -132,6 +133,17 @@ async def test_each_request_of_a_connection_is_asked_about(door: Door) -> None:
 async def test_a_length_that_is_told_in_two_ways_is_refused(door: Door) -> None:
     framing = "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"
     assert await door.ask(request("/metrics", token="reader", headers=framing) + "0\r\n\r\n") == [400]
+
+
+async def test_who_asks_nothing_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_IDLE", 0.2)
+    authority = Authority.ensure(tmp_path)
+    async with kubelet_server(authority, POD, api=Api()) as port:
+        context = Door(authority, port).context()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        async with asyncio.timeout(20):
+            assert await reader.read() == b""
+        writer.close()
 
 
 @pytest.mark.parametrize(("groups", "expected"), [([], 403), (["system:nodes"], 403), ([KUBELET_CLIENTS], 200)])
