@@ -9,6 +9,7 @@ what stands in the way, and its words.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class Claims:
             raise VolumeFault(f"error processing PVC {pod.namespace}/{name}: {error}") from error
         except VolumeFault as fault:
             raise VolumeFault(f"error processing PVC {pod.namespace}/{name}: {fault}") from fault
-        return self._setup(found)
+        return await self._setup(found)
 
     async def _check_node(self, volume: PersistentVolume) -> None:
         if volume.spec.node_affinity is not None and volume.spec.node_affinity.required is not None:
@@ -73,16 +74,17 @@ class Claims:
             if not usable(volume, node=self._node, labels=node.metadata.labels):
                 raise VolumeFault(f'volume "{volume.name}" is not for this node: no matching NodeSelectorTerms')
 
-    def _setup(self, volume: PersistentVolume) -> Found:
+    async def _setup(self, volume: PersistentVolume) -> Found:
         alone = volume.spec.access_modes == ["ReadWriteOncePod"]
         if volume.spec.host_path is not None:
-            return Found(volume.name, host_path.setup(volume.spec.host_path), owned=False, alone=alone)
+            path = await asyncio.to_thread(host_path.setup, volume.spec.host_path)
+            return Found(volume.name, path, owned=False, alone=alone)
         if volume.spec.local is None:
             raise VolumeFault("no volume plugin matched")
         path = Path(volume.spec.local.path)
         if volume.metadata.annotations.get(PROVISIONED_BY) == local_volumes.PROVISIONER:
             self._make(volume, path)
-        elif not path.exists():
+        elif not await asyncio.to_thread(path.exists):
             raise VolumeFault(f'path "{path}" does not exist')
         return Found(volume.name, path, owned=True, alone=alone)
 
@@ -90,6 +92,7 @@ class Claims:
         """A directory of this node's own, if it is not there. One that nobody here would remove is not made."""
         if not local_volumes.is_volume_name(volume.name) or path != self._directory / volume.name:
             raise VolumeFault(f'path "{path}" is not below "{self._directory}"')
+        # Not in a thread, as other paths are, which may be on a server that does not answer: nobody comes between.
         if path.exists():
             return
         if (keeper := local_volumes.keeper(volume.metadata.labels)) != self._node:

@@ -84,7 +84,7 @@ class VolumeManager:
 
     async def _setup(self, pod: Pod, volume: Volume, surroundings: Surroundings) -> Path:
         if volume.host_path is not None:
-            return host_path.setup(volume.host_path)
+            return await asyncio.to_thread(host_path.setup, volume.host_path)  # its server may not answer
         context = pod.spec.security_context
         group = context.fs_group if context is not None else None
         if claim_of(pod, volume):

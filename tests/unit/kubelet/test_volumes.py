@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -280,3 +282,27 @@ def test_what_pods_see_is_open_to_them_whatever_the_umask(tmp_path: Path) -> Non
     seen = [volume, volume / "..data" / "deep", volume / "..data" / "deep" / "er", made]
     assert [stat.S_IMODE(path.stat().st_mode) for path in seen] == [0o755] * len(seen)
     assert stat.S_IMODE((volume / "deep" / "er" / "b").stat().st_mode) == 0o644
+
+
+async def test_a_path_that_does_not_answer_holds_up_its_own_pod_only(
+    volumes: VolumeManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answers = threading.Event(), threading.Event()
+    setup = host_path.setup
+
+    def hung(source: HostPathVolumeSource) -> Path:
+        asked.set()
+        answers.wait(5)
+        return setup(source)
+
+    monkeypatch.setattr(host_path, "setup", hung)
+    stuck = pod(volumes=[{"name": "v", "hostPath": {"path": str(tmp_path), "type": ""}}])
+    waiting = asyncio.create_task(volumes.ensure(stuck, Surroundings()))
+    try:
+        assert await asyncio.to_thread(asked.wait, 5)
+        other = pod(volumes=[{"name": "v", "emptyDir": {}}])
+        assert await volumes.ensure(other, Surroundings())
+        assert not waiting.done()
+    finally:
+        answers.set()
+    assert await waiting == {"v": str(tmp_path)}
