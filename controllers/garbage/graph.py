@@ -31,8 +31,8 @@ def member_key(served: Served) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """Where an object was that was seen to go: its UID alone might be anybody's claim."""
+class Place:
+    """What and where an owner is. A UID alone is anybody's claim: a reference must name the place, too."""
 
     group: str
     kind: str
@@ -40,7 +40,7 @@ class Ended:
     name: str
 
     def is_meant(self, item: Object, reference: OwnerReference) -> bool:
-        """Whether an object's reference names it, UID aside."""
+        """Whether an object's reference names it, UID aside: an owner is in the object's own namespace, or in none."""
         named = (reference.api_version.rpartition("/")[0], reference.kind, reference.name)
         return named == (self.group, self.kind, self.name) and self.namespace in ("", item.namespace)
 
@@ -58,7 +58,7 @@ class Graph:
         self._links: dict[_Entry, Sequence[OwnerReference]] = {}
         """What each dependent names. The last that is told of an object that goes may name others than before."""
         self._dependents: dict[str, set[_Entry]] = {}
-        self._ended: dict[str, Ended] = {}
+        self._ended: dict[str, Place] = {}
         """Owners that were seen to go, by UID, while somebody names them."""
 
     @property
@@ -91,8 +91,7 @@ class Graph:
     def end(self, served: Served, item: Object) -> None:
         """An object was seen to go; who names it need not ask whether it is there, which nobody may answer soon."""
         if item.uid in self._dependents:
-            resource = served.resource
-            self._ended[item.uid] = Ended(resource.group, resource.kind, item.namespace, item.name)
+            self._ended[item.uid] = _place(served, item)
 
     def ended(self, item: Object, reference: OwnerReference) -> bool:
         """Whether the owner that a reference names was seen to go."""
@@ -108,6 +107,17 @@ class Graph:
             if member is not None and item is not None:
                 found.append((member, item))
         return found
+
+    def owned(self, owner: Member, item: Object) -> Sequence[tuple[Member, Object]]:
+        """Those dependents that it may have: no others are waited for or let go of."""
+        place = _place(owner.served, item)
+        return [
+            (member, dependent)
+            for member, dependent in self.dependents(item.uid)
+            if any(
+                one.uid == item.uid and place.is_meant(dependent, one) for one in dependent.metadata.owner_references
+            )
+        ]
 
     def naming(self, owner: Member) -> Sequence[tuple[Member, Object]]:
         """The objects that name an owner of this kind."""
@@ -132,3 +142,7 @@ class Graph:
         for uid in new - old:
             self._dependents.setdefault(uid, set()).add(entry)
         return before
+
+
+def _place(served: Served, item: Object) -> Place:
+    return Place(served.resource.group, served.resource.kind, item.namespace, item.name)

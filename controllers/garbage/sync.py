@@ -146,7 +146,7 @@ class Collector:
         owners = (
             [] if item.deleting else [(ref, await self._state(item, ref)) for ref in item.metadata.owner_references]
         )
-        dependents = self._graph.dependents(item.uid)
+        dependents = self._graph.owned(member, item)
         decision = decide.plan(item, owners, dependents=[dependent for _, dependent in dependents])
         lets_live = isinstance(decision, decide.OrphanDependents) or decision == decide.Release(decide.ORPHAN)
         if lets_live and not self._graph.complete:

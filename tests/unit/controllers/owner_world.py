@@ -55,6 +55,10 @@ class World:
         """Every change in order: what an object became, and whether it is gone."""
         self.spared: set[str] = set()
         """UIDs of owners that somebody deleted so that their dependents stay."""
+        self.leading: set[str] = set()
+        """UIDs of owners that were deleted in the foreground: their dependents go before them."""
+        self.places: dict[str, str] = {}
+        """The namespace of every UID that there was."""
         self.crash_at: int | None = None
         self.crash_after = False
         self._writes = 0
@@ -71,6 +75,7 @@ class World:
         if kind.namespaced:
             metadata["namespace"] = namespace
         metadata["finalizers"] = [HOLD] if held else []
+        self.places[metadata["uid"]] = metadata.get("namespace", "")
         self._put((kind.plural, namespace if kind.namespaced else "", name), metadata)
 
     def remove(self, key: Key, policy: str) -> None:
@@ -94,14 +99,16 @@ class World:
         found = next((kind for kind in KINDS if kind.kind == reference["kind"]), None)
         if found is None:
             return None
+        if found.namespaced and not key[1]:
+            return None
         metadata = self.objects.get((found.plural, key[1] if found.namespaced else "", reference["name"]))
         return metadata if metadata is not None and metadata["uid"] == reference["uid"] else None
 
     def dependents(self, uid: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Metadata and reference of all that name this UID."""
-        for metadata in self.objects.values():
+        """Metadata and reference of all that this object owns."""
+        for key, metadata in self.objects.items():
             for reference in metadata["ownerReferences"]:
-                if reference["uid"] == uid:
+                if reference["uid"] == uid and self.owner(key, reference) is not None:
                     yield metadata, reference
 
     async def request(self, method: str, path: str, **_: Any) -> Any:
@@ -141,8 +148,9 @@ class World:
             metadata = self._checked(resource, key, {"uid": uid, "resourceVersion": resource_version})
             for reference in metadata["ownerReferences"]:
                 owner = self.owner(key, reference)
-                assert owner is None or _waits(owner), "an object goes that a living owner owns"
-                assert reference["uid"] not in self.spared, "an object goes that was to outlive its owner"
+                assert owner is None or owner["uid"] in self.leading, "an object goes that a living owner owns"
+                spared = reference["uid"] in self.spared and self.places.get(reference["uid"]) in ("", key[1])
+                assert not spared, "an object goes that was to outlive its owner"
             assert metadata["ownerReferences"], "an object goes that nobody owned"
             self.remove(key, propagation)
 
@@ -185,6 +193,8 @@ class World:
         """Write; what is being deleted and held by nobody is gone, and its last state is told."""
         metadata = metadata | {"resourceVersion": str(next(self._numbers))}
         gone = "deletionTimestamp" in metadata and not metadata["finalizers"]
+        if waits(metadata):
+            self.leading.add(metadata["uid"])
         if gone:
             self.objects.pop(key, None)
         else:
@@ -192,7 +202,7 @@ class World:
         self.history.append((key, metadata | {"gone": True} if gone else metadata))
 
 
-def _waits(metadata: dict[str, Any]) -> bool:
+def waits(metadata: dict[str, Any]) -> bool:
     return "deletionTimestamp" in metadata and FOREGROUND in metadata["finalizers"]
 
 
