@@ -24,7 +24,7 @@ class TokenCleanerSync:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._secrets = context.informers.of(SECRETS, field_selector=f"type={TYPE}")
-        self.controller = Controller("token-cleaner", self.sync, clock=context.clock, workers=1)
+        self.controller = Controller("token_cleaner", self.sync, clock=context.clock, workers=1)
         self._secrets.add_handler(self._changed)
 
     def _changed(self, old: Secret | None, new: Secret | None) -> None:

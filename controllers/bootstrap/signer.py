@@ -28,7 +28,7 @@ class SignerSync:
         selector = f"metadata.name={NAME},metadata.namespace={PLACE}"
         self._config_maps = context.informers.of(CONFIG_MAPS, field_selector=selector)
         self._secrets = context.informers.of(SECRETS, field_selector=f"type={TYPE}")
-        self.controller = Controller("bootstrap-signer", self.sync, clock=context.clock, workers=1)
+        self.controller = Controller("bootstrap_signer_queue", self.sync, clock=context.clock, workers=1)
         self._config_maps.add_handler(self._changed)
         self._secrets.add_handler(self._token_changed)
 

@@ -26,7 +26,7 @@ class ApprovingSync:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._requests = context.informers.of(CERTIFICATE_SIGNING_REQUESTS)
-        self.controller = Controller("csr-approving", self.sync, clock=context.clock, workers=2)
+        self.controller = Controller("certificate_approving", self.sync, clock=context.clock, workers=2)
         self._requests.add_handler(self._changed)
 
     def _changed(self, old: CertificateSigningRequest | None, new: CertificateSigningRequest | None) -> None:

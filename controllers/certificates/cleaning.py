@@ -24,7 +24,7 @@ class CleaningSync:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._requests = context.informers.of(CERTIFICATE_SIGNING_REQUESTS)
-        self.controller = Controller("csr-cleaning", self.sync, clock=context.clock, workers=1)
+        self.controller = Controller("certificate_cleaning", self.sync, clock=context.clock, workers=1)
         self._requests.add_handler(self._changed)
 
     def _changed(self, old: CertificateSigningRequest | None, new: CertificateSigningRequest | None) -> None:

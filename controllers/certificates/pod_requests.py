@@ -30,7 +30,7 @@ class PodRequestsSync:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._requests = context.informers.of(POD_CERTIFICATE_REQUESTS)
-        self.controller = Controller("pod-certificate-cleaning", self.sync, clock=context.clock, workers=1)
+        self.controller = Controller("podcertificaterequest_cleaning", self.sync, clock=context.clock, workers=1)
         self._requests.add_handler(self._changed)
 
     def _changed(self, old: PartialObject | None, new: PartialObject | None) -> None:

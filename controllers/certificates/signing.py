@@ -29,7 +29,7 @@ class SigningSync:
         self.authorities = authorities(context.config)
         self._longest = timedelta(seconds=context.config.cluster_signing_duration)
         self._requests = context.informers.of(CERTIFICATE_SIGNING_REQUESTS)
-        self.controller = Controller("csr-signing", self.sync, clock=context.clock, workers=2)
+        self.controller = Controller("certificate", self.sync, clock=context.clock, workers=2)
         self._requests.add_handler(self._changed)
 
     def _changed(self, old: CertificateSigningRequest | None, new: CertificateSigningRequest | None) -> None:

@@ -24,7 +24,7 @@ class AggregationSync:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._roles = context.informers.of(CLUSTER_ROLES)
-        self.controller = Controller("clusterrole-aggregation", self.sync, clock=context.clock, workers=1)
+        self.controller = Controller("ClusterRoleAggregator", self.sync, clock=context.clock, workers=1)
         self._roles.add_handler(self._changed)
 
     def _changed(self, old: Role | None, new: Role | None) -> None:

@@ -47,7 +47,7 @@ class Disruption:
         self.budgets = Controller(
             "disruption", self.sync, clock=context.clock, workers=context.config.workers, rest=REST
         )
-        self.pods = Controller("stale-disruption", self.sync_pod, clock=context.clock, workers=1)
+        self.pods = Controller("stale_pod_disruption", self.sync_pod, clock=context.clock, workers=1)
         self._budgets.add_handler(self._budget_changed)
         self._pods.add_handler(self._pod_changed)
         self._scales.tell(self._scaled)

@@ -32,7 +32,7 @@ class EndpointsSync:
         self._context = context
         config = context.config
         rest = config.endpoint_updates_batch_period
-        self.controller = Controller("endpoints", self.sync, clock=context.clock, workers=config.workers, rest=rest)
+        self.controller = Controller("endpoint", self.sync, clock=context.clock, workers=config.workers, rest=rest)
         self._endpoints = context.informers.of(ENDPOINTS)
         self._pods = ServicePods(context, enqueue=self.controller.queue.add)
         self._ledger = Ledger(self._endpoints)

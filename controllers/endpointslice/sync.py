@@ -36,7 +36,7 @@ class EndpointSliceSync:
         config = context.config
         self._limit = config.max_endpoints_per_slice
         self.controller = Controller(
-            "endpointslice",
+            "endpoint_slice",
             self.sync,
             clock=context.clock,
             workers=config.workers,

@@ -34,7 +34,7 @@ class MirroringSync:
         config = context.config
         self._limit = config.mirroring_max_endpoints_per_subset
         self.controller = Controller(
-            "endpointslicemirroring",
+            "endpoint_slice_mirroring",
             self.sync,
             clock=context.clock,
             workers=config.workers,

@@ -33,7 +33,7 @@ class LegacyTokens:
         self._period = timedelta(seconds=context.config.legacy_service_account_token_clean_up_period)
         self._secrets = context.informers.of(SECRETS, field_selector=f"type={TYPE}")
         self._accounts = context.informers.of(SERVICE_ACCOUNTS)
-        self.controller = Controller("legacy-service-account-token-cleaner", self.sync, clock=context.clock, workers=1)
+        self.controller = Controller("legacy_serviceaccount_token_cleaner", self.sync, clock=context.clock, workers=1)
 
     async def run(self) -> None:
         """Look now, and once a day."""

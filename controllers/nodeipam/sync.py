@@ -34,7 +34,9 @@ class NodeIpamSync:
         self._waiting: dict[str, None] = {}
         """Nodes that found no block left: thousands of them, tried again each minute, would be a load for nothing."""
         self._nodes = context.informers.of(NODES)
-        self.controller = Controller("node-ipam", self.sync, clock=context.clock, workers=context.config.workers)
+        self.controller = Controller(
+            "cidrallocator_node", self.sync, clock=context.clock, workers=context.config.workers
+        )
         self._nodes.add_handler(self._node_changed)
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:

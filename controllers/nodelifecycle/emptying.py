@@ -31,7 +31,7 @@ class Emptying:
         """The zone in whose line a node waits."""
         self._rates: Mapping[str, float] = {}
         self._nodes = context.informers.of(NODES)
-        self.controller = Controller("node-emptying", self.sync, clock=context.clock, workers=4)
+        self.controller = Controller("node_lifecycle_controller_pods", self.sync, clock=context.clock, workers=4)
 
     def add(self, node: Node) -> None:
         """The pods of a node are to leave when it is its turn."""

@@ -63,7 +63,9 @@ class NodeLifecycleSync:
         self._nodes = context.informers.of(NODES)
         self._pods = context.informers.of(PODS, node=by_node)
         self._leases = context.informers.of(HEARTBEATS)
-        self.controller = Controller("node-lifecycle", self.sync, clock=context.clock, workers=config.workers)
+        self.controller = Controller(
+            "node_lifecycle_controller", self.sync, clock=context.clock, workers=config.workers
+        )
         self.emptying = Emptying(context, rate=config.node_eviction_rate, another_lives=self._another_lives)
         self._nodes.add_handler(self._node_changed)
         self._pods.add_handler(self._pod_changed)

@@ -42,7 +42,7 @@ class PodGcSync:
         self._missing_since: dict[str, float] = {}
         self._nodes = context.informers.of(NODES)
         self._pods = context.informers.of(PODS, node=by_node)
-        self.controller = Controller("pod-gc", self.sync, clock=context.clock, workers=4)
+        self.controller = Controller("orphaned_pods_nodes", self.sync, clock=context.clock, workers=4)
         self._nodes.add_handler(self._node_changed)
         self._pods.add_handler(self._pod_changed)
 

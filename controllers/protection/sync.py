@@ -29,7 +29,7 @@ def build_claims(context: Context) -> Sequence[Runnable]:
             return True
         return claim_in_use(claim, (await context.client.list(PODS, namespace=claim.namespace)).items)
 
-    guard = Guard("pvc-protection", context, claims, finalizer=CLAIM, used=used)
+    guard = Guard("pvcprotection", context, claims, finalizer=CLAIM, used=used)
 
     def pod_changed(old: Pod | None, new: Pod | None) -> None:
         if old is not None and old.spec.volumes and (new is None or shut_down(new)):
@@ -47,7 +47,7 @@ def build_volumes(context: Context) -> Sequence[Runnable]:
         return volume_in_use(volume)
 
     volumes = context.informers.of(PERSISTENT_VOLUMES)
-    return [Guard("pv-protection", context, volumes, finalizer=VOLUME, used=used).controller]
+    return [Guard("pvprotection", context, volumes, finalizer=VOLUME, used=used).controller]
 
 
 def build_attributes_classes(context: Context) -> Sequence[Runnable]:
@@ -62,7 +62,7 @@ def build_attributes_classes(context: Context) -> Sequence[Runnable]:
         written = await context.client.list(PERSISTENT_VOLUME_CLAIMS)
         return class_in_use(found, written.items, (await context.client.list(PERSISTENT_VOLUMES)).items)
 
-    guard = Guard("vac-protection", context, classes, finalizer=CLASS, used=used)
+    guard = Guard("vacprotection", context, classes, finalizer=CLASS, used=used)
 
     def claim_changed(old: PersistentVolumeClaim | None, new: PersistentVolumeClaim | None) -> None:
         before = old.attribute_classes if old is not None else set()

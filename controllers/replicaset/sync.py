@@ -23,6 +23,8 @@ from .plan import Plan, plan
 
 REST = 0.05
 """Seconds between two looks at one owner: pods come and go in bursts, and each look writes a status."""
+QUEUES = {"ReplicaSet": "replicaset", "ReplicationController": "replicationmanager"}
+"""The names of the work queues by kind."""
 
 
 def build(context: Context) -> Sequence[Runnable]:
@@ -63,9 +65,8 @@ class Replication(Generic[K]):
         self._owners = context.informers.of(resource, controller=by_controller)
         self._pods = context.informers.of(PODS, controller=by_controller)
         self._ledger = Ledger(self._pods)
-        self.controller = Controller(
-            resource.kind.lower(), self.sync, clock=context.clock, workers=context.config.workers, rest=REST
-        )
+        clock, workers = context.clock, context.config.workers
+        self.controller = Controller(QUEUES[resource.kind], self.sync, clock=clock, workers=workers, rest=REST)
         self._owners.add_handler(self._owner_changed)
         self._pods.add_handler(self._pod_changed)
 

@@ -73,7 +73,7 @@ class QuotaSync:
         """By namespace: what each of its quotas counts."""
         self._heard: WeakSet[Any] = WeakSet()
         """The informers whose objects are listened to."""
-        self.controller = Controller("resourcequota", self.sync, clock=context.clock, workers=2, rest=REST)
+        self.controller = Controller("resourcequota_primary", self.sync, clock=context.clock, workers=2, rest=REST)
         self._quotas.add_handler(self._quota_changed)
         context.informers.of(DEFINITIONS).add_handler(self._definition_changed)
         pods = context.informers.of(PODS)

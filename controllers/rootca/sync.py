@@ -40,7 +40,7 @@ class RootCaSync:
         self._certificate = certificate
         self._namespaces = context.informers.of(NAMESPACES)
         self._published = context.informers.of(CONFIG_MAPS, field_selector=f"metadata.name={NAME}")
-        self.controller = Controller("root-ca", self.sync, clock=context.clock, workers=2)
+        self.controller = Controller("root_ca_cert_publisher", self.sync, clock=context.clock, workers=2)
         self._namespaces.add_handler(self._namespace_changed)
         self._published.add_handler(self._published_changed)
 

@@ -28,7 +28,7 @@ class ServiceCIDRSync:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.controller = Controller("servicecidrs", self.sync, clock=context.clock, workers=1)
+        self.controller = Controller("ipaddresses", self.sync, clock=context.clock, workers=1)
         self._cidrs = context.informers.of(SERVICE_CIDRS)
         self._addresses: Informer[IPAddress] | None = None
         self._ledger = Ledger(self._cidrs)

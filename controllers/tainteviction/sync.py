@@ -36,7 +36,7 @@ class TaintEvictionSync:
         """Pods that will have to go when their time is up."""
         self._nodes = context.informers.of(NODES)
         self._pods = context.informers.of(PODS, node=by_node)
-        self.controller = Controller("taint-eviction", self.sync, clock=context.clock, workers=context.config.workers)
+        self.controller = Controller("noexec_taint_pod", self.sync, clock=context.clock, workers=context.config.workers)
         self._nodes.add_handler(self._node_changed)
         self._pods.add_handler(self._pod_changed)
 

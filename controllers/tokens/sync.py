@@ -47,7 +47,7 @@ class TokenSync:
         self._authority = authority
         self._secrets = context.informers.of(SECRETS, field_selector=f"type={TYPE}", account=_account)
         self._accounts = context.informers.of(SERVICE_ACCOUNTS)
-        self.controller = Controller("serviceaccount-token", self.sync, clock=context.clock, workers=2)
+        self.controller = Controller("serviceaccount_tokens_secret", self.sync, clock=context.clock, workers=2)
         self._secrets.add_handler(self._secret_changed)
         self._accounts.add_handler(self._account_changed)
 

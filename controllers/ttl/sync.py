@@ -25,7 +25,7 @@ class TtlSync:
         self._count = 0
         self._step = 0
         self._nodes = context.informers.of(NODES)
-        self.controller = Controller("ttl", self.sync, clock=context.clock, workers=2)
+        self.controller = Controller("ttlcontroller", self.sync, clock=context.clock, workers=2)
         self._nodes.add_handler(self._changed)
 
     def _changed(self, old: Node | None, new: Node | None) -> None:

@@ -13,6 +13,7 @@ import pytest
 from k8slite import config
 from k8slite.catalogue import builtin
 from k8slite.cli.main import root
+from k8slite.controllers.replicaset.sync import QUEUES
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs" / "reference"
@@ -128,6 +129,25 @@ def metrics() -> Iterator[str]:
 
 def test_every_metric_is_documented() -> None:
     assert sorted(first_cells((REFERENCE / "metrics.md").read_text())) == sorted(metrics())
+
+
+def queues() -> Iterator[str]:
+    """The names of all work queues that controllers make."""
+    for path in (ROOT / "controllers").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Name(id="Controller" | "Guard"), args=[ast.Constant(value=str(name)), *_]):
+                    yield name
+                case ast.Call(func=ast.Name(id="Controller"), args=[ast.Name(id="COMPONENT"), *_]):
+                    found = re.search(r'^COMPONENT = "(.*)"$', path.read_text(), re.MULTILINE)
+                    yield found[1] if found else path.name
+    yield from QUEUES.values()
+
+
+def test_every_work_queue_is_documented() -> None:
+    text = (REFERENCE / "metrics.md").read_text().partition("## Work queues")[2]
+    named = set(re.findall(r"`(\w+)`", text)) - {"name"}
+    assert sorted(named, key=str.lower) == sorted(queues(), key=str.lower)
 
 
 def test_every_kind_is_documented() -> None:
