@@ -27,6 +27,14 @@ async def create(http: httpx.AsyncClient, name: str, **spec: Any) -> Any:
     return answer.json()
 
 
+async def free_port(http: httpx.AsyncClient) -> int:
+    """A node port that no Service has, whatever others were given by chance."""
+    made = await create(http, "finder", type="NodePort")
+    await http.delete(f"{URL}/finder")
+    port: int = made["spec"]["ports"][0]["nodePort"]
+    return port
+
+
 async def test_address_comes_from_the_range(http: httpx.AsyncClient) -> None:
     spec = (await create(http, "plain"))["spec"]
     assert ipaddress.ip_address(spec["clusterIP"]) in ipaddress.ip_network("10.96.0.0/16")
@@ -53,10 +61,12 @@ async def test_wanted_address_is_given_once(http: httpx.AsyncClient) -> None:
 
 
 async def test_wanted_node_port_is_given_once(http: httpx.AsyncClient) -> None:
-    ports = [{"port": 80, "nodePort": 30777}]
+    number = await free_port(http)
+    ports = [{"port": 80, "nodePort": number}]
     await create(http, "door", type="NodePort", ports=ports)
     taken = await http.post(URL, json=service("door-2", type="NodePort", ports=ports))
-    assert "spec.ports[0].nodePort: Invalid value: 30777: provided port is already allocated" in taken.json()["message"]
+    problem = f"spec.ports[0].nodePort: Invalid value: {number}: provided port is already allocated"
+    assert problem in taken.json()["message"]
     low = await http.post(URL, json=service("low", type="NodePort", ports=[{"port": 80, "nodePort": 80}]))
     assert "The range of valid ports is 30000-32767" in low.json()["message"]
 
@@ -115,25 +125,27 @@ async def test_what_the_last_finalizers_removal_asked_for_is_free_again(http: ht
         URL, json={**service("final", type="NodePort"), "metadata": {"name": "final", "finalizers": ["a.b/c"]}}
     )
     assert (await http.delete(f"{URL}/final")).status_code == 200
-    ports = [{"port": 80}, {"port": 81, "name": "more", "nodePort": 30999}]
-    ports[0] = {"port": 80, "name": "first"}
+    number = await free_port(http)
+    ports = [{"port": 80, "name": "first"}, {"port": 81, "name": "more", "nodePort": number}]
     last = await http.patch(
         f"{URL}/final", headers=MERGE, json={"metadata": {"finalizers": []}, "spec": {"ports": ports}}
     )
     assert last.status_code == 200, last.text
     assert (await http.get(f"{URL}/final")).status_code == 404
-    await create(http, "heir", type="NodePort", ports=[{"port": 80, "nodePort": 30999}])
+    await create(http, "heir", type="NodePort", ports=[{"port": 80, "nodePort": number}])
 
 
 async def test_a_port_takes_the_number_that_another_protocol_asks_for(http: httpx.AsyncClient) -> None:
-    ports = [{"name": "u", "port": 53, "protocol": "UDP"}, {"name": "t", "port": 53, "nodePort": 30531}]
+    number = await free_port(http)
+    ports = [{"name": "u", "port": 53, "protocol": "UDP"}, {"name": "t", "port": 53, "nodePort": number}]
     made = await create(http, "names", type="NodePort", ports=ports)
-    assert [port["nodePort"] for port in made["spec"]["ports"]] == [30531, 30531]
+    assert [port["nodePort"] for port in made["spec"]["ports"]] == [number, number]
 
 
 async def test_a_health_check_shares_its_port_with_nobody(http: httpx.AsyncClient) -> None:
-    spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30644}
-    refused = await http.post(URL, json=service("shared", **spec, ports=[{"port": 80, "nodePort": 30644}]))
+    port = await free_port(http)
+    spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": port}
+    refused = await http.post(URL, json=service("shared", **spec, ports=[{"port": 80, "nodePort": port}]))
     assert refused.status_code == 422 and "provided port is already allocated" in refused.json()["message"]
     await create(http, "apart", **spec)
 
