@@ -30,6 +30,8 @@ class Frontend:
     address: str
     protocol: str
     port: int
+    inside: bool = False
+    """For pods and programs of this machine only, where the rest of the world gets something else."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,6 +79,12 @@ def frontends(
             result[Frontend(address, protocol, port.port)] = outside
         for address in balanced:
             result[Frontend(address, protocol, port.port)] = replace(outside, sources=sources)
+        if spec.external_traffic_policy == "Local":
+            # Who dials an outside address from within gets endpoints wherever they are, as the API promises.
+            everywhere = _target(service, port, usable, nodes=nodes, local=False)
+            if everywhere.endpoints != outside.endpoints:
+                for address in external | balanced:
+                    result[Frontend(address, protocol, port.port, inside=True)] = everywhere
         for address in internal:
             result[Frontend(address, protocol, port.port)] = inside
         if port.node_port and spec.type in ("NodePort", "LoadBalancer"):

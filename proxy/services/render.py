@@ -60,16 +60,16 @@ def rules(frontends: Mapping[Frontend, Target]) -> Rules:
     chains: set[Chain] = set()
     for frontend, target in frontends.items():
         key = f"{frontend.protocol} . {frontend.port}"
-        prefix = "nodeport-" if not frontend.address else ""
+        prefix = "inside-" if frontend.inside else "" if frontend.address else "nodeport-"
         key = f"{frontend.address} . {key}" if frontend.address else key
         if target.sources:
             chains.add(_guard(target))
             elements["guarded", key] = f"goto {_guard(target).name}"
         if not target.endpoints:
-            elements["refused-nodeports" if prefix else "refused", key] = f"goto refuse-{target.refusal}"
+            elements["refused" if frontend.address else "refused-nodeports", key] = f"goto refuse-{target.refusal}"
             continue
         members.update(("hairpins", f"{each.address} . {each.address}") for each in target.endpoints)
-        services = "nodeports" if prefix else "services"
+        services = f"{prefix}services" if frontend.address else "nodeports"
         if target.affinity:
             chains.update(_affine(target, frontend.protocol))
             elements[services, key] = f"goto {_affine_name(target)}"
@@ -99,7 +99,7 @@ def _pick(prefix: str, protocol: str, count: int) -> Chain:
     A packet that looked its Service up just before a change and draws a number just after it may find no endpoint under
     that number; number 0 is always there.
     """
-    key = f"{protocol} dport" if prefix else f"ip daddr . {protocol} dport"
+    key = f"{protocol} dport" if prefix == "nodeport-" else f"ip daddr . {protocol} dport"
     draw = f"{_SIGN} dnat ip to {key} . numgen random mod {count} map @{prefix}endpoints-{protocol}"
     again = () if count == 1 else (f"goto {_pick_name(prefix, protocol, 1)}",)
     return Chain(_pick_name(prefix, protocol, count), (draw, *again), order=0 if count == 1 else 1)

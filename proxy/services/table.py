@@ -8,6 +8,8 @@ How a packet goes:
 - `pick-tcp-N` chains are shared by all Services with N endpoints: they draw a number below N and find the endpoint in
   the map `endpoints-tcp` under (address, port, number). So a Service is nothing but map elements, and a change is
   nothing but elements too. One map a protocol: nft derives from the type of the value which protocol a rule is for.
+- `inside-services` comes before `services` for pods and programs of this machine: a load balancer's or external address
+  whose traffic is to stay on this machine (`externalTrafficPolicy: Local`) leads them to endpoints everywhere.
 - `postrouting` gives a pod that reaches itself through its Service, a client on loopback, and a client whose connection
   leaves this machine again the machine's own address as source: the answer has to come back here. Everybody else keeps
   their address, as answers from pods of this machine pass its bridge in any case.
@@ -59,7 +61,7 @@ def recreate(settings: TableSettings) -> str:
         f"  map {prefix}endpoints-{protocol} {{\n"
         f"    typeof {address}{protocol} dport . numgen random mod 2 : ip daddr . {protocol} dport\n  }}"
         for protocol in ("tcp", "udp", "sctp")
-        for prefix, address in (("", "ip daddr . "), ("nodeport-", ""))
+        for prefix, address in (("", "ip daddr . "), ("inside-", "ip daddr . "), ("nodeport-", ""))
     )
     refused = "\n".join(
         f"    ip daddr {network} goto refuse-reject"
@@ -70,6 +72,7 @@ add table ip {name}
 delete table ip {name}
 table ip {name} {{
   map services {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
+  map inside-services {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
   map nodeports {{ type inet_proto . inet_service : verdict; }}
 {endpoints}
   map guarded {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
@@ -92,10 +95,12 @@ table ip {name} {{
   }}
   chain prerouting {{
     type nat hook prerouting priority dstnat - 5; policy accept;
+    ip saddr {cluster} ip daddr . meta l4proto . th dport vmap @inside-services
     jump dispatch
   }}
   chain output {{
     type nat hook output priority -105; policy accept;
+    ip daddr . meta l4proto . th dport vmap @inside-services
     jump dispatch
   }}
 

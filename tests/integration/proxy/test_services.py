@@ -284,6 +284,20 @@ async def test_local_policy_uses_only_endpoints_of_this_machine(scene: Scene):
     assert await names(scene.client, "10.96.0.50", 80) == {"one", "two"}
 
 
+async def test_an_outside_address_leads_those_within_to_endpoints_of_other_machines(scene: Scene):
+    address = "198.51.100.9"
+    spec = {"clusterIP": VIP, "clusterIPs": [VIP], "type": "LoadBalancer", "externalTrafficPolicy": "Local"}
+    spec["ports"] = [{"name": "http", "port": 80, "protocol": "TCP"}]
+    status = {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
+    scene.cluster.put(SERVICES, {"metadata": {"name": "web"}, "spec": spec, "status": status})
+    here = {"addresses": [scene.one.address], "nodeName": "node-1"}
+    scene.cluster.endpoints("web", here, {"addresses": [scene.two.address], "nodeName": "node-2"})
+    await eventually(lambda: _reaches(scene.host.world, address, 80))
+    assert await names(scene.host.world, address, 80) == {"one"}
+    assert await names(scene.client, address, 80) == {"one", "two"}
+    assert await names(scene.host.host, address, 80) == {"one", "two"}
+
+
 async def test_rules_stay_when_the_program_ends(host: Machine):
     pod = await host.pod("one", "10.42.1.2")
     cluster = Cluster()

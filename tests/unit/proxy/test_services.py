@@ -34,8 +34,9 @@ def nft_with(*pairs: tuple, settings: TableSettings = SETTINGS) -> Nft:
 
 
 def send(nft: Nft, destination: str, port: int, *, source: str = CLIENT, **fields) -> Verdict:
+    hooks = {"hooks": fields.pop("hooks")} if "hooks" in fields else {}
     return nft.send(
-        Packet(source, destination, port, iif=fields.pop("iif", "br0"), oif=fields.pop("oif", "br0"), **fields)
+        Packet(source, destination, port, iif=fields.pop("iif", "br0"), oif=fields.pop("oif", "br0"), **fields), **hooks
     )
 
 
@@ -195,6 +196,43 @@ def test_external_traffic_policy_limits_node_ports():
     each = service(type="NodePort", ports=ports, externalTrafficPolicy="Local")
     assert reached(nft_with((each, piece(LOCAL, REMOTE))), HERE, 30080, source=WORLD) == {f"{ONE}:8080"}
     assert reached(nft_with((each, piece(REMOTE))), HERE, 30080, source=WORLD) == {"drop"}
+
+
+@pytest.mark.parametrize("affinity", ["None", "ClientIP"])
+@pytest.mark.parametrize(
+    ("endpoints", "outside", "inside"),
+    [
+        ([LOCAL, REMOTE], {f"{ONE}:8080"}, BOTH),
+        ([REMOTE], {"drop"}, {f"{TWO}:8080"}),
+        ([LOCAL], {f"{ONE}:8080"}, {f"{ONE}:8080"}),
+        ([], {"reject"}, {"reject"}),
+    ],
+)
+def test_external_traffic_policy_does_not_limit_who_dials_from_within(
+    affinity: str, endpoints: list, outside: set[str], inside: set[str]
+):
+    each = balanced(externalTrafficPolicy="Local", externalIPs=["198.51.100.7"], sessionAffinity=affinity)
+    nft = nft_with((each, piece(*endpoints)))
+    programs = ("guard-output", "output", "filter-output", "postrouting")
+    for address in ("192.0.2.77", "198.51.100.7"):
+        assert reached(nft, address, 80, source=WORLD) <= outside
+        fresh = {f"10.42.1.{number}" for number in range(20, 40)}
+        pods = set().union(*(reached(nft, address, 80, source=client, count=3) for client in fresh))
+        assert pods <= inside
+        assert reached(nft, address, 80, source=HERE, hooks=programs) <= inside
+        if affinity == "None":
+            assert pods == reached(nft, address, 80, source=HERE, hooks=programs) == inside
+
+
+def test_who_may_not_dial_a_load_balancer_may_not_from_within():
+    spec = {"externalTrafficPolicy": "Local", "loadBalancerSourceRanges": ["198.51.100.0/24"]}
+    nft = nft_with((balanced(**spec), piece(LOCAL, REMOTE)))
+    assert send(nft, "192.0.2.77", 80).reached == "drop"
+
+
+def test_machines_that_have_every_endpoint_need_nothing_more_for_those_within():
+    nft = nft_with((balanced(externalTrafficPolicy="Local"), piece(LOCAL)))
+    assert not nft.maps["inside-services"]
 
 
 @pytest.mark.parametrize(
