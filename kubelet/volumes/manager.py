@@ -1,8 +1,9 @@
 """Sets up every volume of a pod, keeps it current, and takes it down.
 
 Layout under the kubelet's state directory: `pods/<uid>/volumes/<name>`, and what containers see of parts of them in
-`pods/<uid>/sub-paths/<container>/<number of the mount>`; `local-volumes/<volume>` for what outlives pods. What is there
-after a kubelet restart is used as it is: contents are compared, not rewritten.
+`pods/<uid>/sub-paths/<container>/<number of the mount>`; `local-volumes/<volume>` for what outlives pods, and
+`pods/<uid>/claimed/<volume>` tells who has it. What is there after a kubelet restart is used as it is: contents
+are compared, not rewritten.
 """
 
 from __future__ import annotations
@@ -57,8 +58,14 @@ class VolumeManager:
         return self._directory / "local-volumes"
 
     def used(self, volume: str) -> bool:
-        """Whether a pod that is not cleaned up yet has a PersistentVolume of that name."""
-        return any(found.name == volume for found in self._claimed.values())
+        """Whether a pod that is not cleaned up yet has a PersistentVolume of that name.
+
+        It stands among the pods' files, as containers outlive the kubelet, and may outlive what the API knew of them.
+        """
+        return any(self._mark(uid, volume).exists() for uid in self.known_pods())
+
+    def _mark(self, pod_uid: str, volume: str) -> Path:
+        return self.pod_directory(pod_uid) / "claimed" / volume
 
     def pod_directory(self, uid: str) -> Path:
         """Where everything of a pod stands, if it has anything."""
@@ -112,11 +119,12 @@ class VolumeManager:
             return known.path
         found = await self._claims.find(pod, volume)
         self._take(pod, found)
+        self.make_pod_directory(pod.uid)
+        self._mark(pod.uid, found.name).mkdir(parents=True, exist_ok=True)
         context, source = pod.spec.security_context, volume.persistent_volume_claim
         writes = source is None or not source.read_only
         if found.owned and writes and context is not None and (group := context.fs_group) is not None:
             await asyncio.to_thread(ownership.give, found.path, group=group, policy=context.fs_group_change_policy)
-        self.make_pod_directory(pod.uid)  # what is torn down must have been here
         self._claimed[pod.uid, volume.name] = found
         return found.path
 

@@ -194,6 +194,22 @@ async def test_one_pod_at_a_time_has_a_volume_that_only_one_may_have(api: Api, t
     assert await manager.ensure(first, Surroundings())
 
 
+async def test_a_volume_is_in_use_until_its_pods_are_cleaned_up_also_for_the_next_kubelet(
+    api: Api, tmp_path: Path
+) -> None:
+    api.put("persistentvolumeclaims", claim())
+    for start in range(2):
+        manager = VolumeManager(api, clock=VirtualClock(), directory=tmp_path, node="n1")  # type: ignore[arg-type]
+        api.put("persistentvolumes", volume(manager.local_volumes))
+        assert manager.used(NAME) is (start == 1)
+        if start == 0:
+            await manager.ensure(pod(), Surroundings())
+    assert not manager.used("pvc-another")
+    api.found.clear()  # somebody took the claim away by force while no kubelet ran
+    await manager.tear_down(pod().uid)
+    assert not manager.used(NAME)
+
+
 def test_a_group_gets_what_is_in_a_volume_and_nothing_that_a_link_leads_to(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("theirs")
