@@ -149,6 +149,37 @@ def test_a_bad_template_stops_and_the_old_pods_go_on():
     assert world.condition("Progressing").reason == "NewReplicaSetAvailable"
 
 
+def test_an_undo_does_not_inherit_the_failure_that_it_undoes():
+    """`kubectl rollout status` looks right after it."""
+    world = World(deployment(replicas=4), broken={"bad"})
+    world.settle()
+    world.set_image("web:2")
+    world.step()
+    world.serve()
+    world.set_image("bad")
+    world.settle()
+    world.now += 700
+    world.step()
+    assert world.condition("Progressing").reason == "ProgressDeadlineExceeded"
+    world.set_image("web:2")
+    world.step()
+    assert world.condition("Progressing").reason == "FoundNewReplicaSet"
+
+
+def test_going_back_to_what_does_not_work_times_out_too():
+    world = World(deployment(replicas=4), broken={"bad"})
+    world.set_image("bad")
+    world.settle()
+    world.set_image("web:1")
+    world.settle()
+    world.set_image("bad")
+    world.settle()
+    assert world.condition("Progressing").status == "True"
+    world.now += 700
+    world.step()
+    assert world.condition("Progressing").reason == "ProgressDeadlineExceeded"
+
+
 def test_the_deadline_is_asked_for_in_time():
     world = World(deployment(replicas=1, progressDeadlineSeconds=60), broken={"web:1"})
     world.settle()
