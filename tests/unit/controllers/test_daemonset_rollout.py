@@ -29,6 +29,7 @@ class Body:
     created: int
     ready: float | None = None
     deleting: bool = False
+    failed: bool = False
 
     def seen(self) -> Pod:
         since = self.ready if self.ready is not None else False
@@ -37,6 +38,7 @@ class Body:
             node=self.node,
             labels={POD_LABEL: self.hash},
             ready=since,
+            phase="Failed" if self.failed else "Running",
             deleting=self.deleting,
             created=self.created,
         )
@@ -71,13 +73,14 @@ class World:
         served = {one.node for one in self.pods.values() if self.available(one)}
         return sum(verdict is Fit.RUN and node not in served for node, verdict in self.fits.items())
 
-    def plan(self) -> Plan:
+    def plan(self, *, held: float = 0.0) -> Plan:
         return plan(
             daemonset=self.owner,
             fits=self.fits,
             pods=[one.seen() for one in self.pods.values()],
             hash_=self.hash,
             now=at(self.now),
+            held=dict.fromkeys(self.fits, held),
         )
 
     def create(self, node: str) -> None:
@@ -200,6 +203,28 @@ def test_a_rollback_leaves_alone_who_was_not_updated_yet(nodes: int, of: dict[st
     made.hash = "v1"
     made.settle()
     assert kept <= made.pods.keys()
+
+
+@settings(max_examples=60)
+@given(
+    of=limits, turns=st.lists(st.tuples(st.sampled_from(["ready", "failed", "new hash"]), st.booleans()), max_size=15)
+)
+def test_pods_that_fail_do_not_pile_up(of: dict[str, Any], turns: list[tuple[str, bool]]) -> None:
+    made = world(1, of)
+    for number, (what, held) in enumerate(turns):
+        made.serve()
+        for one in made.pods.values():
+            one.failed = one.failed or what == "failed"
+        if what == "new hash":
+            made.hash = f"v{number + 2}"
+        decided = made.plan(held=5.0 if held else 0.0)
+        for gone in decided.delete:
+            made.pods[gone.name].deleting = True
+        for node in decided.create:
+            made.create(node)
+        assert sum(not one.deleting for one in made.pods.values()) <= 2
+    made.settle()
+    assert [one.failed for one in made.pods.values()] == [False]
 
 
 moves = st.tuples(st.sampled_from([f"n{number}" for number in range(5)]), st.sampled_from([*Fit, None]))
