@@ -22,9 +22,9 @@ import uvicorn
 
 from k8slite import sockets
 from k8slite.config import ApiServerConfig
+from k8slite.doorway import Doorway
 
 from .connection import ConnectionProtocol, guests_among
-from .doorway import Doorway
 from .tls import tls_context
 
 _LINGER, _ARRIVAL = 0.25, 2.0

@@ -26,6 +26,8 @@ from k8slite.errors import ApiError
 from k8slite.pki import KUBELET_CLIENTS
 from k8slite.remembering import Recent
 
+from .guests import Guests
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _TRUSTED = ("system:masters", KUBELET_CLIENTS)
 _TOKEN, _VERDICT = 10.0, 30.0
@@ -78,6 +80,7 @@ class Access:
         self._people: Recent[bytes, tuple[float, Person | None]] = Recent(_REMEMBERED)
         self._verdicts: Recent[tuple[Person, str, str], tuple[float, bool]] = Recent(_REMEMBERED)
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self.guests = Guests()
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -92,7 +95,8 @@ class Access:
                 return web.Response(status=403, text=text)
         except (ApiError, aiohttp.ClientError, OSError) as error:
             return web.Response(status=500, text=f"Authorization error: {error}")
-        return await handler(request)
+        with self.guests.served(request, owner=person.name):
+            return await handler(request)
 
     async def _identify(self, request: web.Request) -> Person | None:
         certificate = request.transport.get_extra_info("peercert") if request.transport is not None else None

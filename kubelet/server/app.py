@@ -11,16 +11,21 @@ from aiohttp import web
 from k8slite import metrics, sockets
 from k8slite.clock import Clock
 from k8slite.config import KubeletConfig
+from k8slite.doorway import Doorway
 
 from ..runtime.base import ContainerRuntime, NoSuchContainer, RuntimeFault
 from ..workers import Workers
 from . import logs, portforward, sessions, usage
 from .access import Access
+from .guests import Guests
 from .lookup import Containers, LookupFault
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _IDLE = 75.0
 """Seconds that a connection may ask nothing: anybody can open some. The API server's leave before by themselves."""
+_MOST = 1024
+"""Connections; each may take a quarter of a megabyte."""
+_GUESTS = web.AppKey("guests", Guests)
 
 
 @web.middleware
@@ -47,6 +52,7 @@ def application(
     """The routes. `connect` reaches a port inside a pod's network namespace, `measure` tells what the node uses."""
     containers = Containers(workers, runtime)
     app = web.Application(middlewares=[access.middleware, _explained])
+    app[_GUESTS] = access.guests
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -88,8 +94,22 @@ async def serving(config: KubeletConfig, app: web.Application) -> AsyncIterator[
     )
     await runner.setup()
     try:
-        site = web.SockSite(runner, sockets.bind(config.bind_address, config.port), ssl_context=tls(config))
-        await site.start()
-        yield int(runner.addresses[0][1])
+        server = runner.server
+        assert server is not None  # it was set up
+        with sockets.bind(config.bind_address, config.port) as listening:
+            door = Doorway(
+                [listening],
+                context=tls(config),
+                make=server,
+                taken=lambda: len(server.connections),
+                guests=lambda: app[_GUESTS].among(server.connections),
+                most=_MOST,
+            )
+            door.open()
+            try:
+                yield int(listening.getsockname()[1])
+            finally:
+                door.close()
+                await door.empty(within=0.0)
     finally:
         await runner.cleanup()

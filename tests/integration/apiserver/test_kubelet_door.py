@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -144,6 +145,24 @@ async def test_who_asks_nothing_does_not_stay(tmp_path: Path, monkeypatch: pytes
         async with asyncio.timeout(20):
             assert await reader.read() == b""
         writer.close()
+
+
+async def test_strangers_push_strangers_out(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_MOST", 8)
+    async with kubelet_server(door.authority, POD, api=Api()) as port:
+        small = Door(door.authority, port)
+        known, writer = await asyncio.open_connection("127.0.0.1", port, ssl=small.context())
+        writer.write(request("/metrics", token="reader").encode())
+        assert await code(known) == 200
+        strangers = [await asyncio.open_connection("127.0.0.1", port, ssl=small.context()) for _ in range(12)]
+        async with asyncio.timeout(20):
+            with contextlib.suppress(ConnectionError):
+                assert await strangers[0][0].read() == b"", "who came first has left"
+        writer.write(request("/metrics", token="reader").encode())
+        assert await code(known) == 200, "who is known has stayed"
+        for _, each in strangers:
+            each.transport.abort()
+        writer.transport.abort()
 
 
 @pytest.mark.parametrize(("groups", "expected"), [([], 403), (["system:nodes"], 403), ([KUBELET_CLIENTS], 200)])

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from k8slite.apiserver.wire.body import LIMIT, Bodies
-from k8slite.apiserver.wire.doorway import superfluous
 from k8slite.apiserver.wire.pieces import LARGE, SMALL, Pieces
 from k8slite.apiserver.wire.restraint import FIRST, LONGEST, PATIENCE, Restraint
 from k8slite.apiserver.wire.unsent import Unsent
+from k8slite.doorway import superfluous
 from k8slite.errors import ApiError
 
 # Restraint
