@@ -8,10 +8,14 @@ Source: Kubernetes documentation, "Managing Service Accounts", "Legacy ServiceAc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from enum import Enum, auto
+from typing import Any
 
 from k8slite.kinds.core import Secret, ServiceAccount
+
+from ..tokens.plan import ACCOUNT_UID
 
 INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
 LAST_USED = "kubernetes.io/legacy-token-last-used"
@@ -33,9 +37,11 @@ def observed(since: str, *, today: date, period: timedelta) -> bool:
 
 
 def plan(secret: Secret, account: ServiceAccount | None, *, today: date, period: timedelta) -> Decision:
-    """Decide for one Secret of a token that no pod mounts, where uses have been noted for long enough."""
-    if account is None or not any(item.name == secret.name for item in account.secrets):
+    """Decide for one Secret of a token that no pod names, where uses have been noted for long enough."""
+    if secret.deleting or account is None or not any(item.name == secret.name for item in account.secrets):
         return Decision.KEEP
+    if secret.metadata.annotations.get(ACCOUNT_UID) not in (None, "", account.uid):
+        return Decision.KEEP  # of an earlier account of that name: the token controller sees to it
     labels, horizon = secret.metadata.labels, today - period
     made = secret.metadata.creation_timestamp
     if made is None or made.date() >= horizon:
@@ -53,6 +59,29 @@ def plan(secret: Secret, account: ServiceAccount | None, *, today: date, period:
 def day(text: str) -> date | None:
     """A day as `2026-01-31`; None for anything else."""
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         return None
+    return found if found.isoformat() == text else None
+
+
+def secrets_named(spec: Any) -> Iterator[str]:
+    """The Secrets that a pod's specification names anywhere: volumes of all kinds, environment, image pulls.
+
+    Read from the document and rather too much than too little, as what is named is kept.
+    """
+    if isinstance(spec, list):
+        for item in spec:
+            yield from secrets_named(item)
+    if not isinstance(spec, dict):
+        return
+    for field, value in spec.items():
+        if field == "secretName" and isinstance(value, str):
+            yield value
+        elif "secret" in field.lower():
+            yield from (item["name"] for item in _all(value) if isinstance(item.get("name"), str))
+        yield from secrets_named(value)
+
+
+def _all(value: Any) -> list[dict[str, Any]]:
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from k8slite.controller import Controller, Result
 from k8slite.errors import ApiError
-from k8slite.kinds.core import ConfigMap, Pod, Secret
+from k8slite.kinds.core import ConfigMap, Secret
 from k8slite.kinds.resources import CONFIG_MAPS, PODS, SECRETS, SERVICE_ACCOUNTS
 
 from ..context import Context, Runnable
 from ..tokens.plan import ACCOUNT_NAME, TYPE
-from .plan import INVALID_SINCE, Decision, observed, plan
+from .plan import INVALID_SINCE, Decision, observed, plan, secrets_named
 
 TRACKING = "kube-apiserver-legacy-service-account-token-tracking"
 """The ConfigMap in kube-system that says since when API servers note uses."""
@@ -43,16 +43,27 @@ class LegacyTokens:
     async def sync(self, _: str) -> Result:
         """All of them."""
         today = self._context.clock.now().date()
+        named: dict[str, frozenset[str]] = {}
+        refused: ApiError | None = None
         if self._secrets.list() and observed(await self._since(), today=today, period=self._period):
             for secret in self._secrets.list():
-                await self._judge(secret)
+                try:
+                    await self._judge(secret, named)
+                except ApiError as error:  # one that cannot be written must not keep the others
+                    refused = error
+        if refused is not None:
+            raise refused
         return Result(EVERY)
 
-    async def _judge(self, secret: Secret) -> None:
+    async def _judge(self, secret: Secret, named: dict[str, frozenset[str]]) -> None:
         today = self._context.clock.now().date()
         account = self._accounts.get(f"{secret.namespace}/{secret.metadata.annotations.get(ACCOUNT_NAME, '')}")
         decided = plan(secret, account, today=today, period=self._period)
-        if decided is Decision.KEEP or await self._mounted(secret):
+        if decided is Decision.KEEP:
+            return
+        if secret.namespace not in named:
+            named[secret.namespace] = await self._named(secret.namespace)
+        if secret.name in named[secret.namespace]:
             return
         client, revision = self._context.client, secret.metadata.resource_version
         try:
@@ -68,14 +79,10 @@ class LegacyTokens:
             if error.code not in (404, 409):
                 raise
 
-    async def _mounted(self, secret: Secret) -> bool:
-        """Whether a pod uses the Secret as a volume; asked for only where something would happen."""
-        pods: list[Pod] = (await self._context.client.list(PODS, namespace=secret.namespace)).items
-        return any(
-            volume.secret is not None and volume.secret.secret_name == secret.name
-            for pod in pods
-            for volume in pod.spec.volumes
-        )
+    async def _named(self, namespace: str) -> frozenset[str]:
+        """The Secrets that pods of a namespace use; asked for only where something would happen."""
+        listed = await self._context.client.request("GET", PODS.path(namespace=namespace))
+        return frozenset(name for pod in listed["items"] for name in secrets_named(pod["spec"]))
 
     async def _since(self) -> str:
         try:

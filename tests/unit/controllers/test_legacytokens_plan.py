@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from k8slite.controllers.legacytokens.plan import INVALID_SINCE, LAST_USED, Decision, observed, plan
+from k8slite.controllers.legacytokens.plan import INVALID_SINCE, LAST_USED, Decision, observed, plan, secrets_named
 from k8slite.kinds.core import Secret, ServiceAccount
 
 TODAY = date(2026, 6, 1)
@@ -35,6 +35,7 @@ def account(*names: str) -> ServiceAccount:
         (secret(**{INVALID_SINCE: "2025-05-31"}), Decision.DELETE),
         (secret(**{INVALID_SINCE: "2025-05-31", LAST_USED: "2026-05-31"}), Decision.KEEP),
         (secret(**{INVALID_SINCE: "once"}), Decision.MARK),
+        (secret(**{INVALID_SINCE: "20250531"}), Decision.MARK),
     ],
 )
 def test_a_token_that_was_made_by_itself(found: Secret, decision: Decision) -> None:
@@ -51,3 +52,27 @@ def test_a_token_that_was_asked_for_is_kept() -> None:
 )
 def test_uses_must_have_been_noted_for_long_enough(since: str, long_enough: bool) -> None:
     assert observed(since, today=TODAY, period=YEAR) is long_enough
+
+
+def test_a_token_of_an_earlier_account_of_that_name_is_left_to_others() -> None:
+    annotations = {"kubernetes.io/service-account.uid": "earlier"}
+    metadata = {"name": "old", "annotations": annotations, "creationTimestamp": "2024-01-01T00:00:00Z"}
+    found = Secret.model_validate({"metadata": metadata})
+    assert plan(found, account("old"), today=TODAY, period=YEAR) is Decision.KEEP
+
+
+def test_every_way_to_name_a_secret() -> None:
+    environment = [{"name": "T", "valueFrom": {"secretKeyRef": {"name": "one", "key": "k"}}}]
+    spec = {
+        "imagePullSecrets": [{"name": "pull"}],
+        "nodeSelector": {"disk": "ssd"},
+        "initContainers": [{"envFrom": [{"secretRef": {"name": "all"}}, {"configMapRef": {"name": "no"}}]}],
+        "containers": [{"name": "c", "env": environment}],
+        "volumes": [
+            {"name": "v", "secret": {"secretName": "mounted"}},
+            {"name": "p", "projected": {"sources": [{"secret": {"name": "part"}}, {"configMap": {"name": "no"}}]}},
+            {"name": "x", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "csi"}}},
+            {"name": "a", "azureFile": {"secretName": "azure", "shareName": "s"}},
+        ],
+    }
+    assert sorted(secrets_named(spec)) == ["all", "azure", "csi", "mounted", "one", "part", "pull"]
