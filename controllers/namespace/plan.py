@@ -57,7 +57,8 @@ def _conditions(found: Findings) -> Sequence[Condition]:
         _condition(
             "NamespaceDeletionDiscoveryFailure",
             "DiscoveryFailed",
-            f"Discovery failed for some groups, {len(found.undiscovered)} failing: {', '.join(found.undiscovered)}"
+            f"Discovery failed for some groups, {len(found.undiscovered)} failing: unable to retrieve the complete "
+            f"list of server APIs: {', '.join(found.undiscovered)}"
             if found.undiscovered
             else "",
             ("ResourcesDiscovered", "All resources successfully discovered"),
@@ -71,7 +72,7 @@ def _conditions(found: Findings) -> Sequence[Condition]:
         _condition(
             "NamespaceDeletionContentFailure",
             "ContentDeletionFailed",
-            f"Failed to delete all resource types, {len(found.failures)} remaining: {', '.join(found.failures)}"
+            f"Failed to delete all resource types, {len(found.failures)} remaining: {', '.join(sorted(found.failures))}"
             if found.failures
             else "",
             ("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import aiohttp
+
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
 from k8slite.kinds.core import Namespace
@@ -60,10 +62,10 @@ class NamespaceSync:
         listed = status_conditions(namespace, found, now=self._context.clock.now())
         if listed != namespace.status.conditions:
             body = {
-                "metadata": {"uid": namespace.uid},
+                "metadata": {"uid": namespace.uid, "resourceVersion": namespace.metadata.resource_version},
                 "status": {"phase": "Terminating", "conditions": [item.to_wire() for item in listed]},
             }
-            await self._context.client.patch(NAMESPACES, key, body, subresource="status")
+            namespace = await self._context.client.patch(NAMESPACES, key, body, subresource="status")
         if found.empty:
             await self._finalize(namespace)
             self._rounds.pop(key, None)
@@ -86,10 +88,11 @@ class NamespaceSync:
         client = self._context.client
         for served in resources:
             try:
-                before = await self._listed(served, name)
+                together = "deletecollection" in served.verbs
+                before = await self._listed(served, name, limit=1 if together else 0)
                 if before == []:
                     continue
-                if "deletecollection" in served.verbs:
+                if together:
                     await client.delete_collection(served.resource, namespace=name)
                 else:
                     for item in before or ():
@@ -99,13 +102,18 @@ class NamespaceSync:
                 if error.code not in (404, 405):
                     found.failures.append(f"{served.qualified}: {error.message}")
                 continue
+            except (aiohttp.ClientError, OSError) as error:
+                # Thousands of objects may take longer than a request lasts; what is done is done. If nobody answers at
+                # all, the status cannot be written either, which ends the round.
+                found.failures.append(f"{served.qualified}: {error}")
+                continue
             if after.items:
                 found.remaining[served.qualified] = after.items
 
-    async def _listed(self, served: Served, name: str) -> list[Any] | None:
-        """What there is; None if nobody can say, and it can all go nevertheless."""
+    async def _listed(self, served: Served, name: str, *, limit: int) -> list[Any] | None:
+        """What there is, as much as is to be seen; None if nobody can say, and it can all go nevertheless."""
         try:
-            return list((await self._context.client.list(served.resource, namespace=name)).items)
+            return list((await self._context.client.list(served.resource, namespace=name, limit=limit)).items)
         except ApiError as error:
             # A webhook that converts custom resources may be down, perhaps because it was in this namespace.
             if error.code != 500 or "deletecollection" not in served.verbs:
@@ -124,7 +132,11 @@ class NamespaceSync:
         body = {
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": namespace.name, "uid": namespace.uid},
+            "metadata": {
+                "name": namespace.name,
+                "uid": namespace.uid,
+                "resourceVersion": namespace.metadata.resource_version,
+            },
             "spec": {"finalizers": left},
         }
         try:
