@@ -74,7 +74,8 @@ class TokenSync:
             elif (decided.fill or decided.sign) and secret is not None and account is not None:
                 await self._fill(secret, account, decided)
         except ApiError as error:
-            if error.code not in (404, 409) and not error.namespace_goes:
+            again = decided.forget and error.code == 409  # of a Secret that is gone no event comes any more
+            if again or (error.code not in (404, 409) and not error.namespace_goes):
                 raise
         return DONE
 
