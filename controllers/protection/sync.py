@@ -14,6 +14,7 @@ from k8slite.kinds.storage import PersistentVolume, PersistentVolumeClaim, Volum
 from ..context import Context, Runnable
 from ..pods import PODS, Pod, by_claim
 from .finalizer import Guard
+from .live_pods import LivePods
 from .plan import claim_in_use, class_in_use, shut_down, volume_in_use
 
 CLAIM, VOLUME, CLASS = (f"kubernetes.io/{word}-protection" for word in ("pvc", "pv", "vac"))
@@ -23,11 +24,12 @@ def build_claims(context: Context) -> Sequence[Runnable]:
     """`persistentvolumeclaim-protection-controller`."""
     pods = context.informers.of(PODS, claim=by_claim)
     claims = context.informers.of(PERSISTENT_VOLUME_CLAIMS)
+    live = LivePods(context.client, pods)
 
     async def used(claim: PersistentVolumeClaim) -> bool:
         if claim_in_use(claim, pods.by_index("claim", claim.key)):
             return True
-        return claim_in_use(claim, (await context.client.list(PODS, namespace=claim.namespace)).items)
+        return await live.use(claim)
 
     guard = Guard("pvcprotection", context, claims, finalizer=CLAIM, used=used)
 
