@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
@@ -46,20 +45,24 @@ class Guests:
     """Those of one kubelet."""
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[asyncio.BaseTransport, _Known] = WeakKeyDictionary()
+        self._known: dict[web.RequestHandler, _Known] = {}
 
     def among(self, connections: Iterable[web.RequestHandler]) -> list[Guest]:
         """The guests of these connections; who has asked nothing yet is nobody."""
-        transports = (each.transport for each in connections)
-        return [Guest(each, self._known.get(each) or _Known()) for each in transports if each is not None]
+        return [
+            Guest(each.transport, self._known.get(each) or _Known())
+            for each in connections
+            if each.transport is not None
+        ]
 
     @contextmanager
     def served(self, request: web.Request, *, owner: str) -> Iterator[None]:
         """A request is under way until the block ends. It was found out whose it is."""
-        if request.transport is None:  # the client has left already
-            yield
-            return
-        known = self._known.setdefault(request.transport, _Known())
+        if request.protocol not in self._known:
+            # Neither connections nor transports of every event loop can be referred to weakly.
+            self._known = {each: known for each, known in self._known.items() if each.transport is not None}
+            self._known[request.protocol] = _Known()
+        known = self._known[request.protocol]
         known.owner = owner
         known.requests += 1
         try:
