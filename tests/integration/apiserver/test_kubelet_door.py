@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from k8slite.kubelet.server import app
 from k8slite.pki import KUBELET_CLIENTS, Authority
@@ -147,10 +148,17 @@ async def test_who_asks_nothing_does_not_stay(tmp_path: Path, monkeypatch: pytes
         writer.close()
 
 
-async def test_strangers_push_strangers_out(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_strangers_push_strangers_out(loop_factory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On both loops: the programs run on the second, whose connections are others."""
     monkeypatch.setattr(app, "_MOST", 8)
-    async with kubelet_server(door.authority, POD, api=Api()) as port:
-        small = Door(door.authority, port)
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_strangers_push_strangers_out(Authority.ensure(tmp_path)))
+
+
+async def _strangers_push_strangers_out(authority: Authority) -> None:
+    async with kubelet_server(authority, POD, api=Api()) as port:
+        small = Door(authority, port)
         known, writer = await asyncio.open_connection("127.0.0.1", port, ssl=small.context())
         writer.write(request("/metrics", token="reader").encode())
         assert await code(known) == 200
