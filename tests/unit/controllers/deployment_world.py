@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
+from random import Random
 from typing import Any
 
 import aiohttp
@@ -58,6 +60,8 @@ class World:
             self.api.put("replicasets", {"metadata": {"name": f"web-{hash_}"}, "spec": spec})
         self.api.watchers.append(self.judge)
         self.calm = True
+        self.scaled = False
+        self.random = Random(1)
         self.most = self.least = 0
         self.sizes: dict[str, int] = {}
         """The largest size that each ReplicaSet has had."""
@@ -65,19 +69,15 @@ class World:
         self.start()
 
     def start(self) -> None:
-        self.context = context(self.api)
+        self.context = dataclasses.replace(context(self.api), random=self.random)
         self.deployments = DeploymentSync(self.context)
         self.replicasets: Any = Replication(
             self.context, REPLICA_SETS, view=lambda item: item, component="replicaset-controller"
         )
-        self.unseen: set[str] = set()
-        """Pods that changed without the controllers' doing since their cache caught up."""
 
     def catch_up(self, plural: str = "") -> None:
         informers: FakeInformers = self.context.informers  # type: ignore[assignment]
         informers.catch_up(plural)
-        if plural in ("", "pods"):
-            self.unseen = set()
 
     @property
     def document(self) -> dict[str, Any]:
@@ -139,6 +139,8 @@ class World:
             if size > before:
                 assert sum(others.values()) + size <= self.most, "more than what is wanted and the surge"
                 assert not recreates or not sum(others.values())
+            if size < before and not recreates and not self.scaled:
+                self.judge_shrinking(name, size)
             self.sizes[name] = max(size, self.sizes.get(name, 0))
         if plural == "pods" and verb == "create":
             owner = document["metadata"]["ownerReferences"][0]["name"]
@@ -147,14 +149,22 @@ class World:
             image = document["spec"]["containers"][0]["image"]
             rest = [pod for pod in self.pods() if pod["status"]["phase"] not in ("Failed", "Succeeded")]
             assert {pod["spec"]["containers"][0]["image"] for pod in rest} <= {image}, "old and new together"
-        if plural == "pods" and verb == "delete" and self.calm and not recreates:
-            name, ready = document["metadata"]["name"], self.ready()
+        if plural == "pods" and verb == "delete" and "deletionTimestamp" not in document["metadata"]:
             owner = document["metadata"]["ownerReferences"][0]["name"]
             seen = self.context.informers.of(REPLICA_SETS).get(f"default/{owner}")
-            if "deletionTimestamp" not in document["metadata"] and seen is not None:
+            if seen is not None and self.calm:
                 assert len(self.active(owner)) > seen.spec.replicas, "one too many deleted"
-            if name in ready and name not in self.unseen:
-                assert len(ready) - 1 >= self.least, "fewer serve than must"
+
+    def judge_shrinking(self, name: str, size: int) -> None:
+        """Of the pods that are known to serve, enough stay."""
+        known = self.context.informers.of(REPLICA_SETS).list("default")
+        serving = {rs.name: rs.status.available_replicas for rs in known}
+        before = {rs["metadata"]["name"]: rs["spec"]["replicas"] for rs in self.sets()}
+        stay, were = (
+            sum(min(count, serving.get(one, 0)) for one, count in counts.items())
+            for counts in (before | {name: size}, before)
+        )
+        assert stay >= min(were, self.least), "fewer serve than must"
 
     # What happens.
 
@@ -162,6 +172,7 @@ class World:
         stored = self.document
         metadata = {**stored["metadata"], "generation": stored["metadata"]["generation"] + 1}
         self.api.put("deployments", {**stored, "metadata": metadata, "spec": {**stored["spec"], **spec}})
+        self.scaled = self.scaled or "replicas" in spec
         self.note()
 
     def kubelet(self, number: int, what: str) -> None:
@@ -171,7 +182,6 @@ class World:
             return
         pod = pods[number]
         name = pod["metadata"]["name"]
-        self.unseen.add(name)
         if "deletionTimestamp" in pod["metadata"]:
             self.api.remove("pods", name)
             return
@@ -191,7 +201,6 @@ class World:
             pod = pods[number]
             gone = {**pod["metadata"], "deletionTimestamp": timestamp(self.api.clock.now())}
             self.api.put("pods", {**pod, "metadata": gone})
-            self.unseen.add(pod["metadata"]["name"])
             self.calm = False
 
     async def look(self, kind: str, faults: dict[int, Fault] | None = None) -> None:
