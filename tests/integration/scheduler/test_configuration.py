@@ -21,7 +21,7 @@ from tests.unit.scheduler.extender_server import Server, extender_server
 
 from .test_scheduling import add_node, add_pod, bound_to, events, get_pod, until, waits_with
 
-ELECTION = {"leaseDuration": "3s", "renewDeadline": "2s", "retryPeriod": "100ms"}
+ELECTION = {"leaseDuration": "30s", "renewDeadline": "20s", "retryPeriod": "100ms"}
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def test_two_profiles_of_one_process_place_differently(
         }
         assert sources["last"] == "MostAllocated"
         lease = await client.get(LEASES, "kube-scheduler", namespace="kube-system")
-        assert lease.spec.lease_duration_seconds == 3
+        assert lease.spec.lease_duration_seconds == 30
 
 
 async def test_our_settings_may_name_the_profiles(server: RunningServer, client: Client, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ async def test_our_settings_may_name_the_profiles(server: RunningServer, client:
     settings = SchedulerConfig(
         # The usual role of a scheduler allows the usual Lease only.
         kubeconfig=server.kubeconfig(server.admin),
-        leader_election=LeaderElectionConfig(lease_duration=3, renew_deadline=2, retry_period=0.1),
+        leader_election=LeaderElectionConfig(lease_duration=30, renew_deadline=20, retry_period=0.1),
         configuration=file,
     )
     async with scheduler(settings):

@@ -45,7 +45,7 @@ def free_port() -> int:
 @asynccontextmanager
 async def scheduler(server: RunningServer, *, name: str = "default-scheduler") -> AsyncIterator[asyncio.Task[None]]:
     kubeconfig = server.kubeconfig(server.client_config("system:kube-scheduler"))
-    election = LeaderElectionConfig(lease_duration=3, renew_deadline=2, retry_period=0.1)
+    election = LeaderElectionConfig(lease_duration=30, renew_deadline=20, retry_period=0.1)
     config = SchedulerConfig(kubeconfig=kubeconfig, leader_election=election, scheduler_name=name)
     task = asyncio.create_task(serve(config))
     try:
