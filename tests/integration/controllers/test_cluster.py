@@ -6,6 +6,7 @@ from k8slite.clock import SystemClock, micro_timestamp, timestamp
 from k8slite.kinds.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
+    EVENTS,
     LEASES,
     NAMESPACES,
     NODES,
@@ -187,6 +188,15 @@ async def test_an_owner_in_another_namespace_is_no_owner(cluster):
         return lost is None and kept is not None and [r.uid for r in kept.metadata.owner_references] == [here.uid]
 
     await cluster.until(settled)
+
+    async def told():
+        events = await cluster.list(EVENTS)
+        return {each.involved_object.name for each in events if each.reason == "OwnerRefInvalidNamespace"}
+
+    async def both_told():
+        return await told() == {"lost", "kept"}
+
+    await cluster.until(both_told)
 
 
 async def test_pods_of_a_node_that_is_gone_are_removed(cluster, monkeypatch):

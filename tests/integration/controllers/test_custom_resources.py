@@ -97,6 +97,33 @@ async def test_what_a_custom_object_owns_goes_with_it(cluster) -> None:
     await cluster.until(gone)
 
 
+async def test_what_custom_objects_own_goes_with_their_definition(cluster) -> None:
+    await define(cluster)
+    for number in range(20):
+        owner = await cluster.client.create(WIDGETS, widget(f"w{number}"), namespace="default")
+        reference = {"apiVersion": f"{GROUP}/v1", "kind": "Widget", "name": owner.name, "uid": owner.uid}
+        metadata = {"name": f"owned-{number}", "labels": {"of": "widgets"}, "ownerReferences": [reference]}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+        await cluster.client.create(CONFIG_MAPS, body, namespace="default")
+
+    async def watched() -> bool:
+        """The collector has heard of the kind: a probe goes with its owner."""
+        return await cluster.get(CONFIG_MAPS, "probe") is None
+
+    owner = await cluster.client.create(WIDGETS, widget("probe"), namespace="default")
+    reference = {"apiVersion": f"{GROUP}/v1", "kind": "Widget", "name": "probe", "uid": owner.uid}
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe", "ownerReferences": [reference]}}
+    await cluster.client.create(CONFIG_MAPS, body, namespace="default")
+    await cluster.client.delete(WIDGETS, "probe", namespace="default")
+    await cluster.until(watched)
+    await cluster.client.delete(DEFINITIONS, f"widgets.{GROUP}")
+
+    async def gone() -> bool:
+        return not await cluster.list(CONFIG_MAPS, "of=widgets")
+
+    await cluster.until(gone)
+
+
 @pytest.mark.parametrize("another", [{}, {"plural": "gadgets", "kind": "Gadget"}], ids=["group", "resource"])
 async def test_nobody_waits_for_a_kind_that_the_server_does_not_have(cluster, monkeypatch, another) -> None:
     """A cache of it is empty, and filled when the kind is defined after all."""
