@@ -72,11 +72,19 @@ class Hands:
         try:
             made = await create_once(self._context.client, PODS, body, owner=statefulset)
         except ApiError as error:
-            if not error.namespace_goes and error.reason != "Conflict":
+            if error.reason == "Conflict":
+                await self._tell_taken(statefulset, name)
+            elif not error.namespace_goes:
                 self._tell(statefulset, "create", name, failure=str(error))
             raise
         self._pods.wrote(statefulset.key, made)
         self._tell(statefulset, "create", name)
+
+    async def _tell_taken(self, statefulset: StatefulSet, name: str) -> None:
+        """Somebody else's pod has the name. One that is on its way out makes room without anybody's doing."""
+        holder = await self._context.client.get(PODS, name, namespace=statefulset.namespace)
+        if not holder.deleting:
+            self._tell(statefulset, "create", name, failure=f'pods "{name}" already exists')
 
     async def _provide(self, statefulset: StatefulSet, ordinal: int, *, of_new_pod: bool = False) -> Sequence[str]:
         """Make the claims of a number that are not there. Tells of those that are, but are on their way out."""

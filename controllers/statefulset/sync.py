@@ -69,11 +69,17 @@ class StatefulSetSync:
             elif owner.kind == STATEFUL_SETS.kind:
                 self.controller.queue.add(f"{pod.namespace}/{owner.name}")
 
+        if old is not None and new is None and (waits := self._named_after(old)) is not None:
+            self.controller.queue.add(waits.key)  # whoever had the name, it is free now
+
     def _enqueue_takers(self, orphan: Pod) -> None:
-        name = orphan.name.rpartition("-")[0]
-        taker = self._sets.get(f"{orphan.namespace}/{name}")
+        taker = self._named_after(orphan)
         if taker is not None and not orphan.deleting and _selector(taker).matches(orphan.metadata.labels):
             self.controller.queue.add(taker.key)
+
+    def _named_after(self, pod: Pod) -> StatefulSet | None:
+        """The set for whose pod the name would do."""
+        return self._sets.get(f"{pod.namespace}/{pod.name.rpartition('-')[0]}")
 
     def _claim_changed(self, old: Object | None, new: Object | None) -> None:
         """A claim that has gone may be one that somebody waits for, or one that must be made again."""

@@ -56,6 +56,21 @@ async def test_a_quota_of_claims_is_told_of_the_claim_and_of_the_pod(cluster):
     await told(cluster, "SuccessfulCreate", "create Claim data-db-0 Pod db-0 in StatefulSet db success")
 
 
+async def test_a_name_that_a_strangers_pod_has_is_told_and_taken_when_it_is_free(cluster):
+    stranger = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "db-0"},
+        "spec": {"containers": [{"name": "c", "image": "x"}]},
+    }
+    await cluster.client.create(PODS, stranger, namespace="default")
+    await create(cluster, replicas=1)
+    failure = 'create Pod db-0 in StatefulSet db failed error: pods "db-0" already exists'
+    await told(cluster, "FailedCreate", failure)
+    await cluster.client.delete(PODS, "db-0", namespace="default")
+    await rolled_out(cluster, "db:1")
+
+
 async def test_a_pod_that_was_taken_over_without_its_volume_cannot_be_mended(cluster):
     pod = {
         "apiVersion": "v1",
