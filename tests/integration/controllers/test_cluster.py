@@ -66,6 +66,42 @@ async def test_a_namespace_is_emptied_and_goes(cluster):
     await cluster.until(gone)
 
 
+async def test_nothing_goes_with_a_namespace_before_its_pods(cluster):
+    client = cluster.client
+    await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    await cluster.until(lambda: cluster.get(SERVICE_ACCOUNTS, "default", "team"))
+    policy = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "policy"}}
+    await client.create(CONFIG_MAPS, policy, namespace="team")
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "held", "finalizers": ["example.com/x"]},
+        "spec": {"containers": [{"name": "c", "image": "web:1"}]},
+    }
+    await client.create(PODS, pod, namespace="team")
+    await client.delete(NAMESPACES, "team")
+
+    async def waits_for_the_pod():
+        team = await cluster.get(NAMESPACES, "team")
+        said = {c.type: c.message for c in team.status.conditions if c.status == "True"}
+        return said == {
+            "NamespaceContentRemaining": "Some resources are remaining: pods. has 1 resource instances",
+            "NamespaceFinalizersRemaining": (
+                "Some content in the namespace has finalizers remaining: example.com/x in 1 resource instances"
+            ),
+        }
+
+    await cluster.until(waits_for_the_pod)
+    left = await cluster.get(CONFIG_MAPS, "policy", "team")
+    assert left is not None and not left.deleting
+    await client.patch(PODS, "held", {"metadata": {"finalizers": None}}, namespace="team")
+
+    async def gone():
+        return await cluster.get(NAMESPACES, "team") is None
+
+    await cluster.until(gone)
+
+
 async def test_nodes_get_networks_of_their_own(cluster):
     async def networks():
         nodes = (await cluster.client.list(NODES)).items
