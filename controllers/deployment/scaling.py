@@ -63,7 +63,7 @@ def shrink_old(
     Pods of the new ReplicaSet that do not serve yet count as missing, so that a bad template stops the update.
     """
     minimum = deployment.spec.replicas - bounds.unavailable
-    new_available = new.status.available_replicas if new else 0
+    new_available = _lasting(new) if new else 0
     spare = total(old) + new_replicas - minimum - max(0, new_replicas - new_available)
     sizes = {rs.uid: rs.spec.replicas for rs in old}
     if spare <= 0:
@@ -79,6 +79,13 @@ def shrink_old(
         sizes[rs.uid] -= taken
         surplus -= taken
     return {rs.uid: sizes[rs.uid] for rs in old if sizes[rs.uid] != rs.spec.replicas}
+
+
+def _lasting(rs: ReplicaSet) -> int:
+    """Pods that serve and are to stay: a ReplicaSet that grows again may be shrinking still until it has seen that."""
+    if rs.status.observed_generation < rs.metadata.generation:
+        return 0
+    return min(rs.status.available_replicas, rs.spec.replicas)
 
 
 def proportional(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from k8slite.controllers.deployment import template
 from k8slite.controllers.deployment.plan import plan
-from k8slite.controllers.deployment.scaling import Bounds
+from k8slite.controllers.deployment.scaling import Bounds, shrink_old
 from k8slite.kinds.apps import Deployment, DeploymentStatus, ReplicaSet
 
 from .builders import at, deployment, replicaset
@@ -178,6 +178,23 @@ def test_going_back_to_what_does_not_work_times_out_too():
     world.now += 700
     world.step()
     assert world.condition("Progressing").reason == "ProgressDeadlineExceeded"
+
+
+@pytest.mark.parametrize(
+    ("size", "seen", "left"),
+    [
+        (0, 1, 1),  # It was told to shrink a moment ago: the pod that serves is about to go.
+        (1, 0, 1),  # It is to keep its pod after all, and may not have heard of that yet.
+        (1, 1, 0),
+    ],
+)
+def test_pods_of_a_template_that_is_gone_back_to_count_once_they_are_sure_to_stay(size: int, seen: int, left: int):
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    wanted = deployment(replicas=1, strategy=strategy)
+    new = replicaset("new", replicas=size, status={"availableReplicas": 1, "observedGeneration": seen})
+    old = replicaset("old", replicas=1, status={"availableReplicas": 1, "observedGeneration": 1})
+    sizes = shrink_old(wanted, new=new, new_replicas=1, old=[old], bounds=Bounds.of(wanted))
+    assert sizes.get(old.uid, old.spec.replicas) == left
 
 
 def test_the_deadline_is_asked_for_in_time():
