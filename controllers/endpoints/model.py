@@ -46,6 +46,8 @@ class Endpoints(Object):
 
 
 ENDPOINTS = ResourceType("", "v1", "endpoints", "Endpoints", True, Endpoints)
+ENDPOINTS_HEADS = ResourceType("", "v1", "endpoints", "Endpoints", True, Object)
+"""For answers to writes, of which nobody reads more: what was written is known."""
 
 
 def subsets_to_wire(subsets: Iterable[Subset]) -> list[dict[str, Any]]:

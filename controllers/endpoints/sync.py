@@ -15,7 +15,7 @@ from ..context import Context, Runnable
 from ..endpointslice.model import TRIGGER_TIME
 from ..service_pods import ServicePods
 from . import plan
-from .model import ENDPOINTS, Endpoints, subsets_to_wire
+from .model import ENDPOINTS, ENDPOINTS_HEADS, Endpoints, subsets_to_wire
 
 COMPONENT = "endpoint-controller"
 
@@ -97,12 +97,12 @@ class EndpointsSync:
             metadata["annotations"] = {name: value for name, value in metadata["annotations"].items() if value}
             metadata |= {"name": service.name, "namespace": service.namespace}
             body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subsets}
-            made = await client.create(ENDPOINTS, body, namespace=service.namespace)
+            made = await client.create(ENDPOINTS_HEADS, body, namespace=service.namespace)
         else:
             metadata["labels"] = dict.fromkeys(present.metadata.labels) | metadata["labels"]
             metadata["resourceVersion"] = present.metadata.resource_version
             body = {"metadata": metadata, "subsets": subsets}
-            made = await client.patch(ENDPOINTS, service.name, body, namespace=service.namespace)
+            made = await client.patch(ENDPOINTS_HEADS, service.name, body, namespace=service.namespace)
         self._ledger.wrote(service.key, made)
 
     def _goes_too(self, key: str, present: Endpoints) -> bool:

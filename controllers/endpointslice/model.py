@@ -125,6 +125,8 @@ class EndpointSlice(Object):
 
 
 ENDPOINT_SLICES = ResourceType("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True, EndpointSlice)
+ENDPOINT_SLICE_HEADS = ResourceType("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True, Object)
+"""For answers to writes, of which nobody reads more: what was written is known."""
 
 
 def by_service(item: EndpointSlice) -> Sequence[str]:

@@ -10,13 +10,22 @@ from k8slite import ownership
 from k8slite.clock import timestamp
 from k8slite.controller import DONE, Controller, Result
 from k8slite.errors import ApiError
+from k8slite.kinds.base import Object
 from k8slite.kinds.core import Node, Service
 
 from ..children import Ledger, all_of
 from ..context import Context, Runnable
 from ..service_pods import ServicePods
 from .desired import Memory
-from .model import ENDPOINT_SLICES, TRIGGER_TIME, EndpointSlice, by_service, endpoints_to_wire, ports_to_wire
+from .model import (
+    ENDPOINT_SLICE_HEADS,
+    ENDPOINT_SLICES,
+    TRIGGER_TIME,
+    EndpointSlice,
+    by_service,
+    endpoints_to_wire,
+    ports_to_wire,
+)
 from .plan import MANAGER, Content, Plan, plan, slice_labels
 from .topology import automatic, cpus_of, zone_ratios
 
@@ -171,11 +180,11 @@ class EndpointSliceSync:
         body: dict[str, Any] = {"metadata": metadata, "endpoints": endpoints_to_wire(content.endpoints)}
         if content.ports != item.ports:
             body["ports"] = ports_to_wire(content.ports)
-        changed = await self._context.client.patch(ENDPOINT_SLICES, item.name, body, namespace=item.namespace)
+        changed = await self._context.client.patch(ENDPOINT_SLICE_HEADS, item.name, body, namespace=item.namespace)
         self._ledger.wrote(service.key, changed)
         self._wrote(service.key, changed)
 
-    def _wrote(self, key: str, item: EndpointSlice) -> None:
+    def _wrote(self, key: str, item: Object) -> None:
         seen = self._slices.get(item.key)
         if seen is None or seen.metadata.resource_version != item.metadata.resource_version:
             self._echoes.setdefault(key, set()).add(item.metadata.resource_version)
