@@ -134,7 +134,12 @@ def _assign(drafts: Sequence[Draft], shares: Mapping[str, _Share]) -> str:
         given.update(item.zone for item in draft.endpoints if item.ready and item.zone)
     if not given:
         return "No hints allocated for zones"
-    _redistribute(open_, *_moves(shares, given))
+    _redistribute(open_, *_moves(shares, given), given)
+    if len(open_) < len(drafts) and any(given[zone] < share.least for zone, share in shares.items()):
+        # What a zone lacks stands in slices that were to stay as they are.
+        for draft in drafts:
+            draft.write = True
+        return _assign(drafts, shares)
     return ""
 
 
@@ -156,25 +161,29 @@ def _still_good(
 
 def _moves(shares: Mapping[str, _Share], given: Mapping[str, int]) -> tuple[Counter[str], Counter[str]]:
     """How many endpoints each zone has to give away, and how many to get; the same number in all."""
-    surplus = {zone: given.get(zone, 0) - share.wanted for zone, share in sorted(shares.items())}
-    spare = {zone: share.most - given.get(zone, 0) for zone, share in shares.items()}
-    giving: Counter[str] = Counter()
-    receiving: Counter[str] = Counter()
+    before = Counter({zone: given.get(zone, 0) for zone in sorted(shares)})
+    have = before.copy()
     while True:
+        surplus = {zone: count - shares[zone].wanted for zone, count in have.items()}
+        spare = {zone: shares[zone].most - count for zone, count in have.items()}
         giver = min(surplus, key=lambda zone: (min(spare[zone], 0), -surplus[zone]))
         taker = min(surplus, key=lambda zone: (spare[zone] <= 0, surplus[zone]))
         gives, takes = surplus[giver], -surplus[taker]
         if spare[giver] >= 0 and (gives < 0.5 or takes < 0.5 or (gives < 1.0 and takes < 1.0)):
-            return giving, receiving
-        giving[giver] += 1
-        receiving[taker] += 1
-        surplus[giver] -= 1
-        surplus[taker] += 1
-        spare[giver] += 1
-        spare[taker] -= 1
+            break
+        have[giver] -= 1
+        have[taker] += 1
+    while lacking := [zone for zone, count in have.items() if count < shares[zone].least]:
+        giver = max(have, key=lambda zone: have[zone] - shares[zone].least)
+        if have[giver] <= shares[giver].least:
+            break  # some endpoints are in zones that get no traffic at all
+        have[giver] -= 1
+        have[lacking[0]] += 1
+    return before - have, have - before
 
 
-def _redistribute(drafts: Iterable[Draft], giving: Counter[str], receiving: Counter[str]) -> None:
+def _redistribute(drafts: Iterable[Draft], giving: Counter[str], receiving: Counter[str], given: Counter[str]) -> None:
+    """Carry out the moves as far as these slices have the endpoints; `given` is kept in step."""
     for draft in drafts:
         for index, item in enumerate(draft.endpoints):
             if not item.ready or not item.zone or giving[item.zone] <= 0:
@@ -185,6 +194,8 @@ def _redistribute(drafts: Iterable[Draft], giving: Counter[str], receiving: Coun
             draft.endpoints[index] = _hinted(item, zone)
             giving[item.zone] -= 1
             receiving[zone] -= 1
+            given[item.zone] -= 1
+            given[zone] += 1
 
 
 def _hinted(item: Endpoint, zone: str | None) -> Endpoint:
