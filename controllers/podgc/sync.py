@@ -110,6 +110,7 @@ class PodGcSync:
         else:
             return DONE  # the cache will show it
         await all_of(self._remove(pod, Reason.ORPHANED) for pod in pods)
+        self._missing_since.pop(node, None)  # names of nodes may never come again
         return DONE
 
     async def _remove(self, pod: Pod, reason: Reason) -> None:
