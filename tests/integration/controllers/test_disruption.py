@@ -14,7 +14,7 @@ from k8slite.controllers.disruption.budget import BUDGETS
 from k8slite.errors import ApiError
 from k8slite.kinds.base import ResourceType
 from k8slite.kinds.core import PartialObject
-from k8slite.kinds.resources import DEPLOYMENTS, EVENTS, NODES, PODS, REPLICATION_CONTROLLERS
+from k8slite.kinds.resources import DEPLOYMENTS, EVENTS, NODES, PODS, REPLICATION_CONTROLLERS, STATEFUL_SETS
 from k8slite.testing.kubectl import Kubectl
 
 LABELS = {"app": "web"}
@@ -102,6 +102,25 @@ async def test_an_eviction_spends_what_the_budget_allows(cluster):
     assert caught.value.code == 429
     await shows(cluster, disruptions_allowed=0, current_healthy=1, disrupted_pods={})
     assert not (await cluster.get(PODS, second.name)).deleting
+
+
+async def test_an_evicted_pod_that_came_back_under_its_name_may_be_evicted_again(cluster):
+    client = cluster.client
+    spec = {"replicas": 2, "serviceName": "web", "selector": {"matchLabels": LABELS}, "template": TEMPLATE}
+    body = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "web"}, "spec": spec}
+    await client.create(STATEFUL_SETS, body, namespace="default")
+    await ready_pods(cluster, 2)
+    await client.create(BUDGETS, budget(maxUnavailable=1), namespace="default")
+    for _ in range(4):
+        await shows(cluster, disruptions_allowed=1, current_healthy=2, disrupted_pods={})
+        before = (await client.get(PODS, "web-0", namespace="default")).uid
+        await evict(cluster, "web-0")
+
+        async def back(before: str = before) -> bool:
+            found = await cluster.get(PODS, "web-0")
+            return found is not None and found.uid != before and found.ready
+
+        await cluster.until(back)
 
 
 async def test_an_eviction_waits_until_the_budget_is_changed(cluster):
