@@ -68,7 +68,6 @@ class StatefulSetSync:
                 self._enqueue_takers(pod)
             elif owner.kind == STATEFUL_SETS.kind:
                 self.controller.queue.add(f"{pod.namespace}/{owner.name}")
-
         if old is not None and new is None and (waits := self._named_after(old)) is not None:
             self.controller.queue.add(waits.key)  # whoever had the name, it is free now
 
