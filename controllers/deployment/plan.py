@@ -141,7 +141,7 @@ class _Decision:
         size = scaling.new_size(deployment, current=current, everything=everything, bounds=self._bounds)
         if new is not None:
             self._sizes[new.uid] = size
-            turned_back = template.revision(new.metadata.annotations) < self._next_revision()
+            turned_back = bool(template.revision_annotations(new.metadata.annotations, self._next_revision()))
             if turned_back or conditions.find(deployment.status.conditions, status.PROGRESSING) is None:
                 self._step = Step("FoundNewReplicaSet", f'Found new replica set "{new.name}"')
             return size

@@ -82,8 +82,12 @@ def shrink_old(
 
 
 def _lasting(rs: ReplicaSet) -> int:
-    """Pods that serve and are to stay: a ReplicaSet that grows again may be shrinking still until it has seen that."""
-    if rs.status.observed_generation < rs.metadata.generation:
+    """Pods of the new ReplicaSet that serve and are to stay.
+
+    One that was gone back to may be shrinking still until it has seen that it grows again; any other has only grown.
+    """
+    gone_back_to = template.REVISION_HISTORY in rs.metadata.annotations
+    if gone_back_to and rs.status.observed_generation < rs.metadata.generation:
         return 0
     return min(rs.status.available_replicas, rs.spec.replicas)
 

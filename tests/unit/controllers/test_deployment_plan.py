@@ -166,6 +166,16 @@ def test_an_undo_does_not_inherit_the_failure_that_it_undoes():
     assert world.condition("Progressing").reason == "FoundNewReplicaSet"
 
 
+def test_a_revision_that_is_no_number_keeps_nobody_busy():
+    world = World(deployment(replicas=1))
+    world.settle()
+    (rs,) = world.sets.values()
+    metadata = rs.metadata.model_copy(update={"annotations": {"deployment.kubernetes.io/revision": "mine"}})
+    world.sets[rs.name] = rs.model_copy(update={"metadata": metadata})
+    world.settle()
+    assert world.condition("Progressing").reason == "NewReplicaSetAvailable"
+
+
 def test_going_back_to_what_does_not_work_times_out_too():
     world = World(deployment(replicas=4), broken={"bad"})
     world.set_image("bad")
@@ -181,17 +191,22 @@ def test_going_back_to_what_does_not_work_times_out_too():
 
 
 @pytest.mark.parametrize(
-    ("size", "seen", "left"),
+    ("size", "seen", "revisions", "left"),
     [
-        (0, 1, 1),  # It was told to shrink a moment ago: the pod that serves is about to go.
-        (1, 0, 1),  # It is to keep its pod after all, and may not have heard of that yet.
-        (1, 1, 0),
+        (0, 1, "", 1),  # It was told to shrink a moment ago: the pod that serves is about to go.
+        (1, 0, "1", 1),  # It is to keep its pod after all, and may not have heard of that yet.
+        (1, 1, "1", 0),
+        (1, 0, "", 0),  # Nobody has ever told it to shrink.
     ],
 )
-def test_pods_of_a_template_that_is_gone_back_to_count_once_they_are_sure_to_stay(size: int, seen: int, left: int):
+def test_pods_of_a_template_that_is_gone_back_to_count_once_they_are_sure_to_stay(
+    size: int, seen: int, revisions: str, left: int
+):
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     wanted = deployment(replicas=1, strategy=strategy)
-    new = replicaset("new", replicas=size, status={"availableReplicas": 1, "observedGeneration": seen})
+    annotations = {"deployment.kubernetes.io/revision-history": revisions} if revisions else {}
+    status = {"availableReplicas": 1, "observedGeneration": seen}
+    new = replicaset("new", replicas=size, annotations=annotations, status=status)
     old = replicaset("old", replicas=1, status={"availableReplicas": 1, "observedGeneration": 1})
     sizes = shrink_old(wanted, new=new, new_replicas=1, old=[old], bounds=Bounds.of(wanted))
     assert sizes.get(old.uid, old.spec.replicas) == left
