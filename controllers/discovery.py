@@ -26,7 +26,7 @@ class Served:
 
     @property
     def qualified(self) -> str:
-        """`pods.` or `deployments.apps`, as messages name it."""
+        """`pods.` or `deployments.apps`, as the conditions of a namespace name it, the last dot included."""
         return f"{self.resource.plural}.{self.resource.group}"
 
 

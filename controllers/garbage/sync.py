@@ -166,7 +166,7 @@ class Collector:
                 if unblock:
                     item = await self._unblock(member, item)
                 if member.served.resource.plural != "pods":
-                    log.info("delete %s %s: its owners are gone", member.served.qualified, item.key)
+                    log.info("delete %s %s: its owners are gone", member.served.qualified.rstrip("."), item.key)
                 await self._context.client.delete(
                     member.served.resource,
                     item.name,

@@ -13,6 +13,7 @@ import pytest
 from k8slite import config
 from k8slite.catalogue import builtin
 from k8slite.cli.main import root
+from k8slite.controllers.registry import CONTROLLERS
 from k8slite.controllers.replicaset.sync import QUEUES
 
 ROOT = Path(__file__).parents[3]
@@ -159,3 +160,8 @@ def test_every_kind_is_documented() -> None:
         for version in versions.split(", ")
     }
     assert documented == {(row.group or "core", row.kind, row.version) for row in builtin()}
+
+
+def test_every_controller_is_told_of() -> None:
+    text = (ROOT / "docs" / "controllers.md").read_text()
+    assert [name for name in CONTROLLERS if f"`{name}`" not in text] == []
