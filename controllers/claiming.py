@@ -1,15 +1,36 @@
-"""Carries out what an owner claims: takes over orphans that its selector matches, lets go what it matches no more."""
+"""Owners and what they claim: whom a child wakes, taking over orphans that a selector matches, letting go the rest."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from k8slite import ownership
 from k8slite.errors import ApiError
 from k8slite.kinds.base import K, Object, ResourceType
+from k8slite.workqueue import WorkQueue
 
 from .children import Ledger
 from .context import Context
+
+
+def waking(queue: WorkQueue, *, kind: str, takers: Callable[[K], None]) -> Callable[[K | None, K | None], None]:
+    """A handler of children: their controllers of this kind look again, before a change and after it.
+
+    `takers` is told of children without a controller, which somebody may want.
+    """
+
+    def changed(old: K | None, new: K | None) -> None:
+        for child in (old, new):
+            if child is None:
+                continue
+            owner = child.metadata.controller
+            if owner is None:
+                takers(child)
+            elif owner.kind == kind:
+                queue.add(f"{child.namespace}/{owner.name}")
+
+    return changed
 
 
 async def carry_out(

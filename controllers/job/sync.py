@@ -15,6 +15,7 @@ from k8slite.errors import ApiError
 from k8slite.kinds.batch import Job, JobStatus
 from k8slite.kinds.resources import JOBS
 
+from .. import claiming
 from ..children import BehindError, Ledger, all_of, batches
 from ..context import Context, Runnable, by_controller
 from ..pods import PODS, Pod
@@ -48,21 +49,11 @@ class JobSync:
         """By key, a Job's UID and the status that this process wrote or has made sure of."""
         self.controller = Controller("job", self.sync, clock=context.clock, workers=context.config.workers, rest=REST)
         self._jobs.add_handler(self._job_changed)
-        self._pods.add_handler(self._pod_changed)
+        self._pods.add_handler(claiming.waking(self.controller.queue, kind=JOBS.kind, takers=self._enqueue_takers))
 
     def _job_changed(self, old: Job | None, new: Job | None) -> None:
         if item := new or old:
             self.controller.queue.add(item.key)
-
-    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        for pod in (old, new):
-            if pod is None:
-                continue
-            owner = pod.metadata.controller
-            if owner is None:
-                self._enqueue_takers(pod)
-            elif owner.kind == "Job":
-                self.controller.queue.add(f"{pod.namespace}/{owner.name}")
 
     def _enqueue_takers(self, orphan: Pod) -> None:
         """The Jobs that may want the pod. Most select by their own UID, so that few are looked at closely."""

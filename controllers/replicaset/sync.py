@@ -68,21 +68,11 @@ class Replication(Generic[K]):
         clock, workers = context.clock, context.config.workers
         self.controller = Controller(QUEUES[resource.kind], self.sync, clock=clock, workers=workers, rest=REST)
         self._owners.add_handler(self._owner_changed)
-        self._pods.add_handler(self._pod_changed)
+        self._pods.add_handler(claiming.waking(self.controller.queue, kind=resource.kind, takers=self._enqueue_takers))
 
     def _owner_changed(self, old: K | None, new: K | None) -> None:
         if item := new or old:
             self.controller.queue.add(item.key)
-
-    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        for pod in (old, new):
-            if pod is None:
-                continue
-            owner = pod.metadata.controller
-            if owner is None:
-                self._enqueue_takers(pod)
-            elif owner.kind == self._resource.kind:
-                self.controller.queue.add(f"{pod.namespace}/{owner.name}")
 
     def _enqueue_takers(self, orphan: Pod) -> None:
         if orphan.deleting or not orphan.metadata.labels:

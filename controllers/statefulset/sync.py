@@ -52,6 +52,9 @@ class StatefulSetSync:
             "statefulset", self.sync, clock=context.clock, workers=context.config.workers, rest=REST
         )
         self._sets.add_handler(self._set_changed)
+        self._pods.add_handler(
+            claiming.waking(self.controller.queue, kind=STATEFUL_SETS.kind, takers=self._enqueue_takers)
+        )
         self._pods.add_handler(self._pod_changed)
         self._claims.add_handler(self._claim_changed)
 
@@ -60,14 +63,6 @@ class StatefulSetSync:
             self.controller.queue.add(item.key)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        for pod in (old, new):
-            if pod is None:
-                continue
-            owner = pod.metadata.controller
-            if owner is None:
-                self._enqueue_takers(pod)
-            elif owner.kind == STATEFUL_SETS.kind:
-                self.controller.queue.add(f"{pod.namespace}/{owner.name}")
         if old is not None and new is None and (waits := self._named_after(old)) is not None:
             self.controller.queue.add(waits.key)  # whoever had the name, it is free now
 

@@ -39,6 +39,14 @@ STAGES = {
             "next": {"state": "Ended", "exitCode": 1},
         },
         {
+            # Each failure without a success between doubles the pause: five of them are a matter of one in 400.
+            "name": "now-and-then-fails",
+            "match": {"annotations": "test/now-and-then-fails", "state": "Running"},
+            "chance": 0.3,
+            "delay": 1,
+            "next": {"state": "Ended", "exitCode": 1},
+        },
+        {
             "name": "rarely-fails",
             "match": {"annotations": "test/rarely-fails", "state": "Running"},
             "chance": 0.1,
@@ -190,11 +198,11 @@ async def test_tasks_that_fail_and_are_restarted_in_place(begin):
 
 
 async def test_tasks_that_fail_and_are_made_again(begin):
-    work = await begin(annotations={"test/sometimes-fails": ""}, completions=3, parallelism=3, backoffLimit=60)
+    work = await begin(annotations={"test/now-and-then-fails": ""}, completions=6, parallelism=3, backoffLimit=60)
     job = await work.over()
     assert reason(job) == ("Complete", "CompletionsReached")
     failed = sum(pod.status.phase == "Failed" for pod in await work.pods())
-    assert (job.status.succeeded, job.status.failed) == (3, failed)
+    assert (job.status.succeeded, job.status.failed) == (6, failed)
 
 
 async def test_a_limit_of_failures(begin):
